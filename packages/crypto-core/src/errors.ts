@@ -109,3 +109,14 @@ export class CryptoError extends Error {
 /** Tells whether a value is a {@link CryptoError}, also one of another copy of this package. */
 export const isCryptoError = (value: unknown): value is CryptoError =>
   typeof value === "object" && value !== null && BRAND in value;
+
+/**
+ * The one answer to a wrong key, wrong AAD, altered bytes and a wrong commitment or MAC: one code and one message, so
+ * that a caller who sends forgeries learns nothing from the difference. Every decrypt path throws this one.
+ */
+export const decryptionFailed = (options?: CryptoErrorOptions): CryptoError =>
+  new CryptoError(
+    "ERR_DECRYPTION_FAILED",
+    "Decryption failed: wrong key, wrong associated data, or altered bytes",
+    options,
+  );

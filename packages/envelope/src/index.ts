@@ -1,1 +1,55 @@
-export {};
+export { createDataKey, type DataKey, newDataKeyId } from "./data-key.ts";
+export {
+  createDataKeyCache,
+  type DataKeyCache,
+  type DataKeyCacheOptions,
+  type DataKeyUse,
+} from "./data-key-cache.ts";
+export { hkdf, parts } from "./encoding.ts";
+export { type JsonValue, jcs, parseJsonStrict } from "./json.ts";
+export {
+  defaultKdf,
+  derivePassphraseKey,
+  isBelowFloor,
+  type Kdf,
+  type KdfJson,
+  kdfFromJson,
+  kdfToJson,
+  normalizePassphrase,
+  parseKdfOption,
+} from "./kdf.ts";
+export {
+  buildKeyslots,
+  type Keyslots,
+  parseKeyslots,
+  type Slot,
+  type SlotKind,
+  serializeKeyslots,
+  verifyKeyslots,
+} from "./keyslots.ts";
+export {
+  createOpenStream,
+  createSealStream,
+  type OpenOptions,
+  open,
+  type Recipient,
+  type ResolvedRecipient,
+  type ResolveRecipient,
+  type SealOptions,
+  seal,
+  type UnwrappingProvider,
+  userAad,
+  type WrappingProvider,
+} from "./recipients.ts";
+export { type FilePaths, openFile, sealFile } from "./sealed-file.ts";
+export { createSlot, openSlot, type SlotCredential, unwrapSlotKey } from "./slot.ts";
+export { openStream, readStreamHeader, type StreamHeader, sealStream } from "./stream.ts";
+export {
+  MAX_VALUE_BYTES,
+  openValue,
+  readValueHeader,
+  SEALED_OVERHEAD_BYTES,
+  sealValue,
+  type ValueHeader,
+} from "./value.ts";
+export { deriveVaultKeys, type VaultKeys } from "./vault-keys.ts";
