@@ -1,1 +1,16 @@
-export {};
+export { parseMasterKey } from "./parse-master-key.ts";
+export type {
+  Credential,
+  KeyringBackend,
+  KeyringEntry,
+  NewPassphrase,
+  SkippedSource,
+  SlotInfo,
+  SlotKind,
+  SourceDescription,
+  Unlocker,
+  UnlockOptions,
+  UnlockResult,
+} from "./types.ts";
+export { createUnlocker } from "./unlocker.ts";
+export { UNLOCK_VARIABLES, withoutUnlockVariables } from "./variables.ts";
