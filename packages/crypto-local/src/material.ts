@@ -20,11 +20,15 @@ export function importKeyMaterial(
   const { materialBytes, ecdsa } = ALGORITHMS[algorithm];
   if (material instanceof KeyObject) return checkKeyObject(algorithm, material);
   if (material.length !== materialBytes) {
-    throw invalid(`The secret of an ${algorithm} key has ${materialBytes} bytes, not ${material.length}`);
+    throw invalid(
+      `The secret of an ${algorithm} key has ${materialBytes} bytes, not ${material.length}`,
+    );
   }
   if (ecdsa) {
     if (!isScalar(ecdsa, material)) {
-      throw invalid(`The secret of an ${algorithm} key is a number from 1 to the curve's order − 1`);
+      throw invalid(
+        `The secret of an ${algorithm} key is a number from 1 to the curve's order − 1`,
+      );
     }
     return importPrivateKey(sec1(ecdsa, material), "sec1");
   }

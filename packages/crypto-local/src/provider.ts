@@ -1,15 +1,15 @@
 import { createHmac, randomUUID } from "node:crypto";
 import {
+  type Bytes,
   bytesEqual,
-  type CallOptions,
-  CryptoError,
-  type CryptoErrorCode,
   type CryptoProvider,
   decryptionFailed,
+  isCryptoError,
   type KeyDescription,
   type KeyRequest,
-  type KeyUsage,
   type MacAlgorithm,
+  type MacRequest,
+  type MacResult,
   type Operation,
   type ProviderCapabilities,
   randomBytesFresh,
@@ -18,7 +18,8 @@ import {
   zero,
 } from "@lango/crypto-core";
 import { ALGORITHMS, isLocalAlgorithm, type LocalKeyAlgorithm } from "./algorithms.ts";
-import type { KeyRecord, KeySource, KeyVersionRecord } from "./key-source.ts";
+import { createKeyLookup, currentVersion, fail, type KeyInUse } from "./key-lookup.ts";
+import type { KeyRecord, KeySource } from "./key-source.ts";
 import { generateKeyMaterial } from "./material.ts";
 import { createMemoryKeySource, type LocalKey } from "./memory-key-source.ts";
 import { open, type Purpose, seal, sealedVersion } from "./sealing.ts";
@@ -37,202 +38,206 @@ export type LocalProviderOptions =
       readonly keys?: undefined;
     };
 
-const NAME = "local";
+type SealRequest = KeyRequest & { readonly aad?: Uint8Array | undefined };
+type Versioned = { readonly keyVersion?: string | undefined };
 
 /**
  * Makes a provider that computes in this process, with keys held as Node `KeyObject`s.
  *
- * @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` for a key that does not fit; see {@link createMemoryKeySource}.
+ * @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` for keys that do not fit; see {@link createMemoryKeySource}.
  */
 export function createLocalProvider(options: LocalProviderOptions = {}): CryptoProvider {
   const source = options.source ?? createMemoryKeySource(options.keys ?? []);
-  let closed = false;
-
-  const checkOpen = (operation: Operation, { signal }: CallOptions): void => {
-    if (closed) throw fail("ERR_CLOSED", "The provider is closed", operation);
-    signal?.throwIfAborted();
-  };
-
-  const find = async (operation: Operation, request: KeyRequest): Promise<KeyRecord> => {
-    checkOpen(operation, request);
-    const record = await source.get(request.keyId);
-    checkOpen(operation, request);
-    if (record) return record;
-    throw fail("ERR_KEY_NOT_FOUND", `No key ${request.keyId}`, operation, request.keyId);
-  };
-
-  /** Finds a key that may do the operation. */
-  const findFor = async (
-    usage: KeyUsage,
-    operation: Operation,
-    request: KeyRequest,
-  ): Promise<KeyRecord> => {
-    const record = await find(operation, request);
-    const actual = ALGORITHMS[record.algorithm].usage;
-    if (actual === usage) return record;
-    const message = `Key ${record.id} is for ${actual}, not for ${usage}`;
-    throw fail("ERR_KEY_USAGE", message, operation, record.id);
-  };
-
-  /** Opens one version of a key. The signal is looked at once more, since a source may take its time. */
-  const use = async (operation: Operation, request: KeyRequest, version: KeyVersionRecord) => {
-    if (version.state !== "enabled") {
-      const message = `Version ${version.version} of key ${request.keyId} is disabled`;
-      throw fail("ERR_KEY_DISABLED", message, operation, request.keyId);
-    }
-    const key = await version.material();
-    checkOpen(operation, request);
-    return key;
-  };
-
-  const pick = (operation: Operation, record: KeyRecord, keyVersion?: string): KeyVersionRecord => {
-    if (keyVersion === undefined) return current(record);
-    const version = record.versions.find((each) => String(each.version) === keyVersion);
-    if (version) return version;
-    const message = `Key ${record.id} has no version ${keyVersion}`;
-    throw fail("ERR_KEY_NOT_FOUND", message, operation, record.id);
-  };
+  const lookup = createKeyLookup(source);
 
   const sealWith = async (
     purpose: Purpose,
-    request: KeyRequest & { readonly aad?: Uint8Array | undefined },
+    operation: Operation,
+    request: SealRequest,
     plaintext: Uint8Array,
-  ) => {
-    const operation = purpose === "encrypt" ? "encrypt" : "wrapKey";
-    const record = await findFor("encryption", operation, request);
-    const version = current(record);
-    const key = await use(operation, request, version);
-    return {
-      sealed: seal(purpose, key, version.version, plaintext, request.aad),
-      ...label(record, version),
-    };
+  ): Promise<{ sealed: Bytes } & Pick<KeyInUse, "label">> => {
+    const { key, version, label } = await lookup.use("encryption", operation, request);
+    return { sealed: seal(purpose, key, version.version, plaintext, request.aad), label };
   };
 
   const openWith = async (
     purpose: Purpose,
-    request: KeyRequest & { readonly aad?: Uint8Array | undefined },
+    operation: Operation,
+    { keyId, signal, aad }: SealRequest,
     sealed: Uint8Array,
-  ) => {
-    const operation = purpose === "encrypt" ? "decrypt" : "unwrapKey";
-    const record = await findFor("encryption", operation, request);
-    const number = sealedVersion(purpose, sealed);
-    const version = record.versions.find((each) => each.version === number);
-    if (!version) throw decryptionFailed();
-    const key = await use(operation, request, version);
-    return open(purpose, key, sealed, request.aad);
+  ): Promise<Bytes> => {
+    const { key } = await lookup.use("encryption", operation, { keyId, signal }, (record) => {
+      const number = sealedVersion(purpose, sealed);
+      const version = record.versions.find((each) => each.version === number);
+      if (!version) throw decryptionFailed();
+      return version;
+    });
+    return open(purpose, key, sealed, aad);
   };
 
-  const mac = async (operation: Operation, request: MacParts) => {
-    const record = await findFor("mac", operation, request);
-    const version = pick(operation, record, request.keyVersion);
-    const key = await use(operation, request, version);
-    const { algorithm, hash } = ALGORITHMS[record.algorithm].mac!;
-    const bytes = toPlain(createHmac(hash, key).update(request.message).digest());
-    return { mac: bytes, algorithm, ...label(record, version) };
+  const macWith = async (
+    operation: Operation,
+    request: MacRequest & Versioned,
+  ): Promise<MacResult> => {
+    const { key, facts, label } = await lookup.use("mac", operation, request);
+    const { algorithm, hash } = facts.mac!;
+    const mac = toPlain(createHmac(hash, key).update(request.message).digest());
+    return { mac, algorithm, ...label };
   };
 
-  const signingKey = async (operation: Operation, request: SigningParts) => {
-    const record = await findFor("signing", operation, request);
-    const algorithm = ALGORITHMS[record.algorithm].signature!;
-    if (request.algorithm !== undefined && request.algorithm !== algorithm) {
-      const message = `Key ${record.id} signs with ${algorithm}, not ${request.algorithm}`;
-      throw fail("ERR_UNSUPPORTED", message, operation, record.id);
-    }
-    const version = pick(operation, record, request.keyVersion);
-    return { record, version, algorithm, key: await use(operation, request, version) };
+  const signingKey = async (
+    operation: Operation,
+    request: KeyRequest & Versioned & { readonly algorithm?: SignatureAlgorithm | undefined },
+  ): Promise<KeyInUse> => {
+    const found = await lookup.use("signing", operation, request);
+    const { record, facts } = found;
+    if (request.algorithm === undefined || request.algorithm === facts.signature) return found;
+    const message = `Key ${record.id} signs with ${facts.signature}, not with ${request.algorithm}`;
+    throw fail("ERR_UNSUPPORTED", message, operation, record.id);
   };
 
   return {
-    name: NAME,
+    name: "local",
     capabilities: capabilitiesOf(source),
 
     async encrypt(request) {
-      const { sealed, ...used } = await sealWith("encrypt", request, request.plaintext);
-      return { ciphertext: sealed, ...used };
+      const { sealed, label } = await sealWith("encrypt", "encrypt", request, request.plaintext);
+      return { ciphertext: sealed, ...label };
     },
-    decrypt: (request) => openWith("encrypt", request, request.ciphertext),
-
+    decrypt: (request) => openWith("encrypt", "decrypt", request, request.ciphertext),
     async wrapKey(request) {
-      const { sealed, ...used } = await sealWith("wrap", request, request.key);
-      return { wrappedKey: sealed, ...used };
+      const { sealed, label } = await sealWith("wrap", "wrapKey", request, request.key);
+      return { wrappedKey: sealed, ...label };
     },
-    unwrapKey: (request) => openWith("wrap", request, request.wrappedKey),
+    unwrapKey: (request) => openWith("wrap", "unwrapKey", request, request.wrappedKey),
 
     async sign(request) {
-      const { record, version, algorithm, key } = await signingKey("sign", request);
+      const { record, facts, key, label } = await signingKey("sign", request);
       const signature = await sign(record.algorithm, key, request);
-      checkOpen("sign", request);
-      return { signature, algorithm, ...label(record, version) };
+      lookup.check("sign", request);
+      return { signature, algorithm: facts.signature!, ...label };
     },
     async verify(request) {
       const { record, key } = await signingKey("verify", request);
       return verify(record.algorithm, key, request, request.signature);
     },
-
-    mac: (request) => mac("mac", request),
-    async verifyMac(request) {
-      const expected = await mac("verifyMac", request);
-      return bytesEqual(expected.mac, request.mac);
-    },
-
+    mac: (request) => macWith("mac", request),
+    verifyMac: async (request) =>
+      bytesEqual((await macWith("verifyMac", request)).mac, request.mac),
     async getPublicKey(request) {
-      const { record, version, key } = await signingKey("getPublicKey", request);
-      return { publicKey: publicKeyOf(key), algorithm: record.algorithm, ...label(record, version) };
+      const { record, key, label } = await lookup.use("signing", "getPublicKey", request);
+      return { publicKey: publicKeyOf(key), algorithm: record.algorithm, ...label };
     },
 
     ...(source.create && {
       async createKey(request) {
-        checkOpen("createKey", request);
-        const { algorithm, usage, keyId = randomUUID() } = request;
+        lookup.check("createKey", request);
+        const { algorithm, usage, keyId: id = randomUUID() } = request;
         if (!isLocalAlgorithm(algorithm)) {
-          throw fail("ERR_UNSUPPORTED", `No local keys of algorithm ${algorithm}`, "createKey");
+          throw fail("ERR_UNSUPPORTED", `No local keys are ${algorithm}`, "createKey", id);
         }
         if (usage !== ALGORITHMS[algorithm].usage) {
-          const message = `An ${algorithm} key is for ${ALGORITHMS[algorithm].usage}, not for ${usage}`;
-          throw fail("ERR_INVALID_ARGUMENT", message, "createKey", keyId);
+          const message = `Keys of ${algorithm} are for ${ALGORITHMS[algorithm].usage}, not ${usage}`;
+          throw fail("ERR_INVALID_ARGUMENT", message, "createKey", id);
         }
         return withNewMaterial(algorithm, async (material) =>
-          describe(await source.create!({ id: keyId, algorithm, material })),
+          source.create!({ id, algorithm, material }),
         );
       },
     }),
     ...(source.rotate && {
       async rotateKey(request) {
-        const record = await find("rotateKey", request);
-        return withNewMaterial(record.algorithm, async (material) =>
-          describe(await source.rotate!(record.id, material)),
-        );
+        const { id, algorithm } = await lookup.find("rotateKey", request);
+        return withNewMaterial(algorithm, async (material) => source.rotate!(id, material));
       },
     }),
-    describeKey: async (request) => describe(await find("describeKey", request)),
+    describeKey: async (request) => describe(await lookup.find("describeKey", request)),
     async *listKeys(request) {
-      checkOpen("listKeys", request);
+      lookup.check("listKeys", request);
       for await (const record of source.list()) {
-        checkOpen("listKeys", request);
+        lookup.check("listKeys", request);
         yield describe(record);
       }
     },
 
     async random(request) {
-      checkOpen("random", request);
+      lookup.check("random", request);
       return randomBytesFresh(request.bytes);
     },
     async health(request) {
-      checkOpen("health", request);
+      lookup.check("health", request);
       const start = performance.now();
-      const { keyId } = request;
-      const missing = keyId !== undefined && (await source.get(keyId)) === undefined;
-      return {
-        healthy: !missing,
-        checkedAt: Date.now(),
-        latencyMs: performance.now() - start,
-        ...(missing && { reason: `No key ${keyId}` }),
-      };
+      const reason = await whyUnhealthy(source, request.keyId);
+      lookup.check("health", request);
+      const times = { checkedAt: Date.now(), latencyMs: performance.now() - start };
+      return reason === undefined
+        ? { healthy: true, ...times }
+        : { healthy: false, reason, ...times };
     },
-    async close() {
-      if (closed) return;
-      closed = true;
-      await source.close?.();
-    },
+    close: () => lookup.close(),
   };
+}
+
+const signatures = Object.values(ALGORITHMS).flatMap(({ signature }) => signature ?? []);
+const macs: MacAlgorithm[] = Object.values(ALGORITHMS).flatMap(({ mac }) => mac?.algorithm ?? []);
+
+function capabilitiesOf({ create, rotate }: KeySource): ProviderCapabilities {
+  const operations: Operation[] = ["encrypt", "decrypt", "wrapKey", "unwrapKey"];
+  operations.push("sign", "verify", "mac", "verifyMac", "getPublicKey");
+  if (create) operations.push("createKey");
+  if (rotate) operations.push("rotateKey");
+  operations.push("describeKey", "listKeys", "random", "health");
+  return {
+    operations,
+    keyAlgorithms: create ? (Object.keys(ALGORITHMS) as LocalKeyAlgorithm[]) : [],
+    signatureAlgorithms: signatures,
+    macAlgorithms: macs,
+    aad: true,
+    wrapAad: true,
+    maxPlaintextBytes: 16 * 2 ** 20,
+    maxAadBytes: 2 ** 16,
+    // An RSA-4096 private key takes about 2,400 bytes.
+    maxWrapBytes: 4096,
+    signDigest: true,
+    protection: "software",
+    remote: false,
+  };
+}
+
+function describe(record: KeyRecord): KeyDescription {
+  const { version, state, createdAt } = currentVersion(record);
+  return {
+    keyId: record.id,
+    keyVersion: String(version),
+    algorithm: record.algorithm,
+    usage: ALGORITHMS[record.algorithm].usage,
+    state,
+    protection: "software",
+    ...(createdAt !== undefined && { createdAt }),
+  };
+}
+
+async function withNewMaterial(
+  algorithm: LocalKeyAlgorithm,
+  store: (material: Bytes) => Promise<KeyRecord>,
+): Promise<KeyDescription> {
+  const material = generateKeyMaterial(algorithm);
+  try {
+    return describe(await store(material));
+  } finally {
+    zero(material);
+  }
+}
+
+/** A health report never rejects: a source that fails is the finding. */
+async function whyUnhealthy(
+  source: KeySource,
+  keyId: string | undefined,
+): Promise<string | undefined> {
+  if (keyId === undefined) return undefined;
+  try {
+    return (await source.get(keyId)) ? undefined : `No key ${keyId}`;
+  } catch (error) {
+    return `The key source failed: ${isCryptoError(error) ? error.code : "ERR_INTERNAL"}`;
+  }
 }

@@ -1,4 +1,9 @@
-import { createPublicKey, type KeyObject, sign as nodeSign, verify as nodeVerify } from "node:crypto";
+import {
+  createPublicKey,
+  type KeyObject,
+  sign as nodeSign,
+  verify as nodeVerify,
+} from "node:crypto";
 import {
   type Bytes,
   CryptoError,
