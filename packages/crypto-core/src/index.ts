@@ -31,3 +31,10 @@ export {
 export { formatKeyUri, type KeyUri, MAX_KEY_URI_BYTES, parseKeyUri } from "./key-uri.ts";
 export type * from "./provider.ts";
 export { randomBytesFresh } from "./random.ts";
+export {
+  ECDSA_CURVES,
+  type EcdsaKeyAlgorithm,
+  normalizeLowS,
+  signatureFromDer,
+  signatureToDer,
+} from "./signature.ts";
