@@ -8,8 +8,6 @@ if (major < 24 || (major === 24 && minor < 11)) {
   process.exit(1);
 }
 
-// Whatever this process makes is its user's alone.
-process.umask(0o077);
 enableCompileCache();
 const { main } = await import("./main.ts");
 process.exit(await main(process.argv.slice(2)));

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { CryptoError } from "@lango/crypto-core";
-import type { Command, Option } from "./command.ts";
+import type { CommandRow, Option } from "./command.ts";
 import { commandOptions, GLOBAL_OPTIONS } from "./options.ts";
 import { suggest } from "./suggest.ts";
 
@@ -9,14 +9,16 @@ export interface Arguments {
   flag(option: string): boolean;
   string(option: string): string | undefined;
   strings(option: string): readonly string[];
-  /** A whole number of at least 1. */
-  positive(option: string): number | undefined;
+  /** A whole number of at least `least`, which is 1 by default. */
+  number(option: string, least?: number): number | undefined;
   /** By the name in the table. */
   positional(name: string): string;
   optional(name: string): string | undefined;
   /** The words after `--`. */
   readonly trailing: readonly string[];
 }
+
+const commandLine = ({ path }: CommandRow): string => `lango ${path}`.trim();
 
 export const usageError = (message: string, hint?: string): CryptoError =>
   new CryptoError("ERR_INVALID_ARGUMENT", message, hint === undefined ? {} : { context: { hint } });
@@ -26,9 +28,9 @@ export const usageError = (message: string, hint?: string): CryptoError =>
  *
  * @throws CryptoError `ERR_INVALID_ARGUMENT` for an unknown, repeated or incomplete option and for a wrong number of words.
  */
-export function parseArguments(command: Command, words: readonly string[]): Arguments {
+export function parseArguments(command: CommandRowRow, words: readonly string[]): Arguments {
   const known: Readonly<Record<string, Option>> = { ...GLOBAL_OPTIONS, ...commandOptions(command) };
-  const help = `run "lango ${command.path} --help"`;
+  const help = `run "${commandLine(command)} --help"`;
   // Not strict: its own messages would not fit ours, so the tokens are checked here.
   const { tokens } = parseArgs({
     args: [...words],
@@ -56,7 +58,7 @@ export function parseArguments(command: Command, words: readonly string[]): Argu
     }
   }
   if (command.trailing !== undefined && trailing.length === 0) {
-    throw usageError(`"lango ${command.path}" needs "-- ${command.trailing}" at the end`, help);
+    throw usageError(`"${commandLine(command)}" needs "-- ${command.trailing}" at the end`, help);
   }
   return toArguments(command, known, given, matchPositionals(command, positionals, help), trailing);
 }
@@ -102,19 +104,19 @@ function checkOption(
 }
 
 function matchPositionals(
-  command: Command,
+  command: CommandRow,
   found: readonly string[],
   help: string,
 ): ReadonlyMap<string, string> {
   const expected = command.positionals ?? [];
   const missing = expected.find(({ optional }, i) => !optional && i >= found.length);
   if (missing !== undefined) {
-    throw usageError(`"lango ${command.path}" needs ${missing.name}`, help);
+    throw usageError(`"${commandLine(command)}" needs ${missing.name}`, help);
   }
   if (found.length > expected.length) {
     // The word itself may be a secret that was pasted by mistake: it is counted, not shown.
     throw usageError(
-      `"lango ${command.path}" takes ${expected.length} words, ${found.length} were given`,
+      `"${commandLine(command)}" takes ${expected.length} words, ${found.length} were given`,
       help,
     );
   }
@@ -122,7 +124,7 @@ function matchPositionals(
 }
 
 function toArguments(
-  command: Command,
+  command: CommandRow,
   known: Readonly<Record<string, Option>>,
   given: ReadonlyMap<string, readonly string[]>,
   positionals: ReadonlyMap<string, string>,
@@ -139,16 +141,15 @@ function toArguments(
     flag: (option) => values(option).length > 0,
     string: (option) => values(option)[0],
     strings: values,
-    positive(option) {
+    number(option, least = 1) {
       const text = values(option)[0];
       if (text === undefined) {
         return undefined;
       }
-      const number = /^[0-9]{1,15}$/.test(text) ? Number(text) : 0;
-      if (number < 1) {
-        throw usageError(`--${option} must be a whole number of at least 1`);
+      if (!/^[0-9]{1,15}$/.test(text) || Number(text) < least) {
+        throw usageError(`--${option} must be a whole number of at least ${least}`);
       }
-      return number;
+      return Number(text);
     },
     positional: (name) => positionals.get(name)!,
     optional: (name) => positionals.get(name),

@@ -26,7 +26,7 @@ export interface Result {
   readonly data?: unknown;
   /** Lines for people, without the last line break. */
   readonly text?: string;
-  /** Default 0; with `failure` its own status. */
+  /** Default: 0, or the status of `failure`. */
   readonly exit?: number;
   /** The command did its work and the answer is bad news, e.g. a broken chain: reported like an error, beside `data`. */
   readonly failure?: CryptoError;
@@ -34,8 +34,8 @@ export interface Result {
 
 export type Handler = (context: Context, args: Arguments) => Promise<Result>;
 
-/** One row of the command table, from which parsing, help, completion and every usage error come. */
-export interface Command {
+/** What a command line of a command looks like: parsing, help, completion and every usage error come from it. */
+export interface CommandRow {
   /** Words after `lango`, e.g. `security secrets set`. */
   readonly path: string;
   readonly aliases?: readonly string[];
@@ -47,8 +47,14 @@ export interface Command {
   readonly options?: Readonly<Record<string, Option>>;
   /** Takes the options that say where the passphrase or key comes from. */
   readonly unlocks?: true;
+  /** Exit status of every failure of the command itself. Default: that of the error's code. */
+  readonly failureExit?: number;
   /** Takes `--dry-run`. */
   readonly writes?: true;
+}
+
+/** One row of the command table. */
+export interface Command extends CommandRow {
   /** Loads the implementation; nothing of a command is read before it is called. */
   readonly load: () => Promise<{ readonly run: Handler }>;
 }

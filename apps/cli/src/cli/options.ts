@@ -1,4 +1,4 @@
-import type { Command, Option } from "./command.ts";
+import type { CommandRow, Option } from "./command.ts";
 
 /** Options that every command takes. */
 export const GLOBAL_OPTIONS: Readonly<Record<string, Option>> = {
@@ -18,8 +18,8 @@ export const GLOBAL_OPTIONS: Readonly<Record<string, Option>> = {
   debug: { type: "boolean", summary: "show the stack of an error" },
 };
 
-/** Options of commands that unlock the vault; each wins over every other source. */
-export const UNLOCK_OPTIONS: Readonly<Record<string, Option>> = {
+/** Where a passphrase may be read from; each wins over every other source. */
+export const PASSPHRASE_OPTIONS: Readonly<Record<string, Option>> = {
   "passphrase-fd": {
     type: "string",
     value: "N",
@@ -27,6 +27,10 @@ export const UNLOCK_OPTIONS: Readonly<Record<string, Option>> = {
   },
   "passphrase-file": { type: "string", value: "FILE", summary: "read the passphrase from FILE" },
   "passphrase-stdin": { type: "boolean", summary: "read the passphrase from stdin" },
+};
+
+const UNLOCK_OPTIONS: Readonly<Record<string, Option>> = {
+  ...PASSPHRASE_OPTIONS,
   "master-key-fd": {
     type: "string",
     value: "N",
@@ -45,7 +49,7 @@ const WRITE_OPTIONS: Readonly<Record<string, Option>> = {
 };
 
 /** The options that belong to a command itself: its own, then those of its traits. */
-export const commandOptions = (command: Command): Readonly<Record<string, Option>> => ({
+export const commandOptions = (command: CommandRow): Readonly<Record<string, Option>> => ({
   ...command.options,
   ...(command.writes ? WRITE_OPTIONS : {}),
   ...(command.unlocks ? UNLOCK_OPTIONS : {}),
