@@ -1,1 +1,35 @@
-export {};
+export type { SqliteConstructor, SqliteDatabase, SqliteStatement } from "./driver.ts";
+export { type OpenStoreOptions, openStore } from "./open.ts";
+export type {
+  AuditHead,
+  AuditRow,
+  Counts,
+  CurrentSecret,
+  DataKeyRow,
+  DataKeyState,
+  KeyRow,
+  KeyVersionRow,
+  SecretRow,
+  SecretVersionInfo,
+  SecretVersionRow,
+  VaultRow,
+  VaultState,
+} from "./rows.ts";
+export type {
+  AuditReads,
+  AuditRows,
+  DataKeyReads,
+  DataKeyRows,
+  Durability,
+  KeyReads,
+  KeyRows,
+  SecretChange,
+  SecretPage,
+  SecretReads,
+  SecretRows,
+  Store,
+  StoreReads,
+  StoreTransaction,
+  VaultReads,
+  VaultRows,
+} from "./store.ts";

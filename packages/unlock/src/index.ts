@@ -1,1 +1,17 @@
-export {};
+export { parseMasterKey } from "./parse-master-key.ts";
+export { chmodHint } from "./secret-file.ts";
+export type {
+  Credential,
+  KeyringBackend,
+  KeyringEntry,
+  NewPassphrase,
+  SkippedSource,
+  SlotInfo,
+  SlotKind,
+  SourceDescription,
+  Unlocker,
+  UnlockOptions,
+  UnlockResult,
+} from "./types.ts";
+export { createUnlocker } from "./unlocker.ts";
+export { UNLOCK_VARIABLES, withoutUnlockVariables } from "./variables.ts";

@@ -1,1 +1,5 @@
-export {};
+export { createVault } from "./create.ts";
+export { inspectHome } from "./home.ts";
+export { openVault } from "./open.ts";
+export { readVault } from "./read.ts";
+export type * from "./types.ts";

@@ -1,0 +1,150 @@
+import type { Bytes } from "@lango/crypto-core";
+
+/** A vault that is being set up, or one that is ready for use. */
+export type VaultState = "onboarding" | "ready";
+
+/**
+ * The one row of table `vault`. Times are milliseconds since 1970; `mac` is computed and checked by the caller.
+ * `null` means absent.
+ */
+export interface VaultRow {
+  readonly vaultId: string;
+  readonly format: number;
+  readonly state: VaultState;
+  readonly createdAt: number;
+  /** Generation and MAC of the keyslots file in force. */
+  readonly slotGeneration: number;
+  readonly slotMac: Bytes;
+  /** Generation and MAC of a keyslots file that is being written. Both null when none is. */
+  readonly pendingGeneration: number | null;
+  readonly pendingMac: Bytes | null;
+  /** The audit key, sealed. */
+  readonly auditKey: Bytes;
+  readonly auditEpoch: number;
+  readonly mac: Bytes;
+}
+
+/** A key of the registry. */
+export interface KeyRow {
+  readonly id: string;
+  /** Unique in the vault. */
+  readonly name: string;
+  readonly type: "encryption" | "signing";
+  readonly algorithm: string;
+  /** Provider name, e.g. `local`. */
+  readonly provider: string;
+  readonly remoteKeyId: string | null;
+  /** The current version. */
+  readonly keyVersion: string;
+  /** SPKI DER. */
+  readonly publicKey: Bytes | null;
+  readonly state: string;
+  readonly createdAt: number;
+  /** Changed by `touch` alone: keep it out of the MAC. */
+  readonly lastUsedAt: number | null;
+  readonly mac: Bytes;
+}
+
+/** One version of a key; the primary key is (`keyId`, `version`). */
+export interface KeyVersionRow {
+  readonly keyId: string;
+  readonly version: string;
+  /** Local material, sealed. Null for a remote key. */
+  readonly sealed: Bytes | null;
+  readonly publicKey: Bytes | null;
+  readonly state: string;
+  readonly createdAt: number;
+  readonly mac: Bytes;
+}
+
+export type DataKeyState = "active" | "decrypt-only" | "retired";
+
+/** A data key, wrapped. */
+export interface DataKeyRow {
+  /** 24 hex digits. */
+  readonly id: string;
+  /** The key of the registry that wraps it. */
+  readonly keyId: string;
+  readonly domain: string;
+  readonly wrapped: Bytes;
+  readonly wrapUri: string;
+  readonly wrapVersion: string;
+  /** At most one data key per (`keyId`, `domain`) is active. */
+  readonly state: DataKeyState;
+  /** Wrapped by the vault key because the provider could not be reached. */
+  readonly degraded: boolean;
+  /** Messages and bytes reserved so far; changed by `reserve` alone: keep both out of the MAC. */
+  readonly messages: number;
+  readonly bytes: number;
+  readonly createdAt: number;
+  readonly mac: Bytes;
+}
+
+/** A named secret without its value. */
+export interface SecretRow {
+  readonly id: string;
+  readonly collection: string;
+  /** Unique in its collection. */
+  readonly name: string;
+  readonly keyId: string;
+  /** Never restarts, also when a deleted name is used again. */
+  readonly currentVersion: number;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  /** Set on a tombstone, which has no versions. */
+  readonly deletedAt: number | null;
+  readonly mac: Bytes;
+  /** Changed by `touch` alone: keep both out of the MAC. */
+  readonly uses: number;
+  readonly lastUsedAt: number | null;
+}
+
+/** One kept version of a secret without its value; the primary key is (`secretId`, `version`). */
+export interface SecretVersionInfo {
+  readonly secretId: string;
+  readonly version: number;
+  readonly dataKeyId: string;
+  /** Plaintext length in bytes. */
+  readonly size: number;
+  readonly createdAt: number;
+}
+
+/** One kept version of a secret with its sealed value. */
+export interface SecretVersionRow extends SecretVersionInfo {
+  readonly sealed: Bytes;
+}
+
+/** A secret joined with its current version: what one read needs. */
+export interface CurrentSecret extends SecretRow {
+  readonly dataKeyId: string;
+  readonly sealed: Bytes;
+  readonly size: number;
+}
+
+/** One row of the audit chain. */
+export interface AuditRow {
+  /** 1 for the first row, without gaps. */
+  readonly seq: number;
+  /** 32 bytes: `hash` of the row before; 32 zero bytes for the first. */
+  readonly prev: Bytes;
+  readonly hash: Bytes;
+  readonly mac: Bytes;
+  readonly epoch: number;
+  /** The entry as JCS text. */
+  readonly entry: string;
+}
+
+/** Where the audit chain ends: sequence number 0 and 32 zero bytes when it is empty. */
+export interface AuditHead {
+  readonly seq: number;
+  readonly hash: Bytes;
+}
+
+/** How many rows there are, kept up to date by every writing transaction; never counted. */
+export interface Counts {
+  /** Live secrets of all collections, without tombstones. */
+  readonly secrets: number;
+  readonly keys: number;
+  readonly dataKeys: number;
+  readonly auditRows: number;
+}

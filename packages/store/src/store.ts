@@ -1,0 +1,225 @@
+import type {
+  AuditHead,
+  AuditRow,
+  Counts,
+  CurrentSecret,
+  DataKeyRow,
+  KeyRow,
+  KeyVersionRow,
+  SecretRow,
+  SecretVersionInfo,
+  SecretVersionRow,
+  VaultRow,
+} from "./rows.ts";
+
+/** Reads of the singleton table `vault`. */
+export interface VaultReads {
+  get(): Promise<VaultRow | undefined>;
+}
+
+/** Reads and writes of the singleton table `vault`. */
+export interface VaultRows extends VaultReads {
+  /** @throws {@link CryptoError} `ERR_CONFLICT` when there is a row. */
+  insert(row: VaultRow): Promise<void>;
+  /**
+   * Replaces the row if its `mac` still is `ifMac`.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when it is not.
+   */
+  update(row: VaultRow, ifMac: Uint8Array): Promise<void>;
+}
+
+/** Reads of tables `keys` and `key_versions`. */
+export interface KeyReads {
+  find(id: string): Promise<KeyRow | undefined>;
+  findByName(name: string): Promise<KeyRow | undefined>;
+  /** All keys, by name. */
+  list(): Promise<KeyRow[]>;
+  findVersion(keyId: string, version: string): Promise<KeyVersionRow | undefined>;
+  /** All versions of a key, oldest first. */
+  listVersions(keyId: string): Promise<KeyVersionRow[]>;
+}
+
+/** Reads and writes of tables `keys` and `key_versions`. */
+export interface KeyRows extends KeyReads {
+  /** @throws {@link CryptoError} `ERR_CONFLICT` when the id or the name is taken. */
+  insert(row: KeyRow): Promise<void>;
+  /**
+   * Replaces the row (all but `id`, `createdAt`, `lastUsedAt`) if its `mac` still is `ifMac`.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when it is not, or when the new name is taken.
+   */
+  update(row: KeyRow, ifMac: Uint8Array): Promise<void>;
+  /** Sets `lastUsedAt`, never back. */
+  touch(id: string, lastUsedAt: number): Promise<void>;
+  /** @throws {@link CryptoError} `ERR_CONFLICT` when the version exists or its key does not. */
+  insertVersion(row: KeyVersionRow): Promise<void>;
+  /** Replaces the row (all but `createdAt`) if its `mac` still is `ifMac`, else `ERR_CONFLICT`. */
+  updateVersion(row: KeyVersionRow, ifMac: Uint8Array): Promise<void>;
+}
+
+/** Reads of table `data_keys`. */
+export interface DataKeyReads {
+  find(id: string): Promise<DataKeyRow | undefined>;
+  findActive(keyId: string, domain: string): Promise<DataKeyRow | undefined>;
+  /** All data keys, oldest first. */
+  list(): Promise<DataKeyRow[]>;
+}
+
+/** Reads and writes of table `data_keys`. */
+export interface DataKeyRows extends DataKeyReads {
+  /** @throws {@link CryptoError} `ERR_CONFLICT` when the id is taken or (`keyId`, `domain`) has an active one: read that. */
+  insert(row: DataKeyRow): Promise<void>;
+  /**
+   * Replaces `wrapped`, `wrapUri`, `wrapVersion`, `state`, `degraded` and `mac` if `mac` still is `ifMac`.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when it is not, or when another data key is active.
+   */
+  update(row: DataKeyRow, ifMac: Uint8Array): Promise<void>;
+  /**
+   * Reserves messages and bytes of an active data key in one statement, so that a crash cannot lose a count.
+   *
+   * @returns What is reserved in all, this reservation included.
+   * @throws {@link CryptoError} `ERR_KEY_RETIRED` when the key is not active or the sum would pass
+   *   2^30 messages or 2^50 bytes.
+   */
+  reserve(
+    id: string,
+    messages: number,
+    bytes: number,
+  ): Promise<{ messages: number; bytes: number }>;
+}
+
+/** Options of {@link SecretReads.list}. */
+export interface SecretPage {
+  readonly collection: string;
+  /** Names after this one (exclusive), in the order of their UTF-8 bytes. Default: from the first. */
+  readonly after?: string;
+  /** 1 to 1,000 rows. Default 500. */
+  readonly limit?: number;
+}
+
+/** Reads of tables `secrets` and `secret_versions`. */
+export interface SecretReads {
+  /** The hot read: a live secret with its current version, in one statement. */
+  find(collection: string, name: string): Promise<CurrentSecret | undefined>;
+  /** The row without a value; of a deleted name, its tombstone. */
+  describe(collection: string, name: string): Promise<SecretRow | undefined>;
+  /** A kept version with its value. */
+  findVersion(secretId: string, version: number): Promise<SecretVersionRow | undefined>;
+  /** Kept versions without their values, newest first. */
+  listVersions(secretId: string): Promise<SecretVersionInfo[]>;
+  /** One page of live secrets without their values, by name. Fewer rows than `limit`: it was the last page. */
+  list(page: SecretPage): Promise<SecretRow[]>;
+}
+
+/** The columns of a secret that change with a new version. */
+export type SecretChange = Pick<SecretRow, "id" | "keyId" | "currentVersion" | "updatedAt" | "mac">;
+
+/** Reads and writes of tables `secrets` and `secret_versions`. */
+export interface SecretRows extends SecretReads {
+  /**
+   * Adds a name with its first version; `uses` starts at 0.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when the name is taken, also by a tombstone; `ERR_KEY_RETIRED` when the
+   *   data key is not active: seal again under the active one.
+   */
+  insertSecret(secret: SecretRow, version: SecretVersionRow): Promise<void>;
+  /**
+   * Adds a version and makes it the current one; a tombstone comes to life again.
+   *
+   * @param ifVersion - The version that must be current, else `ERR_CONFLICT`.
+   * @throws {@link CryptoError} `ERR_KEY_RETIRED` when the data key is not active: seal again under the active one.
+   */
+  addVersion(change: SecretChange, version: SecretVersionRow, ifVersion: number): Promise<void>;
+  /** Deletes all but the newest `keep` versions. Returns how many went. */
+  pruneVersions(secretId: string, keep: number): Promise<number>;
+  /**
+   * Deletes every version and leaves the row as a tombstone with its last version.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when the current version is not `ifVersion` or the row is a tombstone.
+   */
+  tombstone(
+    change: { readonly id: string; readonly deletedAt: number; readonly mac: Uint8Array },
+    ifVersion: number,
+  ): Promise<void>;
+  /** Adds to `uses` and sets `lastUsedAt`, never back. */
+  touch(id: string, uses: number, lastUsedAt: number): Promise<void>;
+}
+
+/** Reads of the audit chain. */
+export interface AuditReads {
+  head(): Promise<AuditHead>;
+  /** Up to `limit` (1 to 1,000) rows with `seq >= from`, in order. */
+  page(from: number, limit: number): Promise<AuditRow[]>;
+  /** The last `count` (1 to 1,000) rows, in order. */
+  tail(count: number): Promise<AuditRow[]>;
+}
+
+/** Reads of the audit chain, and its one write. */
+export interface AuditRows extends AuditReads {
+  /**
+   * The head, locked until the transaction ends. Take it after every other lock of the transaction: it is the row that
+   * all writers share.
+   */
+  lockHead(): Promise<AuditHead>;
+  /**
+   * Appends rows that go on from the head.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` (retryable) when the first row does not follow the head, or the rows are
+   *   not consecutive.
+   */
+  append(rows: readonly AuditRow[]): Promise<void>;
+}
+
+/** What can be read outside a transaction: committed rows only. */
+export interface StoreReads {
+  readonly vault: VaultReads;
+  readonly keys: KeyReads;
+  readonly dataKeys: DataKeyReads;
+  readonly secrets: SecretReads;
+  readonly audit: AuditReads;
+  /** At constant cost, however many rows there are. */
+  counts(): Promise<Counts>;
+}
+
+/** A transaction: reads see its own writes. Unusable (`ERR_CLOSED`) once it has ended. */
+export interface StoreTransaction extends StoreReads {
+  readonly vault: VaultRows;
+  readonly keys: KeyRows;
+  readonly dataKeys: DataKeyRows;
+  readonly secrets: SecretRows;
+  readonly audit: AuditRows;
+  /** Deletes every row of every table: for a vault whose onboarding was interrupted. */
+  reset(): Promise<void>;
+}
+
+/** `full` survives a power cut once committed; `normal` survives `kill -9`, a power cut may lose the last commits. */
+export type Durability = "normal" | "full";
+
+/** An open store. Rows in, rows out: it seals nothing and checks no MAC. */
+export interface Store extends StoreReads, AsyncDisposable {
+  /** The database file, absolute, symbolic links resolved. */
+  readonly file: string;
+  /**
+   * Runs a writing transaction: commits when `run` resolves, rolls back and rethrows when it rejects.
+   *
+   * Transactions of one store run one after the other; against other processes the start is retried with jitter for
+   * about 5 s. `run` must await only `tx` and short work: everybody else waits for it. It must not start another
+   * transaction of the same store, which would wait for itself.
+   *
+   * @throws {@link CryptoError} `ERR_BUSY` (retryable) when other processes kept the database locked.
+   */
+  transaction<T>(durability: Durability, run: (tx: StoreTransaction) => Promise<T>): Promise<T>;
+  /**
+   * Runs while no other process holds the same lock; the kernel frees it when the process dies, so it cannot be stale.
+   * Not re-entrant. Does not keep transactions of others out.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when another lango still holds it after about 5 s.
+   */
+  withLock<T>(run: () => Promise<T>): Promise<T>;
+  /** Checks every page, index and foreign key. Returns one line per fault; empty when sound. Reads the whole file. */
+  integrityCheck(): Promise<string[]>;
+  /** Waits for running transactions, then closes. Later calls reject with `ERR_CLOSED`; closing again does nothing. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,146 @@
+import type { Bytes } from "@lango/crypto-core";
+
+/** What a keyslot of a vault is opened with; the same words as in `keyslots.json`. */
+export type SlotKind =
+  | "passphrase"
+  | "recovery"
+  | "master-key-file"
+  | "env"
+  | "keyring"
+  | "provider";
+
+/** What an unlocker needs to know about a slot. */
+export interface SlotInfo {
+  readonly id: string;
+  readonly kind: SlotKind;
+  readonly label?: string;
+}
+
+/** Something that should open a slot. It has not been tried: only the vault can tell whether it fits. */
+export interface Credential {
+  readonly kind: SlotKind;
+  /** Where it came from, as people name it: `--passphrase-fd 3`, `LANGO_PASSPHRASE`, `keyfile /home/me/.lango/passphrase`, `prompt`. */
+  readonly source: string;
+  /**
+   * The 32 bytes of a master key, or the bytes of a passphrase exactly as they were found: a trailing newline is
+   * still there, `normalizePassphrase` of `@lango/envelope` takes it away. The receiver zeroes it.
+   */
+  readonly secret: Bytes;
+  /**
+   * Whether any process of the same user could have read it as well: true for the keyring, for the keyfile, for
+   * `master.key` and for files named by the environment; false for what was given to this command alone.
+   */
+  readonly ambient: boolean;
+  /** The slots that it may open, in the order of the slot file; never empty. */
+  readonly slotIds: readonly string[];
+}
+
+/** A source that gave nothing, and why, in one line without secrets. */
+export interface SkippedSource {
+  readonly source: string;
+  readonly reason: string;
+}
+
+export interface UnlockResult {
+  readonly credential: Credential;
+  /** The sources before it, in order. */
+  readonly skipped: readonly SkippedSource[];
+}
+
+/** A passphrase for a slot that does not exist yet. */
+export interface NewPassphrase {
+  /** The bytes as they were found, like {@link Credential.secret}. The receiver zeroes it. */
+  readonly passphrase: Bytes;
+  readonly source: string;
+  readonly ambient: boolean;
+  readonly skipped: readonly SkippedSource[];
+}
+
+/** One line of {@link Unlocker.describe}. `fault` is a source at which `obtain` would fail. */
+export interface SourceDescription {
+  readonly source: string;
+  readonly state: "would use" | "skipped" | "fault";
+  /** Absent only for `would use`. */
+  readonly reason?: string;
+}
+
+/** The two things that Lango keeps in an OS keyring. */
+export type KeyringEntry = "master-key" | "passphrase";
+
+/** An OS keyring. */
+export interface KeyringBackend {
+  /** Its name for people, e.g. `Secret Service`. */
+  readonly name: string;
+  /** Whether the entry exists. Never shows a dialog. Rejects like `get`. */
+  has(entry: KeyringEntry): Promise<boolean>;
+  /**
+   * Reads an entry: the passphrase as bytes, the master key as hex or base64 text; `undefined` when there is none.
+   *
+   * @throws CryptoError `ERR_UNAVAILABLE` when the keyring is locked or cannot be reached, which skips the source;
+   *   everything else ends the unlocking.
+   */
+  get(entry: KeyringEntry): Promise<Bytes | undefined>;
+}
+
+export interface UnlockOptions {
+  /** The folder of the vault, absolute. */
+  readonly home: string;
+  /** The environment to look into; not changed. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** `--passphrase-fd`: an open file descriptor, read to its end and closed unless it is 0, 1 or 2. */
+  readonly passphraseFd?: number | undefined;
+  /** `--passphrase-file`: a regular file, or a pipe as in `<(command)`. */
+  readonly passphraseFile?: string | undefined;
+  /** `--passphrase-stdin`: standard input, read to its end. */
+  readonly passphraseStdin?: boolean | undefined;
+  /** `--master-key-fd`: like `passphraseFd`, with a key that {@link parseMasterKey} takes. */
+  readonly masterKeyFd?: number | undefined;
+  /** `--unlock-with`: passes over every source of another kind. */
+  readonly unlockWith?: SlotKind | undefined;
+  /** Passes over every ambient source, see {@link Credential.ambient}. For commands that want fresh consent. Default false. */
+  readonly skipAmbient?: boolean | undefined;
+  /** `security.keyring.enabled`: whether the keyring is asked for a passphrase. Default false. */
+  readonly keyringEnabled?: boolean | undefined;
+  /** Default: none, and the keyring is skipped. */
+  readonly keyring?: KeyringBackend | undefined;
+  /** Asks on the terminal. `undefined` means that the person gave up. Absent: there is no terminal, or `--no-input`. */
+  readonly prompt?: ((label: string) => Promise<Bytes | undefined>) | undefined;
+  /** Whether the command itself leaves standard input alone, so that a passphrase may come from there. */
+  readonly stdinFree: boolean;
+  /**
+   * Milliseconds to wait for a first byte when nobody said that standard input holds a passphrase: it may be a pipe to
+   * which nobody will ever write. Default 30,000.
+   */
+  readonly stdinWaitMs?: number | undefined;
+  /** Where the container runtime puts secrets. Default `/run/secrets`. */
+  readonly containerSecrets?: string | undefined;
+  /** Default `process.platform`. On `win32` owners and modes of files are not checked: they say nothing there. */
+  readonly platform?: NodeJS.Platform | undefined;
+}
+
+/** Finds the credential of a vault. Holds no secret itself and may be used again. */
+export interface Unlocker {
+  /**
+   * Returns the first credential of the sources, in the order of {@link createUnlocker}.
+   *
+   * @throws CryptoError `ERR_LOCKED` when no source gave anything (the hint lists each with its reason);
+   *   `ERR_INVALID_ARGUMENT` for flags that contradict each other or a descriptor that is not open; `ERR_CONFIG` for a
+   *   source that is there but unusable: a file that others can read, a key of another length, two variables that differ.
+   */
+  obtain(slots: readonly SlotInfo[]): Promise<UnlockResult>;
+  /**
+   * Returns a passphrase for a new slot, from the flags and the passphrase sources; at the prompt it is asked twice.
+   *
+   * @param options.replacing - A passphrase change: the other sources hold the old passphrase, so only the flags and
+   *   the prompt count. Default false.
+   * @throws CryptoError like `obtain`, and `ERR_INVALID_ARGUMENT` when the two entries differ.
+   */
+  obtainNewPassphrase(options?: { readonly replacing?: boolean }): Promise<NewPassphrase>;
+  /**
+   * Tells what `obtain` would do, in its order, up to and including the source that would be used or would fail.
+   * Never prompts, opens no dialog and reads no descriptor; files and variables are read and forgotten.
+   *
+   * @throws CryptoError `ERR_INVALID_ARGUMENT` for flags that contradict each other.
+   */
+  describe(slots: readonly SlotInfo[]): Promise<readonly SourceDescription[]>;
+}

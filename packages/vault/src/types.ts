@@ -1,0 +1,316 @@
+import type { Bytes, CryptoErrorCode, CryptoProvider, KeyAlgorithm } from "@lango/crypto-core";
+import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
+import type { SkippedSource, SlotInfo, Unlocker, UnlockResult } from "@lango/unlock";
+
+/** Who asks. An `agent` cannot see or name secrets under `wallet/` and `system/`. */
+export type Audience = "owner" | "agent";
+
+/** What `createVault` takes. */
+export interface CreateVaultOptions {
+  /** The folder of the vault, e.g. `~/.lango`; made with mode 0700 when it is not there. */
+  readonly home: string;
+  /** What shall open the vault: 1 to 32, one keyslot each. The caller zeroes the secrets in them. */
+  readonly credentials: readonly SlotCredential[];
+  /** Key derivation of passphrase credentials that name none. Default: `defaultKdf()` of `@lango/envelope`. */
+  readonly kdf?: Kdf | undefined;
+  /** Milliseconds since the epoch. Default: `Date.now`. */
+  readonly clock?: (() => number) | undefined;
+}
+
+/** What `openVault` takes. */
+export interface OpenVaultOptions {
+  readonly home: string;
+  /** Finds the passphrase or key; called once, with the slots of the vault. Its secret is zeroed here. */
+  readonly unlock:
+    | Pick<Unlocker, "obtain">
+    | ((slots: readonly SlotInfo[]) => Promise<UnlockResult>);
+  /**
+   * Providers of keys that are not local, by scheme (`{ "aws-kms": provider }`). A key whose scheme is not here is
+   * `ERR_KEY_NOT_FOUND`; nothing in the vault causes a provider to be loaded. The vault does not close them.
+   */
+  readonly providers?: Readonly<Record<string, CryptoProvider>> | undefined;
+  readonly audit?: AuditOptions | undefined;
+  /** Milliseconds since the epoch. Default: `Date.now`. */
+  readonly clock?: (() => number) | undefined;
+}
+
+export interface AuditOptions {
+  /**
+   * What happens to a read whose audit row cannot be committed. Default is `deny`: the value is not released.
+   * `spool`: the row goes to a MACed file of at most 16 MiB in the home, folded into the chain later; a full one denies.
+   */
+  readonly onFailure?: "deny" | "spool" | undefined;
+}
+
+/** What a home folder holds. `half-made`: an onboarding that never finished and may be made anew. */
+export type HomeState = "absent" | "half-made" | "ready" | { readonly damaged: Error };
+
+/** How the vault was opened. */
+export interface UnlockedBy {
+  readonly kind: SlotKind;
+  /** `LANGO_PASSPHRASE`, `keyfile`, `prompt`, … */
+  readonly source: string;
+  /** Whether any process of the same user can read that source too. */
+  readonly ambient: boolean;
+  /** Sources that come earlier, and why each was passed over. */
+  readonly skipped: readonly SkippedSource[];
+}
+
+/** An open vault. Safe to use from many callers at once and beside other processes. After `close`: `ERR_CLOSED`. */
+export interface Vault extends AsyncDisposable {
+  /** 32 hex characters. */
+  readonly id: string;
+  readonly home: string;
+  readonly unlockedBy: UnlockedBy;
+  readonly secrets: Secrets;
+  readonly keys: Keys;
+  readonly slots: Slots;
+  readonly audit: Audit;
+  status(): Promise<VaultStatus>;
+  /** Waits for audit rows under way, zeroes every key and closes the store. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** What can be seen of a vault without its key. Nothing here is authenticated but by the hash chain. */
+export interface LockedVault extends AsyncDisposable {
+  readonly id: string;
+  readonly home: string;
+  readonly secrets: Pick<Secrets, "list">;
+  readonly keys: Pick<Keys, "list">;
+  readonly slots: Pick<Slots, "list">;
+  readonly audit: {
+    /** Checks numbers, links and hashes of the chain, and row hashes with `rows`; MACs need the key. */
+    verifyLinks(options?: VerifyOptions): Promise<AuditReport>;
+    tail(count?: number): Promise<AuditEvent[]>;
+  };
+  status(): Promise<VaultStatus>;
+  close(): Promise<void>;
+}
+
+export interface VaultStatus {
+  readonly id: string;
+  readonly locked: boolean;
+  readonly createdAt: number;
+  readonly secretCount: number;
+  readonly keyCount: number;
+  readonly slots: readonly SlotSummary[];
+  readonly slotGeneration: number;
+  /** Whether a data key was sealed by the fallback and waits to be wrapped again. */
+  readonly degraded: boolean;
+  /** Absent while locked. */
+  readonly unlockedBy?: UnlockedBy | undefined;
+}
+
+/** Who calls; every operation on secrets takes it. */
+export interface AudienceOption {
+  /** Default is `owner`. An `agent` that names `wallet/…` or `system/…` gets `ERR_DENIED`, and lists leave them out. */
+  readonly audience?: Audience | undefined;
+}
+export interface SetSecretOptions extends AudienceOption {
+  /** Name or URI of the encryption key. Default: the key that the secret has, or `default`. */
+  readonly key?: string | undefined;
+  /** Refuses a name that exists, with `ERR_CONFLICT`. */
+  readonly createOnly?: boolean | undefined;
+  /** Refuses with `ERR_CONFLICT` unless this is the current version; 0 means that there is none. */
+  readonly ifVersion?: number | undefined;
+}
+export interface GetSecretOptions extends AudienceOption {
+  /** Default: the current version. */
+  readonly version?: number | undefined;
+}
+export interface SetSecretResult {
+  readonly name: string;
+  /** Starts at 1 and never restarts, also after a deletion. */
+  readonly version: number;
+  /** Whether the name did not exist before, or was deleted. */
+  readonly created: boolean;
+}
+export interface SecretValue {
+  readonly name: string;
+  readonly version: number;
+  /** Belongs to the caller, who zeroes it. */
+  readonly value: Bytes;
+}
+/** A secret without its value. Times are milliseconds since the epoch. */
+export interface SecretInfo {
+  readonly name: string;
+  /** URI of its encryption key, e.g. `local:default`. */
+  readonly key: string;
+  readonly version: number;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  /** How often its value was read. */
+  readonly uses: number;
+  readonly lastUsedAt?: number | undefined;
+}
+export interface SecretVersion {
+  readonly version: number;
+  readonly createdAt: number;
+  /** Bytes of the value. */
+  readonly size: number;
+  readonly current: boolean;
+}
+
+/**
+ * Named values. A name is 1 to 256 characters of `[A-Za-z0-9._/-]`, without `..` and without `/` at either end; a value
+ * is 0 to 1,048,576 bytes. A bad name or size is `ERR_INVALID_ARGUMENT`, a name that is not there `ERR_NOT_FOUND`.
+ */
+export interface Secrets {
+  /**
+   * Stores a value as a new version; the 10 newest versions are kept.
+   *
+   * @param value - Not changed and not kept; the caller zeroes it.
+   */
+  set(name: string, value: Uint8Array, options?: SetSecretOptions): Promise<SetSecretResult>;
+  /** Reads a value, after the read is committed to the audit log. */
+  get(name: string, options?: GetSecretOptions): Promise<SecretValue>;
+  /** All secrets, by name; nothing is decrypted. */
+  list(options?: AudienceOption): Promise<SecretInfo[]>;
+  /** The kept versions, newest first. */
+  history(name: string, options?: AudienceOption): Promise<SecretVersion[]>;
+  /** Makes the value of a kept version current again, as a new version. */
+  rollback(name: string, version: number, options?: AudienceOption): Promise<SetSecretResult>;
+  /** Removes every version and keeps a tombstone, so that version numbers do not start again. */
+  delete(name: string, options?: AudienceOption): Promise<void>;
+}
+
+export type KeyType = "encryption" | "signing";
+
+export interface CreateKeyOptions {
+  /** As names of secrets, without `/`. A name in use is `ERR_CONFLICT`. */
+  readonly name: string;
+  readonly type: KeyType;
+  /**
+   * Of a local key. Default is `aes-256-gcm` for `encryption` and `hmac-sha256` for `signing`; `ecdsa-p256`, `ecdsa-p384`,
+   * `secp256k1` and `ed25519` sign. Anything else is `ERR_UNSUPPORTED`.
+   */
+  readonly algorithm?: KeyAlgorithm | undefined;
+  /** URI of a key that exists at a provider, which is then registered under `name`. Default: a new local key. */
+  readonly uri?: string | undefined;
+}
+export interface KeyInfo {
+  /** 24 hex characters. */
+  readonly id: string;
+  readonly name: string;
+  /** `local:NAME`, or the URI of the provider's key. */
+  readonly uri: string;
+  readonly type: KeyType;
+  readonly algorithm: KeyAlgorithm;
+  readonly provider: string;
+  readonly keyVersion: string;
+  readonly state: "enabled" | "disabled";
+  readonly createdAt: number;
+  readonly lastUsedAt?: number | undefined;
+}
+
+/** The key registry. */
+export interface Keys {
+  create(options: CreateKeyOptions): Promise<KeyInfo>;
+  list(): Promise<KeyInfo[]>;
+  /** @param nameOrUri - `default`, `local:default` or a provider's URI. Not there: `ERR_KEY_NOT_FOUND`. */
+  describe(nameOrUri: string): Promise<KeyInfo>;
+  /** DER SubjectPublicKeyInfo (RFC 5280 §4.1). A key that has none is `ERR_KEY_USAGE`. */
+  publicKey(nameOrUri: string): Promise<{ readonly spki: Bytes; readonly algorithm: KeyAlgorithm }>;
+  /** The local keys as a provider named `local`; every use is audited. Closed with the vault. */
+  provider(): CryptoProvider;
+}
+
+/** A keyslot without its sealed key. */
+export interface SlotSummary {
+  readonly id: string;
+  readonly kind: SlotKind;
+  readonly label?: string | undefined;
+  /** ISO 8601. */
+  readonly createdAt: string;
+  /** `argon2id`, `pbkdf2-sha256`. Only of passphrases. */
+  readonly kdf?: string | undefined;
+  /** Only of provider slots. */
+  readonly uri?: string | undefined;
+}
+export interface ChangePassphraseOptions {
+  readonly oldPassphrase: Uint8Array;
+  readonly newPassphrase: Uint8Array;
+  /** Default: `defaultKdf()` of `@lango/envelope`. */
+  readonly kdf?: Kdf | undefined;
+}
+
+/** What opens the vault. */
+export interface Slots {
+  list(): Promise<SlotSummary[]>;
+  /**
+   * Puts a slot of the new passphrase in the place of the old one's. Takes the same time at any number of secrets, and
+   * does not revoke whoever kept an old copy of `keyslots.json`.
+   *
+   * @throws `ERR_WRONG_PASSPHRASE` when the old passphrase opens no slot; `ERR_CONFLICT` when the slots changed meanwhile.
+   */
+  changePassphrase(options: ChangePassphraseOptions): Promise<SlotSummary>;
+}
+
+/** Who did it. */
+export interface AuditActor {
+  readonly kind: Audience;
+  readonly pid: number;
+  readonly uid?: number | undefined;
+  /** The source that unlocked the vault; `none` while it was locked. */
+  readonly source: string;
+}
+/** What other parts of Lango report. Names only: a value never goes here. */
+export interface AuditInput {
+  /** `run.start`, `approval.grant`, …: 1 to 64 characters of `[a-z0-9.-]`. */
+  readonly action: string;
+  /** The secret, key or slot that it was about. */
+  readonly target?: string | undefined;
+  readonly outcome?: "success" | "failure" | undefined;
+  /** Why it failed. */
+  readonly code?: CryptoErrorCode | undefined;
+  /** One short line; no secret. */
+  readonly detail?: string | undefined;
+  readonly audience?: Audience | undefined;
+  /** `full` (the default) survives a power cut; `normal` survives the death of the process. */
+  readonly durability?: "normal" | "full" | undefined;
+}
+/** One event of the log. Several reads of one moment share a `seq`. */
+export interface AuditEvent {
+  readonly seq: number;
+  /** Milliseconds since the epoch. */
+  readonly ts: number;
+  readonly actor: AuditActor;
+  readonly action: string;
+  readonly target?: string | undefined;
+  readonly version?: number | undefined;
+  readonly outcome: "success" | "failure";
+  readonly code?: string | undefined;
+  readonly detail?: string | undefined;
+  /** False for what was noted while the vault was locked: any process of this user could have written it. */
+  readonly authenticated: boolean;
+}
+export interface VerifyOptions {
+  /** Compares the rows of secrets, keys and slots with the chain too. Default is false. */
+  readonly rows?: boolean | undefined;
+}
+export interface AuditFault {
+  /** The row at which it shows. 0: no single row. */
+  readonly seq: number;
+  /** One line. */
+  readonly problem: string;
+}
+export interface AuditReport {
+  readonly ok: boolean;
+  /** Rows in the chain. */
+  readonly rows: number;
+  /** Hash of the newest row, in hex; note it elsewhere, and a later cut of the log can be shown. */
+  readonly head: string;
+  /** At most 100. */
+  readonly faults: readonly AuditFault[];
+  /** Rows after the last anchor: they can be cut off unseen by whoever can write the database. */
+  readonly unanchored: number;
+}
+
+/** The hash-chained log. */
+export interface Audit {
+  /** Adds an event; resolves when it is committed. */
+  append(event: AuditInput): Promise<{ readonly seq: number }>;
+  verify(options?: VerifyOptions): Promise<AuditReport>;
+  /** The newest events, oldest first. Default is 50. */
+  tail(count?: number): Promise<AuditEvent[]>;
+}
