@@ -1,5 +1,5 @@
 import { type Bytes, bytesEqual, CryptoError, zero } from "@lango/crypto-core";
-import { promptHidden, promptLine } from "../terminal/prompt.ts";
+import { confirm, promptHidden } from "../terminal/prompt.ts";
 import { usageError } from "./arguments.ts";
 import { isTerminal } from "./color.ts";
 import type { Context } from "./context.ts";
@@ -12,26 +12,27 @@ export const isTerminalInput = (): boolean => isTerminal(0);
 export const canAsk = (context: Context): boolean =>
   !context.noInput && isTerminal(0) && isTerminal(2);
 
-/** Asks for something that is not shown. The caller zeroes it. */
-export async function askSecret(label: string): Promise<Bytes> {
-  const answer = await promptHidden(label);
-  if (answer === undefined) {
-    throw new Interrupted("SIGINT");
-  }
-  return answer;
-}
+/**
+ * Asks for something that is not shown.
+ *
+ * @returns The caller zeroes it. `undefined` when the person gave up.
+ */
+export const askSecret = (label: string): Promise<Bytes | undefined> =>
+  orInterrupted(promptHidden(label));
 
 /** Asks twice and insists on the same answer. The caller zeroes it. */
 export async function askSecretTwice(label: string, again: string): Promise<Bytes> {
   const first = await askSecret(label);
-  const second = await askSecret(again);
-  const same = bytesEqual(first, second);
-  zero(second);
-  if (!same) {
-    zero(first);
-    throw usageError("The two entries differ", "Nothing was changed; run the command again");
+  const second = first && (await askSecret(again));
+  if (first !== undefined && second !== undefined && bytesEqual(first, second)) {
+    zero(second);
+    return first;
   }
-  return first;
+  zero(first, second);
+  throw usageError(
+    second === undefined ? "Nothing was entered" : "The two entries differ",
+    "Nothing was changed; run the command again",
+  );
 }
 
 /** Asks a question to which no answer means no. */
@@ -39,7 +40,7 @@ export async function askYes(context: Context, question: string): Promise<boolea
   if (context.yes) {
     return true;
   }
-  return canAsk(context) && /^y(es)?$/i.test((await promptLine(`${question} [y/N] `)) ?? "");
+  return canAsk(context) && (await orInterrupted(confirm(question)));
 }
 
 /** @throws CryptoError `ERR_INVALID_ARGUMENT` when nobody can be asked, `ERR_DENIED` when the answer is no. */
@@ -49,5 +50,16 @@ export async function requireYes(context: Context, question: string): Promise<vo
   }
   if (!(await askYes(context, question))) {
     throw new CryptoError("ERR_DENIED", "Nothing was changed");
+  }
+}
+
+/** Ctrl-C at a question ends the command as the signal would. */
+async function orInterrupted<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw error instanceof DOMException && error.name === "AbortError"
+      ? new Interrupted("SIGINT")
+      : error;
   }
 }

@@ -1,5 +1,5 @@
 import { CryptoError, zero } from "@lango/crypto-core";
-import { type Kdf, normalizePassphrase } from "@lango/envelope";
+import type { Kdf } from "@lango/envelope";
 import { createUnlocker, type UnlockOptions } from "@lango/unlock";
 import { createVault, inspectHome } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
@@ -7,6 +7,7 @@ import type { Context } from "../cli/context.ts";
 import { hardenProcess } from "../cli/process.ts";
 import { chooseKdf } from "../cli/kdf.ts";
 import { askSecret, canAsk } from "../cli/terminal.ts";
+import { warnOfWeakness } from "../cli/warn-of-weakness.ts";
 
 /** Creates the vault. */
 export const run: Handler = async (context, args) => {
@@ -68,17 +69,6 @@ export async function onboard(
     return { id: vault.id, text: `Created a vault in ${context.home}` };
   } finally {
     zero(given.passphrase);
-  }
-}
-
-/** The checker is large and only needed where a passphrase is chosen. */
-export async function warnOfWeakness(context: Context, passphrase: Uint8Array): Promise<void> {
-  const normalized = normalizePassphrase(passphrase);
-  const { weakness } = await import("../cli/strength.ts");
-  const why = weakness(normalized);
-  zero(normalized);
-  if (why !== undefined) {
-    context.warn(why);
   }
 }
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import { basename } from "node:path";
-import { CryptoError, zero } from "@lango/crypto-core";
+import { CryptoError, type CryptoErrorCode, zero } from "@lango/crypto-core";
 import { UNLOCK_VARIABLES, withoutUnlockVariables } from "@lango/unlock";
 import type { Vault } from "@lango/vault";
 import { type Arguments, usageError } from "../cli/arguments.ts";
@@ -22,8 +22,7 @@ export const run: Handler = async (context, args) => {
   });
   context.note("output not masked");
   const env = { ...withoutUnlockVariables(context.env), ...secrets };
-  const child = asInherited(() => spawn(file, words, { env, stdio: "inherit", shell: false }));
-  return endOf(child, file);
+  return endOf(file, () => asInherited(() => spawn(file, words, { env, stdio: "inherit" })));
 };
 
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -84,34 +83,43 @@ const FORWARDED = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
 /** Signals that a terminal sends to the child as well as to us; passed on only where there is no terminal. */
 const FROM_TERMINAL = ["SIGINT", "SIGQUIT", "SIGWINCH"] as const;
 
-function endOf(child: ChildProcess, file: string): Promise<Result> {
+function endOf(file: string, start: () => ChildProcess): Promise<Result> {
+  let child: ChildProcess | undefined;
   const hasTerminal = [0, 1, 2].some(isTerminal);
-  for (const signal of FORWARDED) {
-    process.on(signal, () => child.kill(signal));
+  for (const signal of [...FORWARDED, ...FROM_TERMINAL]) {
+    // Listening comes before the start: a signal between the two would end us and leave the child alone.
+    const passOn = !hasTerminal || FORWARDED.some((name) => name === signal);
+    process.on(signal, () => passOn && child?.kill(signal));
   }
-  for (const signal of FROM_TERMINAL) {
-    process.on(signal, () => {
-      if (!hasTerminal) {
-        child.kill(signal);
-      }
-    });
-  }
+  child = start();
   return new Promise((resolve, reject) => {
     child.once("exit", (code, signal) => {
       resolve({ exit: code ?? 128 + constants.signals[signal ?? "SIGTERM"] });
     });
     child.once("error", (error: NodeJS.ErrnoException) => {
-      const exit = START_FAILURES[error.code ?? ""];
-      if (exit === undefined) {
+      const known = START_FAILURES[error.code ?? ""];
+      if (known === undefined) {
         reject(error);
         return;
       }
-      const reason = exit === 127 ? "there is no such command" : "it cannot be executed";
-      const failure = new CryptoError("ERR_NOT_FOUND", `Cannot run ${file}: ${reason}`);
-      resolve({ failure, exit });
+      const { exit, code, reason } = known;
+      resolve({ exit, failure: new CryptoError(code, `Cannot run ${file}: ${reason}`) });
     });
   });
 }
 
-/** As shells report them. */
-const START_FAILURES: Readonly<Record<string, number>> = { ENOENT: 127, EACCES: 126, ENOEXEC: 126 };
+const NOT_EXECUTABLE = {
+  exit: 126,
+  code: "ERR_ACCESS_DENIED",
+  reason: "it cannot be executed",
+} as const;
+
+/** With the exit status that shells report. */
+const START_FAILURES: Readonly<
+  Record<string, { exit: number; code: CryptoErrorCode; reason: string }>
+> = {
+  ENOENT: { exit: 127, code: "ERR_NOT_FOUND", reason: "there is no such command" },
+  ENOTDIR: { exit: 127, code: "ERR_NOT_FOUND", reason: "there is no such command" },
+  EACCES: NOT_EXECUTABLE,
+  ENOEXEC: NOT_EXECUTABLE,
+};
