@@ -45,6 +45,8 @@ export function offers({ capabilities }: CryptoProvider, need: Need): boolean {
     case "signDigest":
       return capabilities[need];
     case "disabledKey":
+    // The client lets every provider answer for its health.
+    case "health":
       return true;
     default:
       return capabilities.operations.includes(need);
@@ -53,7 +55,8 @@ export function offers({ capabilities }: CryptoProvider, need: Need): boolean {
 
 /** Names the key that a check needs and the harness does not have, or `undefined`. */
 export function absentKey({ keys }: Harness, need: Need): string | undefined {
-  if (isSignature(need)) return keys.signing?.[need] === undefined ? `a key for ${need}` : undefined;
+  if (isSignature(need))
+    return keys.signing?.[need] === undefined ? `a key for ${need}` : undefined;
   if (isMac(need)) return keys.mac?.[need] === undefined ? `a key for ${need}` : undefined;
   const [field, what] = KEYS_BY_NEED[need] ?? [];
   return field !== undefined && keys[field] === undefined ? what : undefined;

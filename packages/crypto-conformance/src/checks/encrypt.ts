@@ -1,13 +1,6 @@
 import assert from "node:assert/strict";
 import { bytesEqual } from "@lango/crypto-core";
-import {
-  assertBytes,
-  assertOwnBytes,
-  flip,
-  indexes,
-  pattern,
-  rejectsWith,
-} from "../assertions.ts";
+import { assertBytes, assertOwnBytes, flip, indexes, pattern, rejectsWith } from "../assertions.ts";
 import type { Check, CheckContext, Need } from "../harness.ts";
 
 const needs: readonly Need[] = ["encrypt", "decrypt"];

@@ -186,8 +186,8 @@ export const keyChecks: readonly Check[] = [
   },
 ];
 
-function everyKey({ aead = [], signing = {}, mac = {} }: HarnessKeys): string[] {
-  return [...new Set([...aead, ...Object.values(signing), ...Object.values(mac)])];
+function everyKey({ aead, signing = {}, mac = {} }: HarnessKeys): string[] {
+  return [...new Set([...(aead ?? []), ...Object.values(signing), ...Object.values(mac)])];
 }
 
 function usageOf(algorithm: string): KeyUsage {

@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import { constants, createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
 import type { KeyAlgorithm, SignatureAlgorithm } from "@lango/crypto-core";
-import {
-  assertBytes,
-  assertOwnBytes,
-  flip,
-  pattern,
-  rejectsWith,
-} from "../assertions.ts";
+import { assertBytes, assertOwnBytes, flip, pattern, rejectsWith } from "../assertions.ts";
 import type { Check, CheckContext, Need } from "../harness.ts";
 import { SIGNATURE_ALGORITHMS } from "../needs.ts";
 
@@ -130,7 +124,8 @@ function checksOf(algorithm: SignatureAlgorithm): Check[] {
           if (!algorithm.startsWith("rsa")) assert.equal(signature.length, bits / 4, "its length");
           assert.deepEqual([result.algorithm, result.keyId], [algorithm, keyId]);
           assert.ok(accepts(algorithm, key, message, signature), "node:crypto refuses it");
-          if (openssl === undefined) continue;
+          // The command reads no empty file.
+          if (openssl === undefined || message.length === 0) continue;
           const accepted = await openssl.verify(algorithm, publicKey, message, signature);
           assert.ok(accepted, `${openssl.version} refuses it`);
         }
