@@ -28,7 +28,7 @@ export const usageError = (message: string, hint?: string): CryptoError =>
  *
  * @throws CryptoError `ERR_INVALID_ARGUMENT` for an unknown, repeated or incomplete option and for a wrong number of words.
  */
-export function parseArguments(command: CommandRowRow, words: readonly string[]): Arguments {
+export function parseArguments(command: CommandRow, words: readonly string[]): Arguments {
   const known: Readonly<Record<string, Option>> = { ...GLOBAL_OPTIONS, ...commandOptions(command) };
   const help = `run "${commandLine(command)} --help"`;
   // Not strict: its own messages would not fit ours, so the tokens are checked here.

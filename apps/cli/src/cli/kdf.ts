@@ -1,4 +1,5 @@
 import { isBelowFloor, type Kdf, parseKdfOption } from "@lango/envelope";
+import { loadConfig } from "../config/load.ts";
 import { type Arguments, usageError } from "./arguments.ts";
 
 /** The iterations of the old vaults that `--profile seed-000` stands for. */
@@ -7,8 +8,8 @@ const SEED_000 = "pbkdf2-sha256:100000";
 /**
  * Reads `--kdf`, `--profile` and `--accept-weak-kdf`.
  *
- * @returns `undefined` for the default.
- * @throws CryptoError `ERR_INVALID_ARGUMENT` for costs below today's floor that nobody asked for by name.
+ * @returns `undefined` when nothing is said.
+ * @throws CryptoError `ERR_INVALID_ARGUMENT` for costs below today's floor that nobody insists on.
  */
 export function chooseKdf(args: Arguments): Kdf | undefined {
   const option = args.string("kdf");
@@ -30,3 +31,7 @@ export function chooseKdf(args: Arguments): Kdf | undefined {
   }
   return kdf;
 }
+
+/** What `security.kdf` says. */
+export const configuredKdf = async (home: string): Promise<Kdf> =>
+  parseKdfOption((await loadConfig(home)).security.kdf);

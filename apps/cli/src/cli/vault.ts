@@ -1,6 +1,7 @@
 import { CryptoError, isCryptoError } from "@lango/crypto-core";
 import { createUnlocker, type SlotKind, type Unlocker, type UnlockOptions } from "@lango/unlock";
 import { openVault, type Vault } from "@lango/vault";
+import { loadConfig } from "../config/load.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { hardenProcess } from "./process.ts";
@@ -23,7 +24,6 @@ export async function withVault<T>(
 ): Promise<T> {
   await requireVault(context);
   hardenProcess();
-  const { loadConfig } = await import("../config/load.ts");
   const { audit, security } = await loadConfig(context.home);
   const options = {
     ...unlockOptions(context, args, needs.stdinFree ?? true),

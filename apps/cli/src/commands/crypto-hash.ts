@@ -2,13 +2,13 @@ import { createHash } from "node:crypto";
 import { toHex, toPlain } from "@lango/crypto-core";
 import type { Handler } from "../cli/command.ts";
 import { readChunks } from "../cli/files.ts";
-import { deliver } from "../cli/stdout.ts";
+import { deliver } from "../cli/deliver.ts";
 
 /** Hashes stdin or a file of any size (FIPS 180-4). */
 export const run: Handler = async (_context, args) => {
   const algorithm = args.string("algorithm") ?? "sha256";
   const hash = createHash(algorithm);
-  for (const chunk of readChunks(args.string("in"))) {
+  for await (const chunk of readChunks(args.string("in"))) {
     hash.update(chunk);
   }
   const digest = toPlain(hash.digest());

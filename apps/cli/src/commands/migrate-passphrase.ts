@@ -5,7 +5,7 @@ import type { Arguments } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
 import { requireVault } from "../cli/home.ts";
-import { chooseKdf } from "../cli/kdf.ts";
+import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
 import { replaceKeyfile } from "../cli/keyfile.ts";
 import { hardenProcess } from "../cli/process.ts";
 import { askSecret, canAsk } from "../cli/terminal.ts";
@@ -13,8 +13,9 @@ import { warnOfWeakness } from "../cli/warn-of-weakness.ts";
 
 /** Puts a new passphrase in the place of the old one; the data stay as they are. */
 export const run: Handler = async (context, args) => {
-  const kdf = chooseKdf(args);
+  const given = chooseKdf(args);
   await requireVault(context);
+  const kdf = given ?? (await configuredKdf(context.home));
   hardenProcess();
   let oldPassphrase: Bytes | undefined;
   let newPassphrase: Bytes | undefined;

@@ -5,7 +5,7 @@ import { createVault, inspectHome } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
 import { hardenProcess } from "../cli/process.ts";
-import { chooseKdf } from "../cli/kdf.ts";
+import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
 import { askSecret, canAsk } from "../cli/terminal.ts";
 import { warnOfWeakness } from "../cli/warn-of-weakness.ts";
 
@@ -31,6 +31,7 @@ export const run: Handler = async (context, args) => {
 };
 
 export interface OnboardOptions {
+  /** Default: what `security.kdf` says. */
   readonly kdf?: Kdf | undefined;
   readonly sources?: Pick<UnlockOptions, "passphraseFd" | "passphraseFile" | "passphraseStdin">;
 }
@@ -59,7 +60,7 @@ export async function onboard(
     await using vault = await createVault({
       home: context.home,
       credentials: [{ kind: "passphrase", passphrase: given.passphrase }],
-      kdf,
+      kdf: kdf ?? (await configuredKdf(context.home)),
     });
     context.warn(
       "whoever loses this passphrase loses the data: nothing else opens this vault. Keep a copy of it in a safe place",

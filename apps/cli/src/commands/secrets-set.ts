@@ -90,9 +90,9 @@ async function readValue(
     case "argument":
       return new TextEncoder().encode(args.optional("VALUE"));
     case "prompt":
-      return askSecretTwice(context, `Enter value of ${args.positional("NAME")}: `, "Confirm value: ");
+      return askSecretTwice(`Enter value of ${args.positional("NAME")}: `, "Confirm value: ");
     default: {
-      const value = readInput(args.string("from-file"), MAX_SECRET_BYTES + 2);
+      const value = await readInput(args.string("from-file"), MAX_SECRET_BYTES + 2);
       return args.flag("raw") ? value : withoutLineBreak(value);
     }
   }

@@ -1,20 +1,21 @@
 import { createUnlocker } from "@lango/unlock";
-import { readQuickSettings } from "../cli/quick-settings.ts";
 import type { Handler } from "../cli/command.ts";
 import { facts, when } from "../cli/output.ts";
 import { withReader } from "../cli/reader.ts";
 import { canAsk } from "../cli/terminal.ts";
+import { type Config, DEFAULTS } from "../config/defaults.ts";
+import { readConfigFile } from "../config/load.ts";
 
 /** Shows what protects the vault. It loads no more than it needs: this is the command that scripts poll. */
 export const run: Handler = (context) =>
   withReader(context, async (vault) => {
-    const { signerProvider, keyringEnabled } = readQuickSettings(context.home);
+    const { signer, keyring } = await uncheckedSecurity(context.home);
     const status = await vault.status();
     const sources = await createUnlocker({
       home: context.home,
       env: context.env,
-      keyringEnabled,
-      // Nothing is asked; whether there is somebody to ask decides what would be used.
+      keyringEnabled: keyring.enabled,
+      // Nobody is asked; whether there is somebody to ask decides what would be used.
       prompt: canAsk(context) ? async () => undefined : undefined,
       stdinFree: true,
     }).describe(await vault.slots.list());
@@ -22,18 +23,18 @@ export const run: Handler = (context) =>
     return {
       data: {
         home: context.home,
-        mode: signerProvider,
+        mode: signer.provider,
         unlockSource,
         sources,
         // Neither is asked for here: that would be a connection.
-        provider: { name: signerProvider, local: signerProvider === "local" },
+        provider: { name: signer.provider, local: signer.provider === "local" },
         companion: null,
         ...status,
       },
       text: facts([
         ["home", context.home],
         ["vault", `${status.id}, made ${when(status.createdAt)}`],
-        ["mode", signerProvider],
+        ["mode", signer.provider],
         ["unlock source", unlockSource ?? "none"],
         ["slots", status.slots.map(({ kind, kdf }) => (kdf ? `${kind} (${kdf})` : kind)).join(", ")],
         ["keys", `${status.keyCount}`],
@@ -43,3 +44,13 @@ export const run: Handler = (context) =>
       ]),
     };
   });
+
+/** The settings that are shown, without the schema that checks them: "lango doctor" and every command that uses one does. */
+async function uncheckedSecurity(home: string): Promise<Pick<Config["security"], "signer" | "keyring">> {
+  const file = (await readConfigFile(home)) as { security?: Partial<Config["security"]> } | undefined;
+  const { signer, keyring } = DEFAULTS.security;
+  return {
+    signer: { ...signer, ...file?.security?.signer },
+    keyring: { ...keyring, ...file?.security?.keyring },
+  };
+}
