@@ -1,15 +1,23 @@
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { defaultServerConditions } from "vite";
 import { defineConfig } from "vitest/config";
 
 // The root configuration of Vitest, passed with --config: Vitest 4 and later read no vitest.workspace.ts by themselves.
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const conditions = ["@lango/source", ...defaultServerConditions];
 const projects = ["packages", "apps", "tooling"].flatMap((group) =>
-  readdirSync(new URL(group, import.meta.url), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => ({
+  readdirSync(here(group))
+    .filter((name) => existsSync(here(`${group}/${name}/test`)))
+    .map((name) => ({
       extends: true as const,
-      test: { name: entry.name, root: `./${group}/${entry.name}`, include: ["test/**/*.test.ts"] },
+      test: {
+        name,
+        root: here(`${group}/${name}`),
+        include: ["test/**/*.test.ts"],
+        // Builds, packs and compilers keep both cores busy: they run when the tests of the code are done.
+        sequence: { groupOrder: name === "checks" ? 1 : 0 },
+      },
     })),
 );
 
@@ -18,6 +26,7 @@ export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
     projects,
+    reporters: ["default", here("tooling/vitest/reporter.ts")],
     testTimeout: 30_000,
     passWithNoTests: true,
   },

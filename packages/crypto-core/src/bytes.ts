@@ -48,6 +48,10 @@ export const toPlain = (bytes: Uint8Array): Bytes => {
     : new Uint8Array(bytes);
 };
 
+/** Tells whether a value is a `Uint8Array`, also one of another realm (`instanceof` fails there) and a `Buffer`. */
+export const isBytes = (value: unknown): value is Uint8Array =>
+  ArrayBuffer.isView(value) && (value as Partial<Uint8Array>)[Symbol.toStringTag] === "Uint8Array";
+
 type Encoding = "hex" | "base64" | "base64url";
 
 const encode = (bytes: Uint8Array, encoding: Encoding): string =>

@@ -120,3 +120,49 @@ export const decryptionFailed = (options?: CryptoErrorOptions): CryptoError =>
     "Decryption failed: wrong key, wrong associated data, or altered bytes",
     options,
   );
+
+/**
+ * Tells whether a service could not be reached: `ERR_UNAVAILABLE`, `ERR_TIMEOUT` or `ERR_CIRCUIT_OPEN`. Only these open
+ * a circuit or allow a fallback. Throttling (`ERR_RATE_LIMITED`) is not one of them: the service answers.
+ */
+export const isUnavailable = (error: unknown): error is CryptoError =>
+  isCryptoError(error) && UNAVAILABLE.has(error.code);
+
+const UNAVAILABLE: ReadonlySet<CryptoErrorCode> = new Set([
+  "ERR_UNAVAILABLE",
+  "ERR_TIMEOUT",
+  "ERR_CIRCUIT_OPEN",
+]);
+
+/**
+ * An error of this class for whatever was thrown: a {@link CryptoError} as it is, anything else as `ERR_INTERNAL`.
+ *
+ * The message of a foreign error is dropped, since it may quote what the provider was given; its class, its code and its
+ * stack frames are kept.
+ */
+export const toCryptoError = (error: unknown, context: ErrorContext): CryptoError => {
+  if (isCryptoError(error)) return error;
+  const where = [context.provider, context.operation].filter(Boolean).join(" ");
+  return new CryptoError("ERR_INTERNAL", `${where} failed with an unexpected ${kindOf(error)}`, {
+    context,
+    cause: withoutMessage(error),
+  });
+};
+
+const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
+
+const kindOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return typeof error;
+  const code = "code" in error ? error.code : undefined;
+  return [error.name, code]
+    .filter((part) => typeof part === "string" && IDENTIFIER.test(part))
+    .join(" ");
+};
+
+const withoutMessage = (error: unknown): Error | undefined => {
+  if (!(error instanceof Error)) return undefined;
+  const bare = new Error(kindOf(error));
+  const frames = (error.stack ?? "").replace(error.message, "").split("\n");
+  bare.stack = [bare.message, ...frames.filter((line) => /^ {4}at /.test(line))].join("\n");
+  return bare;
+};

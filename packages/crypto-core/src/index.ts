@@ -12,6 +12,7 @@ export {
   fromBase64,
   fromBase64Url,
   fromHex,
+  isBytes,
   toBase64,
   toBase64Url,
   toHex,
@@ -20,6 +21,18 @@ export {
   zero,
 } from "./bytes.ts";
 export {
+  type CallEvent,
+  type CryptoClient,
+  type CryptoClientOptions,
+  createCryptoClient,
+} from "./client.ts";
+export {
+  type CompositeOptions,
+  createComposite,
+  type FallbackOptions,
+  type SwitchEvent,
+} from "./composite.ts";
+export {
   CryptoError,
   type CryptoErrorCode,
   type CryptoErrorOptions,
@@ -27,7 +40,67 @@ export {
   ERROR_CODES,
   type ErrorContext,
   isCryptoError,
+  isUnavailable,
+  toCryptoError,
 } from "./errors.ts";
 export { formatKeyUri, type KeyUri, MAX_KEY_URI_BYTES, parseKeyUri } from "./key-uri.ts";
-export type * from "./provider.ts";
+export { type LoadProviderOptions, loadProvider } from "./load-provider.ts";
+export type {
+  Bytes,
+  CallOptions,
+  ConfigSchema,
+  CreateKeyRequest,
+  CryptoProvider,
+  DecryptRequest,
+  EncryptRequest,
+  EncryptResult,
+  HealthReport,
+  HealthRequest,
+  KeyAlgorithm,
+  KeyDescription,
+  KeyRequest,
+  KeyResult,
+  KeyState,
+  KeyUsage,
+  MacAlgorithm,
+  MacRequest,
+  MacResult,
+  Operation,
+  ProtectionLevel,
+  ProviderCapabilities,
+  ProviderEnv,
+  ProviderModule,
+  PublicKeyRequest,
+  PublicKeyResult,
+  RandomRequest,
+  Signable,
+  SignatureAlgorithm,
+  SignRequest,
+  SignResult,
+  UnwrapKeyRequest,
+  VerifyMacRequest,
+  VerifyRequest,
+  WrapKeyRequest,
+  WrapKeyResult,
+} from "./provider.ts";
 export { randomBytesFresh } from "./random.ts";
+export {
+  type CircuitBreakerOptions,
+  type CircuitState,
+  type CircuitStateChange,
+  withCircuitBreaker,
+} from "./resilience/circuit-breaker.ts";
+export { type DeadlineOptions, withDeadline } from "./resilience/deadline.ts";
+export { type HealthCacheOptions, withHealthCache } from "./resilience/health-cache.ts";
+export {
+  createResilientProvider,
+  type ResilienceOptions,
+} from "./resilience/resilient-provider.ts";
+export { type RetryOptions, withRetry } from "./resilience/retry.ts";
+export {
+  ECDSA_CURVES,
+  type EcdsaKeyAlgorithm,
+  normalizeLowS,
+  signatureFromDer,
+  signatureToDer,
+} from "./signature.ts";

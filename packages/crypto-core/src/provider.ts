@@ -161,6 +161,8 @@ export interface WrapKeyRequest extends KeyRequest {
 }
 export interface WrapKeyResult extends KeyResult {
   readonly wrappedKey: Bytes;
+  /** As in {@link EncryptResult}; only where the composite was told to let `wrapKey` fall back. */
+  readonly degraded?: true;
 }
 export interface UnwrapKeyRequest extends KeyRequest {
   readonly wrappedKey: Uint8Array;

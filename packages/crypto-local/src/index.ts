@@ -1,1 +1,5 @@
-export {};
+export { ALGORITHMS, type LocalKeyAlgorithm } from "./algorithms.ts";
+export type { KeyRecord, KeySource, KeyVersionRecord, NewKey } from "./key-source.ts";
+export { generateKeyMaterial, importKeyMaterial } from "./material.ts";
+export { createMemoryKeySource, type LocalKey, type LocalKeyVersion } from "./memory-key-source.ts";
+export { createLocalProvider, type LocalProviderOptions } from "./provider.ts";

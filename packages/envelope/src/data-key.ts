@@ -1,17 +1,88 @@
-import type { Bytes } from "@lango/crypto-core";
+import { createSecretKey, type KeyObject } from "node:crypto";
+import { type Bytes, CryptoError, createAesKey, randomBytesFresh, zero } from "@lango/crypto-core";
+import { hkdf } from "./encoding.ts";
+
+export const DATA_KEY_BYTES = 32;
+export const DATA_KEY_ID_BYTES = 12;
+export const COMMITMENT_BYTES = 32;
 
 /** A data key in use: its subkeys are derived, its 32 bytes are in the hands of `node:crypto`. */
 export interface DataKey {
-  /** The 12 bytes that name it in headers. A copy. */
+  /** The 12 bytes that name it in headers. */
   readonly id: Bytes;
-  /** 32 bytes that commit to the key (`lango/v1/commit`); public. A copy. */
+  /** 32 public bytes that fit this key and no other (`lango/v1/commit`). */
   readonly commitment: Bytes;
-  /** Drops the subkeys; every later use throws `ERR_CLOSED`. Idempotent. */
+  /** Drops the key; every later use throws `ERR_CLOSED`. Idempotent. */
   destroy(): void;
 }
-export const createDataKey = (_material: Uint8Array, _id: Uint8Array): DataKey => {
-  throw new Error("soon");
+
+/** What the formats use of a data key; never handed out of this package. */
+export interface Subkeys {
+  /** id ‖ commitment, the 44 bytes that every header repeats. */
+  readonly identity: Bytes;
+  /** AES key of LNG1. */
+  readonly value: KeyObject;
+  /** HMAC key of the recipients' header. */
+  readonly recipients: KeyObject;
+  /** The data key itself, from which each stream derives a key of its own. */
+  readonly root: KeyObject;
+}
+
+// Here and not on the object, so that whoever holds a DataKey (or prints one) holds no key material.
+const live = new WeakMap<DataKey, Subkeys>();
+
+/**
+ * Derives the subkeys of a data key, once: HKDF-SHA-256(key, salt = id, info), RFC 5869.
+ *
+ * @param material - 32 bytes. They are copied: the caller zeroes them.
+ * @param id - 12 bytes, copied.
+ * @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` for another length.
+ */
+export const createDataKey = (material: Uint8Array, id: Uint8Array): DataKey => {
+  if (material.length !== DATA_KEY_BYTES || id.length !== DATA_KEY_ID_BYTES) {
+    throw new CryptoError(
+      "ERR_INVALID_ARGUMENT",
+      `A data key has 32 bytes and an id of 12, not ${material.length} and ${id.length}`,
+    );
+  }
+  const commitment = hkdf(material, id, "lango/v1/commit");
+  const identity = new Uint8Array(DATA_KEY_ID_BYTES + COMMITMENT_BYTES);
+  identity.set(id);
+  identity.set(commitment, DATA_KEY_ID_BYTES);
+  const key: DataKey = {
+    id: identity.slice(0, DATA_KEY_ID_BYTES),
+    commitment,
+    destroy: () => {
+      live.delete(key);
+    },
+  };
+  live.set(key, {
+    identity,
+    value: subkey(material, id, "lango/v1/value", createAesKey),
+    recipients: subkey(material, id, "lango/v1/recipients", createSecretKey),
+    root: createSecretKey(material),
+  });
+  return key;
 };
-export const newDataKeyId = (): Bytes => {
-  throw new Error("soon");
+
+const subkey = (
+  material: Uint8Array,
+  id: Uint8Array,
+  info: string,
+  create: (bytes: Bytes) => KeyObject,
+): KeyObject => {
+  const bytes = hkdf(material, id, info);
+  const key = create(bytes);
+  zero(bytes);
+  return key;
+};
+
+/** A new id for a data key: 12 random bytes. */
+export const newDataKeyId = (): Bytes => randomBytesFresh(DATA_KEY_ID_BYTES);
+
+/** @throws {@link CryptoError} `ERR_CLOSED` after `destroy`. */
+export const subkeysOf = (key: DataKey): Subkeys => {
+  const subkeys = live.get(key);
+  if (subkeys === undefined) throw new CryptoError("ERR_CLOSED", "The data key was destroyed");
+  return subkeys;
 };

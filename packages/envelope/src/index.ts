@@ -15,7 +15,6 @@ export {
   type KdfJson,
   kdfFromJson,
   kdfToJson,
-  normalizePassphrase,
   parseKdfOption,
 } from "./kdf.ts";
 export {
@@ -27,6 +26,7 @@ export {
   serializeKeyslots,
   verifyKeyslots,
 } from "./keyslots.ts";
+export { normalizePassphrase } from "./passphrase.ts";
 export {
   createOpenStream,
   createSealStream,
@@ -37,9 +37,7 @@ export {
   type ResolveRecipient,
   type SealOptions,
   seal,
-  type UnwrappingProvider,
   userAad,
-  type WrappingProvider,
 } from "./recipients.ts";
 export { type FilePaths, openFile, sealFile } from "./sealed-file.ts";
 export { createSlot, openSlot, type SlotCredential, unwrapSlotKey } from "./slot.ts";
@@ -53,3 +51,4 @@ export {
   type ValueHeader,
 } from "./value.ts";
 export { deriveVaultKeys, type VaultKeys } from "./vault-keys.ts";
+export type { UnwrappingProvider, WrappingProvider } from "./wrapping.ts";

@@ -1,6 +1,21 @@
-import type { Bytes } from "@lango/crypto-core";
+import { createHash, createHmac } from "node:crypto";
+import {
+  type Bytes,
+  bytesEqual,
+  CryptoError,
+  fromHex,
+  isCryptoError,
+  utf8,
+} from "@lango/crypto-core";
+import { type JsonValue, jcs, parseJsonStrict } from "./json.ts";
 import type { KdfJson } from "./kdf.ts";
+import { checkKeyslots } from "./keyslots-schema.ts";
+import { checkVaultKey, deriveSlotFileKey } from "./vault-keys.ts";
 
+/** Largest keyslots file, 256 KiB. */
+export const MAX_KEYSLOTS_BYTES: number = 256 * 1024;
+
+/** What opens a slot. */
 export type SlotKind =
   | "passphrase"
   | "recovery"
@@ -8,40 +23,126 @@ export type SlotKind =
   | "env"
   | "keyring"
   | "provider";
+
+/** The vault key, sealed under one credential. */
 export interface Slot {
-  /** 24 hex characters. */
+  /** 24 hex characters: the data-key id of `sealed`. */
   readonly id: string;
   readonly kind: SlotKind;
+  /** What the owner calls it: 1 to 256 characters. */
   readonly label?: string;
-  /** ISO 8601, UTC, milliseconds. */
+  /** ISO 8601 in UTC with milliseconds. */
   readonly createdAt: string;
+  /** Of `passphrase` slots, and only of these. */
   readonly kdf?: KdfJson;
+  /** Key URI, version and wrapped slot key (base64) of `provider` slots, and only of these. */
   readonly uri?: string;
   readonly keyVersion?: string;
   readonly wrapped?: string;
   /** base64 of LNG1 of the vault key. */
   readonly sealed: string;
 }
+
+/** The keyslots file. */
 export interface Keyslots {
   readonly version: 1;
+  /** 32 hex characters. */
   readonly vaultId: string;
+  /** From 1; one more with each change of the file. */
   readonly generation: number;
+  /** 1 to 32 slots. */
   readonly slots: readonly Slot[];
+  /** Hex SHA-256 of JCS of all other members: tells damage from a wrong passphrase. */
   readonly sha256: string;
+  /** Hex HMAC-SHA-256, under a key from the vault key, of JCS of all members but `mac` and `sha256`. */
   readonly mac: string;
 }
-export const parseKeyslots = (_file: Uint8Array): Keyslots => {
-  throw new Error("soon");
+
+/**
+ * Reads a keyslots file; checks its checksum and every limit, so that no key derivation runs on what fails here.
+ *
+ * @throws {@link CryptoError} `ERR_INTEGRITY` for a file that is cut short or damaged; `ERR_MALFORMED_ENVELOPE` with the
+ *   path of a member that is missing, unknown or out of range; `ERR_CONFLICT` for a newer version.
+ */
+export const parseKeyslots = (file: Uint8Array): Keyslots => {
+  const keyslots = checkKeyslots(parseFile(file));
+  if (keyslots.sha256 !== checksum(keyslots)) {
+    throw damaged("its checksum does not fit");
+  }
+  return keyslots;
 };
-export const serializeKeyslots = (_keyslots: Keyslots): Bytes => {
-  throw new Error("soon");
+
+const parseFile = (file: Uint8Array): JsonValue => {
+  try {
+    return parseJsonStrict(file, { maxBytes: MAX_KEYSLOTS_BYTES });
+  } catch (cause) {
+    if (!isCryptoError(cause)) throw cause;
+    throw damaged(cause.message, cause);
+  }
 };
+
+const damaged = (fault: string, cause?: unknown): CryptoError =>
+  new CryptoError("ERR_INTEGRITY", `The keyslots file is truncated or damaged: ${fault}`, {
+    context: { hint: "Copy keyslots.bak.json over it, or restore it from a backup" },
+    cause,
+  });
+
+/**
+ * Writes a keyslots file: indented JSON, UTF-8, a newline at the end.
+ *
+ * @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` for more than 256 KiB.
+ */
+export const serializeKeyslots = (keyslots: Keyslots): Bytes => {
+  const file = utf8(`${JSON.stringify(keyslots, undefined, 2)}\n`);
+  if (file.length > MAX_KEYSLOTS_BYTES) {
+    throw new CryptoError(
+      "ERR_INVALID_ARGUMENT",
+      `The keyslots would have ${file.length} bytes, more than ${MAX_KEYSLOTS_BYTES}`,
+    );
+  }
+  return file;
+};
+
+/**
+ * Puts a keyslots file together: the MAC under the vault key first, then the checksum over all.
+ *
+ * @param vaultKey - 32 bytes; not changed.
+ * @throws {@link CryptoError} `ERR_MALFORMED_ENVELOPE` with the path of a member that {@link parseKeyslots} would refuse.
+ */
 export const buildKeyslots = (
-  _vaultKey: Uint8Array,
-  _content: Pick<Keyslots, "vaultId" | "generation" | "slots">,
+  vaultKey: Uint8Array,
+  content: Pick<Keyslots, "vaultId" | "generation" | "slots">,
 ): Keyslots => {
-  throw new Error("soon");
+  const { vaultId, generation, slots } = content;
+  const unsigned = { version: 1, vaultId, generation, slots } as const;
+  const signed = { ...unsigned, mac: computeMac(vaultKey, unsigned).toString("hex") };
+  const keyslots = { ...signed, sha256: checksum(signed) };
+  return checkKeyslots(keyslots as unknown as JsonValue);
 };
-export const verifyKeyslots = (_vaultKey: Uint8Array, _keyslots: Keyslots): void => {
-  throw new Error("soon");
+
+/**
+ * Checks the MAC of a keyslots file: that who wrote it had the vault key.
+ *
+ * @throws {@link CryptoError} `ERR_INTEGRITY`.
+ */
+export const verifyKeyslots = (vaultKey: Uint8Array, keyslots: Keyslots): void => {
+  const { mac, sha256: _, ...unsigned } = keyslots;
+  if (!bytesEqual(computeMac(vaultKey, unsigned), fromHex(mac) ?? new Uint8Array())) {
+    throw new CryptoError("ERR_INTEGRITY", "The keyslots file was altered: its MAC does not fit", {
+      context: { hint: "Restore keyslots.json from a backup of this vault" },
+    });
+  }
+};
+
+const checksum = (keyslots: Omit<Keyslots, "sha256">): string => {
+  const content = { ...keyslots, sha256: undefined } as unknown as JsonValue;
+  return createHash("sha256").update(jcs(content)).digest("hex");
+};
+
+const computeMac = (vaultKey: Uint8Array, unsigned: Omit<Keyslots, "mac" | "sha256">): Buffer => {
+  const vaultId = fromHex(unsigned.vaultId) ?? new Uint8Array();
+  checkVaultKey(vaultKey, vaultId);
+  return createHmac("sha256", deriveSlotFileKey(vaultKey, vaultId))
+    .update(jcs(unsigned as unknown as JsonValue))
+    .digest();
 };

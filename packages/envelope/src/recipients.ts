@@ -1,9 +1,5 @@
-import type { Bytes, CryptoProvider } from "@lango/crypto-core";
-
-/** Who can wrap a data key: a provider, or the client over one. */
-export type WrappingProvider = Pick<CryptoProvider, "name" | "capabilities" | "wrapKey">;
-/** Who can unwrap a data key: a provider, or the client over one. */
-export type UnwrappingProvider = Pick<CryptoProvider, "name" | "capabilities" | "unwrapKey">;
+import type { Bytes } from "@lango/crypto-core";
+import type { UnwrappingProvider, WrappingProvider } from "./wrapping.ts";
 
 /** One key that will be able to open what is sealed. */
 export interface Recipient {

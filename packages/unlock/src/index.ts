@@ -1,4 +1,5 @@
 export { parseMasterKey } from "./parse-master-key.ts";
+export { chmodHint } from "./secret-file.ts";
 export type {
   Credential,
   KeyringBackend,

@@ -107,6 +107,11 @@ export interface UnlockOptions {
   readonly prompt?: ((label: string) => Promise<Bytes | undefined>) | undefined;
   /** Whether the command itself leaves standard input alone, so that a passphrase may come from there. */
   readonly stdinFree: boolean;
+  /**
+   * Milliseconds to wait for a first byte when nobody said that standard input holds a passphrase: it may be a pipe to
+   * which nobody will ever write. Default 30,000.
+   */
+  readonly stdinWaitMs?: number | undefined;
   /** Where the container runtime puts secrets. Default `/run/secrets`. */
   readonly containerSecrets?: string | undefined;
   /** Default `process.platform`. On `win32` owners and modes of files are not checked: they say nothing there. */
@@ -134,6 +139,8 @@ export interface Unlocker {
   /**
    * Tells what `obtain` would do, in its order, up to and including the source that would be used or would fail.
    * Never prompts, opens no dialog and reads no descriptor; files and variables are read and forgotten.
+   *
+   * @throws CryptoError `ERR_INVALID_ARGUMENT` for flags that contradict each other.
    */
   describe(slots: readonly SlotInfo[]): Promise<readonly SourceDescription[]>;
 }

@@ -1,5 +1,172 @@
-import type { Unlocker, UnlockOptions } from "./types.ts";
+import { type Bytes, CryptoError, isCryptoError } from "@lango/crypto-core";
+import { askTwice } from "./ask-twice.ts";
+import { flagSources } from "./flag-sources.ts";
+import { masterKeySources } from "./master-key-sources.ts";
+import { passphraseSources, prompt } from "./passphrase-sources.ts";
+import { type Source, skipped } from "./source.ts";
+import { type Surroundings, surroundingsOf } from "./surroundings.ts";
+import type {
+  SkippedSource,
+  SlotInfo,
+  SlotKind,
+  SourceDescription,
+  Unlocker,
+  UnlockOptions,
+} from "./types.ts";
 
+/**
+ * Makes an {@link Unlocker} that looks into these sources, in this order; a flag excludes all others:
+ *
+ * 1. flags: `--passphrase-fd`, `--passphrase-file`, `--passphrase-stdin`, `--master-key-fd`;
+ * 2. master key: `LANGO_MASTER_KEY` (or `AUTHSOME_MASTER_KEY`), keyring, `master.key` in the home;
+ * 3. provider slots;
+ * 4. passphrase: keyring, keyfile (`passphrase` in the home, or `LANGO_KEYFILE`), `LANGO_PASSPHRASE`,
+ *    `$CREDENTIALS_DIRECTORY/lango.passphrase`, `/run/secrets/lango_passphrase`, prompt, standard input.
+ *
+ * Only sources for which the vault has a slot count. One that is absent, locked or out of reach is skipped; the first
+ * that gives a value is the last that is asked, whether or not the value opens anything. Each variable has a `_FILE` form.
+ */
 export function createUnlocker(options: UnlockOptions): Unlocker {
-  throw new Error(`not yet: ${options.home}`);
+  const around = surroundingsOf(options);
+  return {
+    async obtain(slots) {
+      const { sources, passOver } = plan(around, slots);
+      const { source, secret, skipped } = await takeFirst(sources, passOver);
+      return {
+        credential: {
+          // A source whose credential fits several kinds is named by the slot that is tried first.
+          kind: fitting(source, slots)[0]?.kind ?? source.kinds[0]!,
+          source: source.name,
+          secret,
+          ambient: source.ambient,
+          slotIds: fitting(source, slots).map((slot) => slot.id),
+        },
+        skipped,
+      };
+    },
+    async obtainNewPassphrase({ replacing = false } = {}) {
+      const ask = askTwice(around.prompt, replacing);
+      const flag = onlyFlag(flagSources(around).filter(isPassphrase));
+      const sources =
+        flag !== undefined ? [flag] : replacing ? [prompt(ask)] : passphraseSources(around, ask);
+      const { source, secret, skipped } = await takeFirst(sources, (candidate) =>
+        whyTooOpen(around, candidate),
+      );
+      return { passphrase: secret, source: source.name, ambient: source.ambient, skipped };
+    },
+    async describe(slots) {
+      const { sources, passOver } = plan(around, slots);
+      const lines: SourceDescription[] = [];
+      for (const source of sources) {
+        const line = await describeSource(source, passOver(source));
+        lines.push(line);
+        if (line.state !== "skipped") break;
+      }
+      return lines;
+    },
+  };
 }
+
+type PassOver = (source: Source) => string | undefined;
+
+/** The sources that count for a vault, in order, and which of them are passed over unasked. */
+function plan(
+  around: Surroundings,
+  slots: readonly SlotInfo[],
+): { sources: readonly Source[]; passOver: PassOver } {
+  const { unlockWith } = around;
+  const flag = onlyFlag(flagSources(around));
+  if (flag !== undefined && unlockWith !== undefined && !flag.kinds.includes(unlockWith)) {
+    throw new CryptoError(
+      "ERR_INVALID_ARGUMENT",
+      `${flag.name} and --unlock-with ${unlockWith} contradict each other`,
+    );
+  }
+  const passOver: PassOver = (source) => {
+    if (unlockWith !== undefined && !source.kinds.includes(unlockWith)) {
+      return `--unlock-with ${unlockWith} passes over it`;
+    }
+    if (fitting(source, slots).length === 0) {
+      return `the vault has no ${source.kinds.join(" or ")} slot`;
+    }
+    return whyTooOpen(around, source);
+  };
+  const sources =
+    flag !== undefined
+      ? [flag]
+      : [
+          ...masterKeySources(around),
+          unasked("provider slot", "provider", "this version does not open provider slots"),
+          ...passphraseSources(around, around.prompt),
+          unasked("recovery words", "recovery", "only lango security recovery restore takes them"),
+        ];
+  return { sources, passOver };
+}
+
+const unasked = (name: string, kind: SlotKind, reason: string): Source => ({
+  name,
+  kinds: [kind],
+  ambient: false,
+  take: async () => skipped(reason),
+});
+
+const fitting = (source: Source, slots: readonly SlotInfo[]): readonly SlotInfo[] =>
+  slots.filter((slot) => source.kinds.includes(slot.kind));
+
+const isPassphrase = (source: Source): boolean => source.kinds.includes("passphrase");
+
+const whyTooOpen = (around: Surroundings, source: Source): string | undefined =>
+  around.skipAmbient === true && source.ambient
+    ? "any process of this user could give it, and this command wants fresh consent"
+    : undefined;
+
+function onlyFlag(flags: readonly Source[]): Source | undefined {
+  if (flags.length < 2) return flags[0];
+  throw new CryptoError(
+    "ERR_INVALID_ARGUMENT",
+    `${flags.map((flag) => flag.name).join(" and ")} cannot be given together`,
+    { context: { hint: "Give one of them" } },
+  );
+}
+
+async function takeFirst(
+  sources: readonly Source[],
+  passOver: PassOver,
+): Promise<{ source: Source; secret: Bytes; skipped: SkippedSource[] }> {
+  const before: SkippedSource[] = [];
+  for (const source of sources) {
+    const reason = passOver(source);
+    const attempt = reason === undefined ? await source.take() : skipped(reason);
+    if (attempt.state === "found") return { source, secret: attempt.secret, skipped: before };
+    before.push({ source: source.name, reason: attempt.reason });
+  }
+  const list = before.map(({ source, reason }) => `${source}: ${reason}`).join("; ");
+  throw new CryptoError("ERR_LOCKED", "No source gave a passphrase or key for the vault", {
+    context: { hint: `Looked into ${list}` },
+  });
+}
+
+async function describeSource(
+  source: Source,
+  passedOver: string | undefined,
+): Promise<SourceDescription> {
+  if (passedOver !== undefined) {
+    return { source: source.name, state: "skipped", reason: passedOver };
+  }
+  try {
+    const reason = await (source.look ?? takeAndForget(source))();
+    return reason === undefined
+      ? { source: source.name, state: "would use" }
+      : { source: source.name, state: "skipped", reason };
+  } catch (error) {
+    if (!isCryptoError(error)) throw error;
+    return { source: source.name, state: "fault", reason: error.message };
+  }
+}
+
+const takeAndForget = (source: Source) => async (): Promise<string | undefined> => {
+  const attempt = await source.take();
+  if (attempt.state === "skipped") return attempt.reason;
+  attempt.secret.fill(0);
+  return undefined;
+};

@@ -1,3 +1,10 @@
+import { type Bytes, bytesEqual, CryptoError, utf8 } from "@lango/crypto-core";
+import { readSecretFile, type SecretFileOptions } from "./secret-file.ts";
+import { withoutFinalNewline } from "./source.ts";
+
+/** An environment; an empty variable counts as not set, since container files often leave one. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
 /** Variables that hold, or name, what opens a vault. They never reach a child process. */
 export const UNLOCK_VARIABLES: readonly string[] = [
   "LANGO_PASSPHRASE",
@@ -12,10 +19,77 @@ export const UNLOCK_VARIABLES: readonly string[] = [
 ];
 
 /** Returns a copy of an environment without {@link UNLOCK_VARIABLES}, in any letter case (Windows ignores it). */
-export function withoutUnlockVariables(
-  env: Readonly<Record<string, string | undefined>>,
-): Record<string, string | undefined> {
+export function withoutUnlockVariables(env: Environment): Record<string, string | undefined> {
   return Object.fromEntries(
     Object.entries(env).filter(([name]) => !UNLOCK_VARIABLES.includes(name.toUpperCase())),
   );
+}
+
+/** One way in which a secret was given by the environment. */
+export interface SecretVariable {
+  readonly name: string;
+  readonly value: string;
+  /** Whether the value is the path of the file that holds the secret. */
+  readonly isPath: boolean;
+}
+
+/** Finds which of some variables, or of their `_FILE` forms, are set; the first is the one to name. */
+export function findVariables(env: Environment, names: readonly string[]): SecretVariable[] {
+  return names
+    .flatMap((name) => [
+      { name, value: env[name] ?? "", isPath: false },
+      { name: `${name}_FILE`, value: env[`${name}_FILE`] ?? "", isPath: true },
+    ])
+    .filter(({ value }) => value !== "");
+}
+
+/**
+ * Reads the secret that all of some variables agree on.
+ *
+ * @param parse - Turns what a variable holds into the secret; what it does not return it leaves to be zeroed.
+ * @throws CryptoError `ERR_CONFIG` when two of them differ, naming both; when a file that one names does not exist;
+ *   when a value is not UTF-8.
+ */
+export async function readVariables(
+  variables: readonly SecretVariable[],
+  file: Omit<SecretFileOptions, "source">,
+  parse: (raw: Bytes, source: string) => Bytes,
+): Promise<Bytes | undefined> {
+  let first: { name: string; secret: Bytes } | undefined;
+  for (const variable of variables) {
+    const secret = parse(await readVariable(variable, file), variable.name);
+    if (first === undefined) {
+      first = { name: variable.name, secret };
+      continue;
+    }
+    const same = bytesEqual(withoutFinalNewline(first.secret), withoutFinalNewline(secret));
+    secret.fill(0);
+    if (!same) {
+      first.secret.fill(0);
+      throw new CryptoError(
+        "ERR_CONFIG",
+        `${first.name} and ${variable.name} are both set and differ`,
+        { context: { hint: `Unset one of them` } },
+      );
+    }
+  }
+  return first?.secret;
+}
+
+async function readVariable(
+  { name, value, isPath }: SecretVariable,
+  file: Omit<SecretFileOptions, "source">,
+): Promise<Bytes> {
+  if (isPath) {
+    const bytes = await readSecretFile(value, { ...file, source: name });
+    if (bytes === undefined) {
+      throw new CryptoError("ERR_CONFIG", `${name} names ${value}, which does not exist`);
+    }
+    return bytes;
+  }
+  // Node decodes the environment before anybody can see it; what was no UTF-8 has lost its bytes by now.
+  if (value.includes("\uFFFD")) {
+    throw new CryptoError("ERR_CONFIG", `${name} is not valid UTF-8`);
+  }
+  return utf8(value);
 }

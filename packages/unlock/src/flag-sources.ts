@@ -1,0 +1,93 @@
+import { resolve } from "node:path";
+import { isatty } from "node:tty";
+import { type Bytes, CryptoError } from "@lango/crypto-core";
+import { inspectDescriptor, readDescriptor } from "./descriptor.ts";
+import { parseAndZero } from "./master-key-sources.ts";
+import { readSecretFile } from "./secret-file.ts";
+import { found, type Source } from "./source.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+/** The sources that flags of the command name; each either gives a credential or fails. */
+export function flagSources(around: Surroundings): Source[] {
+  const { passphraseFd, passphraseFile, passphraseStdin, masterKeyFd } = around;
+  const sources: Source[] = [];
+  if (passphraseFd !== undefined) sources.push(passphraseDescriptor(passphraseFd));
+  if (passphraseFile !== undefined) sources.push(passphraseFileFlag(passphraseFile, around));
+  if (passphraseStdin === true) sources.push(passphraseOnStdin(around));
+  if (masterKeyFd !== undefined) sources.push(masterKeyDescriptor(masterKeyFd));
+  return sources;
+}
+
+const passphraseDescriptor = (fd: number): Source => {
+  const name = `--passphrase-fd ${fd}`;
+  return {
+    name,
+    kinds: ["passphrase"],
+    ambient: false,
+    take: async () => found(await readFlag(fd, name)),
+    look: async () => void inspectDescriptor(fd, name),
+  };
+};
+
+const masterKeyDescriptor = (fd: number): Source => {
+  const name = `--master-key-fd ${fd}`;
+  return {
+    name,
+    // A raw key is a raw key, wherever it was kept when its slot was made.
+    kinds: ["env", "master-key-file", "keyring"],
+    ambient: false,
+    take: async () => found(parseAndZero(await readFlag(fd, name), name)),
+    look: async () => void inspectDescriptor(fd, name),
+  };
+};
+
+const passphraseFileFlag = (path: string, around: Surroundings): Source => ({
+  name: `--passphrase-file ${path}`,
+  kinds: ["passphrase"],
+  ambient: false,
+  async take() {
+    const bytes = await readSecretFile(resolve(path), {
+      ...around.files,
+      source: "--passphrase-file",
+      pipe: true,
+    });
+    if (bytes !== undefined) return found(bytes);
+    throw new CryptoError("ERR_CONFIG", `--passphrase-file ${path} does not exist`);
+  },
+  // Reading a pipe would empty it.
+  look: async () => undefined,
+});
+
+const passphraseOnStdin = (around: Surroundings): Source => {
+  const name = "--passphrase-stdin";
+  const check = (): void => {
+    if (!around.stdinFree) {
+      throw new CryptoError(
+        "ERR_INVALID_ARGUMENT",
+        `${name}: this command reads its input from standard input`,
+        { context: { hint: "Use --passphrase-fd or --passphrase-file" } },
+      );
+    }
+    if (isatty(0)) {
+      throw new CryptoError("ERR_INVALID_ARGUMENT", `${name}: standard input is a terminal`, {
+        context: { hint: `Leave ${name} out to be asked` },
+      });
+    }
+  };
+  return {
+    name,
+    kinds: ["passphrase"],
+    ambient: false,
+    async take() {
+      check();
+      return found(await readFlag(0, name));
+    },
+    look: async () => check(),
+  };
+};
+
+async function readFlag(fd: number, name: string): Promise<Bytes> {
+  const bytes = await readDescriptor(fd, inspectDescriptor(fd, name), { source: name });
+  if (bytes !== undefined && bytes.length > 0) return bytes;
+  throw new CryptoError("ERR_INVALID_ARGUMENT", `${name} gave no bytes`);
+}

@@ -1,0 +1,65 @@
+import { join } from "node:path";
+import type { Bytes } from "@lango/crypto-core";
+import { takeFromKeyring, whyNotInKeyring } from "./keyring.ts";
+import { parseMasterKey } from "./parse-master-key.ts";
+import { readSecretFile } from "./secret-file.ts";
+import { found, type Source, skipped } from "./source.ts";
+import type { Surroundings } from "./surroundings.ts";
+import { findVariables, readVariables } from "./variables.ts";
+
+/** The places of a master key, in their order. None of them ever makes one. */
+export const masterKeySources = (around: Surroundings): Source[] => [
+  variable(around),
+  keyring(around),
+  keyFile(around),
+];
+
+function variable(around: Surroundings): Source {
+  const variables = findVariables(around.env, ["LANGO_MASTER_KEY", "AUTHSOME_MASTER_KEY"]);
+  return {
+    name: variables[0]?.name ?? "LANGO_MASTER_KEY",
+    kinds: ["env"],
+    ambient: variables[0]?.isPath ?? false,
+    async take() {
+      const key = await readVariables(variables, around.files, parseAndZero);
+      return key === undefined ? skipped("not set") : found(key);
+    },
+  };
+}
+
+function keyring(around: Surroundings): Source {
+  return {
+    name: "keyring",
+    kinds: ["keyring"],
+    ambient: true,
+    async take() {
+      const attempt = await takeFromKeyring(around.keyring, "master-key");
+      return attempt.state === "found" ? found(parseAndZero(attempt.secret, "keyring")) : attempt;
+    },
+    look: () => whyNotInKeyring(around.keyring, "master-key"),
+  };
+}
+
+function keyFile(around: Surroundings): Source {
+  const path = join(around.home, "master.key");
+  return {
+    name: `master key file ${path}`,
+    kinds: ["master-key-file"],
+    ambient: true,
+    async take() {
+      const text = await readSecretFile(path, { ...around.files, source: "master key file" });
+      return text === undefined
+        ? skipped("does not exist")
+        : found(parseAndZero(text, `master key file ${path}`));
+    },
+  };
+}
+
+/** Parses a key and zeroes its text. */
+export function parseAndZero(text: Bytes, source: string): Bytes {
+  try {
+    return parseMasterKey(text, source);
+  } finally {
+    text.fill(0);
+  }
+}

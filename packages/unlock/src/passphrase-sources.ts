@@ -1,0 +1,122 @@
+import { fstatSync } from "node:fs";
+import { join } from "node:path";
+import { isatty } from "node:tty";
+import { readDescriptor } from "./descriptor.ts";
+import { takeFromKeyring, whyNotInKeyring } from "./keyring.ts";
+import { readSecretFile } from "./secret-file.ts";
+import { found, type Source, skipped } from "./source.ts";
+import type { Surroundings } from "./surroundings.ts";
+import { findVariables, readVariables } from "./variables.ts";
+
+const KINDS = ["passphrase"] as const;
+
+/** The places of a passphrase, in their order. */
+export const passphraseSources = (around: Surroundings, ask: Surroundings["prompt"]): Source[] => [
+  keyring(around),
+  keyfile(around),
+  variable(around),
+  serviceCredential(around),
+  containerSecret(around),
+  prompt(ask),
+  standardInput(around),
+];
+
+function keyring(around: Surroundings): Source {
+  const off =
+    around.keyringEnabled === true ? undefined : "security.keyring.enabled is false";
+  return {
+    name: "keyring",
+    kinds: KINDS,
+    ambient: true,
+    take: async () =>
+      off === undefined ? takeFromKeyring(around.keyring, "passphrase") : skipped(off),
+    look: async () => off ?? (await whyNotInKeyring(around.keyring, "passphrase")),
+  };
+}
+
+function keyfile(around: Surroundings): Source {
+  return file("keyfile", around.env["LANGO_KEYFILE"] || join(around.home, "passphrase"), around);
+}
+
+function variable(around: Surroundings): Source {
+  const variables = findVariables(around.env, ["LANGO_PASSPHRASE"]);
+  return {
+    name: variables[0]?.name ?? "LANGO_PASSPHRASE",
+    kinds: KINDS,
+    ambient: variables[0]?.isPath ?? false,
+    async take() {
+      const passphrase = await readVariables(variables, around.files, (raw) => raw);
+      return passphrase === undefined ? skipped("not set") : found(passphrase);
+    },
+  };
+}
+
+/** A credential that systemd hands to a service (systemd.exec(5), `LoadCredential=`). */
+function serviceCredential(around: Surroundings): Source {
+  const folder = around.env["CREDENTIALS_DIRECTORY"];
+  if (folder) return file("credential", join(folder, "lango.passphrase"), around);
+  return {
+    name: "credential lango.passphrase",
+    kinds: KINDS,
+    ambient: true,
+    take: async () => skipped("CREDENTIALS_DIRECTORY is not set"),
+  };
+}
+
+/** A secret that Docker, Podman or Kubernetes mounts. */
+function containerSecret(around: Surroundings): Source {
+  return file("container secret", join(around.containerSecrets, "lango_passphrase"), around);
+}
+
+function file(what: string, path: string, around: Surroundings): Source {
+  return {
+    name: `${what} ${path}`,
+    kinds: KINDS,
+    ambient: true,
+    async take() {
+      const passphrase = await readSecretFile(path, { ...around.files, source: what });
+      return passphrase === undefined ? skipped("does not exist") : found(passphrase);
+    },
+  };
+}
+
+/** The terminal. */
+export function prompt(ask: Surroundings["prompt"]): Source {
+  const away = "there is no terminal to ask on";
+  return {
+    name: "prompt",
+    kinds: KINDS,
+    ambient: false,
+    async take() {
+      if (ask === undefined) return skipped(away);
+      const passphrase = await ask("Enter encryption passphrase: ");
+      return passphrase === undefined ? skipped("nothing was entered") : found(passphrase);
+    },
+    look: async () => (ask === undefined ? away : undefined),
+  };
+}
+
+/** What is piped into a command that reads no input of its own. */
+function standardInput(around: Surroundings): Source {
+  const look = (): string | undefined => {
+    if (!around.stdinFree) return "the command reads its input from it";
+    return isatty(0) ? "it is a terminal" : undefined;
+  };
+  return {
+    name: "stdin",
+    kinds: KINDS,
+    ambient: false,
+    async take() {
+      const away = look();
+      if (away !== undefined) return skipped(away);
+      // Programs that start Lango often leave it a pipe to which nobody will ever write.
+      const passphrase = await readDescriptor(0, fstatSync(0), {
+        source: "stdin",
+        firstByteMs: around.stdinWaitMs,
+      });
+      if (passphrase === undefined) return skipped(`nothing came within ${around.stdinWaitMs} ms`);
+      return passphrase.length === 0 ? skipped("it is empty") : found(passphrase);
+    },
+    look: async () => look(),
+  };
+}

@@ -1,0 +1,29 @@
+import type { Bytes } from "@lango/crypto-core";
+import type { SlotKind } from "./types.ts";
+
+/** What asking a source gave. A source that is there but unusable throws instead. */
+export type Attempt =
+  | { readonly state: "found"; readonly secret: Bytes }
+  | { readonly state: "skipped"; readonly reason: string };
+
+/** One place where a credential may be. */
+export interface Source {
+  /** As people name it; never anything that was found there. */
+  readonly name: string;
+  /** The kinds of slot that its credential may open. */
+  readonly kinds: readonly SlotKind[];
+  readonly ambient: boolean;
+  /** Asks the source. */
+  take(): Promise<Attempt>;
+  /** Tells what `take` would do where that would consume input or disturb a person: a reason to skip, or nothing. */
+  look?(): Promise<string | undefined>;
+}
+
+export const found = (secret: Bytes): Attempt => ({ state: "found", secret });
+export const skipped = (reason: string): Attempt => ({ state: "skipped", reason });
+
+/** Takes away one line ending, as an editor or `echo` leaves it; shares memory with `text`. */
+export function withoutFinalNewline<B extends ArrayBufferLike>(text: Uint8Array<B>): Uint8Array<B> {
+  if (text.at(-1) !== 0x0a) return text;
+  return text.subarray(0, text.at(-2) === 0x0d ? -2 : -1);
+}

@@ -1,0 +1,105 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import path from "node:path";
+import { hashOf, root, run, SetupError, stamp, timed } from "./step.mjs";
+import { plainEnvironment } from "./tools.mjs";
+
+/** Folders of the workspace that hold a package, such as `packages/envelope`. */
+export function packageFolders(groups = ["packages", "apps"]) {
+  return groups.flatMap((group) =>
+    readdirSync(path.join(root, group))
+      .map((name) => `${group}/${name}`)
+      .filter((folder) => existsSync(path.join(root, folder, "package.json"))),
+  );
+}
+
+/** The program of a development dependency of the root, without the shell wrapper of node_modules/.bin. */
+export function toolProgram(/** @type {string} */ name) {
+  const folder = path.join(root, "node_modules", name);
+  const { bin } = JSON.parse(readFileSync(path.join(folder, "package.json"), "utf8"));
+  const [first] = typeof bin === "string" ? [bin] : Object.values(bin);
+  return path.join(folder, first);
+}
+
+/** Installs exactly what pnpm-lock.yaml names; no install script runs. @param {string} pnpm @param {NodeJS.ProcessEnv} env */
+export async function installDependencies(pnpm, env) {
+  const manifests = packageFolders(["packages", "apps", "tooling"]).map(
+    (folder) => `${folder}/package.json`,
+  );
+  const inputs = ["package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", ...manifests];
+  const mark = stamp("install", hashOf(inputs));
+  if (mark.isDone() && existsSync(path.join(root, "node_modules/.modules.yaml"))) return;
+  await timed("installing dependencies from pnpm-lock.yaml", async () => {
+    const { status, output } = await run(
+      pnpm,
+      ["install", "--frozen-lockfile", "--ignore-scripts"],
+      // CI: pnpm may replace an outdated node_modules without asking.
+      { env: { ...env, CI: "true" } },
+    );
+    if (status !== 0) {
+      throw new SetupError(
+        "pnpm could not install the dependencies",
+        "Its own words are above. With a network problem, check npm's registry and proxy settings, then run this again.",
+        output,
+      );
+    }
+  });
+  mark.done();
+}
+
+/** Declarations by `tsc -b`, then one bundle for each package whose sources changed. */
+export async function build(/** @type {string} */ node) {
+  const folders = packageFolders().filter((folder) =>
+    existsSync(`${root}/${folder}/tsup.config.ts`),
+  );
+  const common = ["pnpm-lock.yaml", "tooling/tsup.ts", "tooling/tsconfig"];
+  const partsOf = (/** @type {string} */ folder) =>
+    ["src", "package.json", "tsconfig.json", "tsup.config.ts"].map((part) => `${folder}/${part}`);
+  const everything = [...common, ...packageFolders().flatMap(partsOf)];
+  const jobs = folders.map((folder) => {
+    // A library leaves the other packages outside its bundle; an app takes them in.
+    const inputs = folder.startsWith("apps/") ? everything : [...common, ...partsOf(folder)];
+    return { folder, mark: stamp(`build-${path.basename(folder)}`, hashOf(inputs)) };
+  });
+  const hasOutput = (/** @type {string} */ folder) =>
+    readdirIfThere(`${root}/${folder}/dist`).some((file) => file.endsWith(".js"));
+  const due = jobs.filter(({ folder, mark }) => !(mark.isDone() && hasOutput(folder)));
+  const types = stamp("types", hashOf(everything));
+  if (due.length === 0 && types.isDone()) return;
+  await timed("building", async () => {
+    await declarations(node);
+    types.done();
+    await inParallel(due, ({ folder, mark }) => bundle(node, folder, mark));
+  });
+}
+
+async function declarations(/** @type {string} */ node) {
+  const projects = packageFolders().map((folder) => `${folder}/tsconfig.json`);
+  await must(node, [toolProgram("typescript"), "-b", ...projects], root, "the types do not fit");
+}
+
+/** @param {string} node @param {string} folder @param {{ done: () => void }} mark */
+async function bundle(node, folder, mark) {
+  await must(node, [toolProgram("tsup")], path.join(root, folder), `could not build ${folder}`);
+  mark.done();
+}
+
+/** @param {string} node @param {string[]} args @param {string} cwd @param {string} failure */
+async function must(node, args, cwd, failure) {
+  const { status, output } = await run(node, args, { cwd, env: plainEnvironment() });
+  if (status === 0) return;
+  throw new SetupError(failure, "Mend what is named above, then run this again.", output);
+}
+
+/** @template T @param {T[]} jobs @param {(job: T) => Promise<void>} work */
+async function inParallel(jobs, work) {
+  const queue = [...jobs];
+  const worker = async () => {
+    for (let job = queue.shift(); job !== undefined; job = queue.shift()) await work(job);
+  };
+  await Promise.all(Array.from({ length: availableParallelism?.() ?? 2 }, worker));
+}
+
+function readdirIfThere(/** @type {string} */ folder) {
+  return existsSync(folder) ? readdirSync(folder) : [];
+}

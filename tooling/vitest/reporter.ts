@@ -1,0 +1,53 @@
+import { writeFileSync } from "node:fs";
+import type { Reporter, SerializedError, TestModule, Vitest } from "vitest/node";
+import { lastLine, skippedLines, type Totals } from "./totals.ts";
+
+/**
+ * Prints the plain last line that Vitest lacks. Under `npm test`, which adds up several runs, it writes its totals
+ * to the file named by `LANGO_TEST_TOTALS` instead.
+ */
+export default class TotalsReporter implements Reporter {
+  #filtered = false;
+
+  onInit(vitest: Vitest): void {
+    // With -t, every test that does not match counts as skipped for Vitest; nobody wants those listed.
+    this.#filtered = vitest.config.testNamePattern !== undefined;
+  }
+
+  onTestRunEnd(
+    modules: readonly TestModule[],
+    unhandledErrors: readonly SerializedError[],
+    reason: "passed" | "interrupted" | "failed",
+  ): void {
+    const totals = count(modules);
+    totals.failed += unhandledErrors.length + (reason === "interrupted" ? 1 : 0);
+    if (this.#filtered) totals.skipped = [];
+    const file = process.env["LANGO_TEST_TOTALS"];
+    if (file) writeFileSync(file, JSON.stringify(totals));
+    else process.stdout.write(`${[...skippedLines(totals), lastLine(totals)].join("\n")}\n`);
+  }
+}
+
+/** Adds up tests, and the files and suites that broke before or beside their tests. */
+export function count(modules: readonly TestModule[]): Totals {
+  const totals: Totals = { passed: 0, failed: 0, skipped: [] };
+  for (const module of modules) {
+    if (module.errors().length > 0) totals.failed += 1;
+    for (const suite of module.children.allSuites()) {
+      if (suite.errors().length > 0) totals.failed += 1;
+    }
+    for (const test of module.children.allTests()) {
+      const result = test.result();
+      if (result.state === "passed") totals.passed += 1;
+      else if (result.state === "skipped") {
+        totals.skipped.push({
+          test: `${module.project.name} > ${test.fullName}`,
+          reason: result.note ?? "no reason given",
+        });
+      }
+      // Failed, or never finished.
+      else totals.failed += 1;
+    }
+  }
+  return totals;
+}

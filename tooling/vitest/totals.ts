@@ -1,0 +1,27 @@
+/** What a test run comes to. */
+export interface Totals {
+  passed: number;
+  /** Failed tests, and files, hooks and stray errors that broke outside a test. */
+  failed: number;
+  skipped: { test: string; reason: string }[];
+}
+
+/** The plain last line of a run: `N passed, N failed`, and the skipped ones only when there are any. */
+export function lastLine({ passed, failed, skipped }: Totals): string {
+  const line = `${passed} passed, ${failed} failed`;
+  return skipped.length === 0 ? line : `${line}, ${skipped.length} skipped`;
+}
+
+/** Every skipped test with its reason, for the block above the last line. */
+export function skippedLines({ skipped }: Totals): string[] {
+  return skipped.map(({ test, reason }) => `SKIPPED  ${test}: ${reason}`);
+}
+
+/** The sum of several runs. */
+export function sum(runs: readonly Totals[]): Totals {
+  return {
+    passed: runs.reduce((total, run) => total + run.passed, 0),
+    failed: runs.reduce((total, run) => total + run.failed, 0),
+    skipped: runs.flatMap((run) => run.skipped),
+  };
+}
