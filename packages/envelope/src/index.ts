@@ -28,17 +28,14 @@ export {
 } from "./keyslots.ts";
 export { normalizePassphrase } from "./passphrase.ts";
 export {
-  createOpenStream,
-  createSealStream,
   type OpenOptions,
-  open,
   type Recipient,
   type ResolvedRecipient,
   type ResolveRecipient,
   type SealOptions,
-  seal,
   userAad,
 } from "./recipients.ts";
+export { createOpenStream, createSealStream, open, seal } from "./sealed.ts";
 export { type FilePaths, openFile, sealFile } from "./sealed-file.ts";
 export { createSlot, openSlot, type SlotCredential, unwrapSlotKey } from "./slot.ts";
 export { openStream, readStreamHeader, type StreamHeader, sealStream } from "./stream.ts";

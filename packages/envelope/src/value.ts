@@ -13,7 +13,8 @@ import { COMMITMENT_BYTES, DATA_KEY_ID_BYTES, type DataKey, subkeysOf } from "./
 
 // LNG1: "LNG1" ‖ suite ‖ 3 zeros ‖ data-key id 12 ‖ commitment 32 ‖ nonce 12 ‖ ciphertext ‖ tag 16.
 const PREFIX = Uint8Array.of(0x4c, 0x4e, 0x47, 0x31, 1, 0, 0, 0);
-const IDENTITY_END = PREFIX.length + DATA_KEY_ID_BYTES + COMMITMENT_BYTES;
+const ID_END = PREFIX.length + DATA_KEY_ID_BYTES;
+const IDENTITY_END = ID_END + COMMITMENT_BYTES;
 /** Bytes before the ciphertext. */
 export const VALUE_HEADER_BYTES: number = IDENTITY_END + NONCE_BYTES;
 
@@ -21,8 +22,8 @@ export const VALUE_HEADER_BYTES: number = IDENTITY_END + NONCE_BYTES;
 export const SEALED_OVERHEAD_BYTES: number = VALUE_HEADER_BYTES + TAG_BYTES;
 /** Longest value, 64 MiB; more goes into a stream. */
 export const MAX_VALUE_BYTES: number = 64 * 1024 * 1024;
-/** Longest AAD of a sealed value or stream, 1 MiB. */
-export const MAX_AAD_BYTES: number = 1024 * 1024;
+/** Longest AAD of a sealed value or stream, 64 MiB. */
+const MAX_AAD_BYTES = 64 * 1024 * 1024;
 
 /** Which data key a sealed value wants. */
 export interface ValueHeader {
@@ -36,7 +37,7 @@ export interface ValueHeader {
  * Seals a value as LNG1 (AES-256-GCM, NIST SP 800-38D). Synchronous.
  *
  * @param plaintext - 0 to 64 MiB; not changed, not kept.
- * @param aad - 0 to 1 MiB, authenticated, not stored: pass the same bytes to {@link openValue}.
+ * @param aad - 0 to 64 MiB, authenticated, not stored: pass the same bytes to {@link openValue}.
  * @returns `plaintext.length + 80` bytes; two calls give different ones.
  * @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` for a length out of range; `ERR_CLOSED` for a destroyed key.
  */
@@ -96,10 +97,15 @@ export const openValue = (key: DataKey, sealed: Uint8Array, aad: Uint8Array): By
  */
 export const readValueHeader = (sealed: Uint8Array): ValueHeader => {
   checkFormat(sealed);
-  const identity = new Uint8Array(sealed.subarray(PREFIX.length, IDENTITY_END));
+  return parseValueHeader(sealed);
+};
+
+/** {@link readValueHeader} for whoever has no more than the first 64 bytes yet. */
+export const parseValueHeader = (header: Uint8Array): ValueHeader => {
+  checkPrefix(header);
   return {
-    dataKeyId: identity.slice(0, DATA_KEY_ID_BYTES),
-    commitment: identity.slice(DATA_KEY_ID_BYTES),
+    dataKeyId: new Uint8Array(header.subarray(PREFIX.length, ID_END)),
+    commitment: new Uint8Array(header.subarray(ID_END, IDENTITY_END)),
   };
 };
 
@@ -111,8 +117,12 @@ const checkFormat = (sealed: Uint8Array): void => {
       `A sealed value has 80 bytes to 64 MiB + 80, not ${sealed.length}`,
     );
   }
+  checkPrefix(sealed);
+};
+
+const checkPrefix = (bytes: Uint8Array): void => {
   for (let i = 0; i < PREFIX.length; i++) {
-    if (sealed[i] !== PREFIX[i]) {
+    if (bytes[i] !== PREFIX[i]) {
       throw new CryptoError("ERR_MALFORMED_ENVELOPE", `Not a sealed value: byte ${i} of LNG1`);
     }
   }
@@ -124,9 +134,7 @@ const scratchView = new DataView(scratch.buffer);
 
 /** GCM's AAD: bytes 0–51 of the header ‖ u32 length ‖ the caller's AAD. */
 const boundAad = (header: Uint8Array, aad: Uint8Array): Uint8Array => {
-  if (aad.length > MAX_AAD_BYTES) {
-    throw new CryptoError("ERR_INVALID_ARGUMENT", `AAD has ${aad.length} bytes, more than 1 MiB`);
-  }
+  checkAad(aad);
   const length = IDENTITY_END + 4 + aad.length;
   const fits = length <= scratch.length;
   const bound = fits ? scratch : new Uint8Array(length);
@@ -135,4 +143,11 @@ const boundAad = (header: Uint8Array, aad: Uint8Array): Uint8Array => {
   view.setUint32(IDENTITY_END, aad.length);
   bound.set(aad, IDENTITY_END + 4);
   return fits ? scratch.subarray(0, length) : bound;
+};
+
+/** @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` for AAD that is too long. */
+export const checkAad = (aad: Uint8Array): void => {
+  if (aad.length > MAX_AAD_BYTES) {
+    throw new CryptoError("ERR_INVALID_ARGUMENT", `AAD has ${aad.length} bytes, more than 64 MiB`);
+  }
 };
