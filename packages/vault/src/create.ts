@@ -1,5 +1,5 @@
-import { mkdir } from "node:fs/promises";
 import { createSecretKey } from "node:crypto";
+import { mkdir } from "node:fs/promises";
 import {
   type Bytes,
   CryptoError,
@@ -16,10 +16,10 @@ import {
   type Kdf,
   type Keyslots,
   parseKeyslots,
-  sealValue,
-  serializeKeyslots,
   type Slot,
   type SlotCredential,
+  sealValue,
+  serializeKeyslots,
   verifyKeyslots,
 } from "@lango/envelope";
 import { openStore, type Store } from "@lango/store";
@@ -53,7 +53,8 @@ const FIRST_EPOCH = 1;
 export const createVault = async (options: CreateVaultOptions): Promise<Vault> => {
   const { home, credentials, kdf, clock = Date.now } = options;
   const first = credentials[0];
-  if (!first) throw new CryptoError("ERR_INVALID_ARGUMENT", "A vault needs a credential to open it");
+  if (!first)
+    throw new CryptoError("ERR_INVALID_ARGUMENT", "A vault needs a credential to open it");
   const paths = homePaths(home);
   await refuseExisting(home);
   const vaultId = randomBytesFresh(16);

@@ -20,7 +20,8 @@ export const auditFailure = async (
   const code = isCryptoError(error) ? error.code : "ERR_INTERNAL";
   if (UNRECORDED.has(code)) return;
   // What callers must not tell apart, the log may: the cause names it, without values.
-  const detail = isCryptoError(error) && isCryptoError(error.cause) ? error.cause.message : undefined;
+  const detail =
+    isCryptoError(error) && isCryptoError(error.cause) ? error.cause.message : undefined;
   try {
     await log.commit("normal", { ...entry, outcome: "failure", code, detail });
   } catch {

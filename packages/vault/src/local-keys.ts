@@ -1,5 +1,13 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
-import { type Bytes, CryptoError, randomBytesFresh, toHex, toPlain, utf8, zero } from "@lango/crypto-core";
+import {
+  type Bytes,
+  CryptoError,
+  randomBytesFresh,
+  toHex,
+  toPlain,
+  utf8,
+  zero,
+} from "@lango/crypto-core";
 import type { KeyRecord, KeySource, LocalKeyAlgorithm, NewKey } from "@lango/crypto-local";
 import { importKeyMaterial } from "@lango/crypto-local";
 import { openValue, parts, sealValue, type VaultKeys } from "@lango/envelope";

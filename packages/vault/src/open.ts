@@ -1,12 +1,12 @@
 import { createSecretKey } from "node:crypto";
+import { type Bytes, type CryptoErrorCode, fromHex, isCryptoError, zero } from "@lango/crypto-core";
 import {
-  type Bytes,
-  type CryptoErrorCode,
-  fromHex,
-  isCryptoError,
-  zero,
-} from "@lango/crypto-core";
-import { deriveVaultKeys, type Keyslots, openSlot, openValue, type VaultKeys } from "@lango/envelope";
+  deriveVaultKeys,
+  type Keyslots,
+  openSlot,
+  openValue,
+  type VaultKeys,
+} from "@lango/envelope";
 import { openStore, type Store, type VaultRow } from "@lango/store";
 import type { Credential, SlotInfo, UnlockResult } from "@lango/unlock";
 import { type AuditKey, auditKeyAad } from "./audit/chain.ts";

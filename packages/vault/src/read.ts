@@ -4,9 +4,9 @@ import { liveSecrets } from "./audit/row-hashes.ts";
 import { verifyChain } from "./audit/verify.ts";
 import { createGate } from "./gate.ts";
 import { checkSameVault, mixed, noVault } from "./home.ts";
-import { isHiddenFrom } from "./names.ts";
 import { keyInfo, keyUri } from "./key-registry.ts";
 import { homePaths, readKeyslots } from "./keyslots-file.ts";
+import { isHiddenFrom } from "./names.ts";
 import { secretInfo } from "./secrets.ts";
 import { listSlots } from "./slots.ts";
 import { readStatus } from "./status.ts";
@@ -32,7 +32,7 @@ export const readVault = async ({ home }: { readonly home: string }): Promise<Lo
     throw error;
   }
   const gate = createGate("The vault");
-  return {
+  const vault: LockedVault = {
     id: file.keyslots.vaultId,
     home,
     secrets: { list: (options = {}) => gate.run(() => listSecrets(store, options.audience)) },
@@ -47,10 +47,9 @@ export const readVault = async ({ home }: { readonly home: string }): Promise<Lo
       await gate.close();
       await store.close();
     },
-    [Symbol.asyncDispose]() {
-      return this.close();
-    },
+    [Symbol.asyncDispose]: () => vault.close(),
   };
+  return vault;
 };
 
 const listSecrets = async (store: Store, audience: Audience | undefined): Promise<SecretInfo[]> => {

@@ -1,5 +1,5 @@
 import { createHash, createHmac, type KeyObject } from "node:crypto";
-import { bytesEqual, type Bytes, CryptoError, toBase64, toPlain, utf8 } from "@lango/crypto-core";
+import { type Bytes, bytesEqual, CryptoError, toBase64, toPlain, utf8 } from "@lango/crypto-core";
 import { type JsonValue, jcs, parts } from "@lango/envelope";
 import type { DataKeyRow, KeyRow, KeyVersionRow, SecretRow, VaultRow } from "@lango/store";
 

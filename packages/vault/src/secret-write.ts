@@ -107,6 +107,5 @@ const checkExpected = (
   }
 };
 
-
 export const noSecret = (name: string): CryptoError =>
   new CryptoError("ERR_NOT_FOUND", `There is no secret ${name}`);

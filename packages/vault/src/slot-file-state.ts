@@ -73,9 +73,7 @@ export const isSettled = async (
   paths: HomePaths,
   file: KeyslotsFile,
 ): Promise<boolean> =>
-  isFinal(row) &&
-  standing(row, file.keyslots) === "current" &&
-  (await isBackedUp(paths, file));
+  isFinal(row) && standing(row, file.keyslots) === "current" && (await isBackedUp(paths, file));
 
 const isFinal = (row: VaultRow): boolean => row.state === "ready" && row.pendingMac === null;
 

@@ -1,8 +1,8 @@
 import { type Bytes, type CryptoProvider, toHex, zero } from "@lango/crypto-core";
 import { createLocalProvider } from "@lango/crypto-local";
-import { auditedProvider } from "./audited-provider.ts";
 import { createAudit } from "./audit/audit.ts";
 import type { AuditKey } from "./audit/chain.ts";
+import { auditedProvider } from "./audited-provider.ts";
 import type { VaultContext } from "./context.ts";
 import { createDataKeys } from "./data-keys.ts";
 import { createGate } from "./gate.ts";
@@ -49,7 +49,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     await store.close();
   };
 
-  return {
+  const vault: Vault = {
     id: toHex(context.vaultId),
     home,
     unlockedBy,
@@ -57,10 +57,13 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     keys: createKeys({ context, registry, local, providers, gate }),
     slots: createSlots({ context, paths, vaultKey, gate }),
     audit: createAudit({ context, auditKey, gate }),
-    status: () => gate.run(async () => ({ ...(await readStatus(store, paths, false)), unlockedBy })),
-    close: () => (closing ??= close()),
-    [Symbol.asyncDispose]() {
-      return this.close();
+    status: () =>
+      gate.run(async () => ({ ...(await readStatus(store, paths, false)), unlockedBy })),
+    close() {
+      closing ??= close();
+      return closing;
     },
+    [Symbol.asyncDispose]: () => vault.close(),
   };
+  return vault;
 };

@@ -59,9 +59,7 @@ const isEntry = (value: JsonValue): boolean => {
   );
 };
 
-const isObject = (
-  value: JsonValue | undefined,
-): value is { readonly [key: string]: JsonValue } =>
+const isObject = (value: JsonValue | undefined): value is { readonly [key: string]: JsonValue } =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 const isListOfTriples = (value: JsonValue | undefined): boolean =>

@@ -1,5 +1,5 @@
 import type { Durability, Store, StoreTransaction } from "@lango/store";
-import type { AuditActor, Audience } from "../types.ts";
+import type { Audience, AuditActor } from "../types.ts";
 import { type AuditKey, nextRows } from "./chain.ts";
 import { type AuditEntry, encodeEntry, type Use } from "./entry.ts";
 

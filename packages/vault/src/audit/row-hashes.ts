@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { SecretRow, SecretVersionRow, StoreReads } from "@lango/store";
 import { SECRETS } from "../names.ts";
-import { sha256Hex, type SteeringTable, type SteeringTables, steeringHash } from "../rows.ts";
+import { type SteeringTable, type SteeringTables, sha256Hex, steeringHash } from "../rows.ts";
 import type { RowChange } from "./entry.ts";
 
 // How the chain names a row. Secrets go by their name, which is what an auditor looks for; names hold no `@`.

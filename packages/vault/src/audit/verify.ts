@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { bytesEqual, type Bytes, toHex } from "@lango/crypto-core";
+import { type Bytes, bytesEqual, toHex } from "@lango/crypto-core";
 import type { AuditRow, StoreReads } from "@lango/store";
 import type { AuditFault, AuditReport, VerifyOptions } from "../types.ts";
 import { type AuditKey, linkHash, linkMac } from "./chain.ts";
