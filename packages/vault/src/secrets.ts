@@ -1,6 +1,7 @@
 import {
   type Bytes,
   CryptoError,
+  type CryptoErrorCode,
   decryptionFailed,
   isCryptoError,
   toHex,
@@ -99,9 +100,8 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
       try {
         return await store.transaction("full", (tx) => writeIn(tx, context, what, key, sealer));
       } catch (error) {
-        // The data key was retired after it was chosen: seal once more, under its successor.
-        const retired = isCryptoError(error) && error.code === "ERR_KEY_RETIRED";
-        if (!retired || attempt > 1) throw error;
+        // The data key was retired after it was chosen, or left the cache while the transaction waited: seal once more.
+        if (!isCryptoError(error) || !RESEAL.has(error.code) || attempt > 1) throw error;
         dataKeys.forget(key, SECRETS);
       }
     }
@@ -173,6 +173,11 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
       ),
   };
 };
+
+const RESEAL: ReadonlySet<CryptoErrorCode> = new Set<CryptoErrorCode>([
+  "ERR_KEY_RETIRED",
+  "ERR_CLOSED",
+]);
 
 const keyFor = async (
   registry: KeyRegistry,
