@@ -1,8 +1,5 @@
 import { defineConfig } from "tsup";
 
-/** Native code and what has it stays outside, as do providers, which the user installs. */
-const EXTERNAL = ["better-sqlite3-multiple-ciphers", "better-sqlite3", "@node-rs/argon2"];
-
 export default defineConfig({
   entry: ["src/lango.ts"],
   format: "esm",
@@ -12,11 +9,12 @@ export default defineConfig({
   splitting: true,
   minifySyntax: true,
   sourcemap: false,
-  clean: false,
+  // Names of chunks change with their content: old ones go. The declarations and the build info are those of tsc.
+  clean: ["!**/*.d.ts", "!**/*.d.ts.map", "!**/*.tsbuildinfo"],
   dts: false,
   removeNodeProtocol: false,
-  external: EXTERNAL,
-  noExternal: [/.*/],
+  // Everything but what has native code; providers are found at run time.
+  noExternal: [/^(?!better-sqlite3|@node-rs\/argon2)/],
   esbuildOptions(options) {
     options.conditions = ["@lango/source"];
   },

@@ -36,8 +36,8 @@ export function resolve(commands: readonly Command[], argv: readonly string[]): 
       const near = suggest(word, children(commands, path));
       const full = path === "" ? near : `${path} ${near}`;
       throw usageError(
-        `unknown command "${next}"`,
-        near ? `did you mean "lango ${full}"?` : `run "${`lango ${path}`.trim()} --help"`,
+        `Unknown command "${next}"`,
+        near ? `Did you mean "lango ${full}"?` : `Run "${`lango ${path}`.trim()} --help"`,
       );
     }
     path = next;

@@ -9,7 +9,7 @@ export const run: Handler = async (_context, args) => {
   const shell = args.positional("SHELL");
   const write = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
   if (write === undefined) {
-    throw usageError(`there is no completion for "${shell}"`, "use bash, zsh or fish");
+    throw usageError(`There is no completion for "${shell}"`, "Use bash, zsh or fish");
   }
   const script = write(candidates());
   return { data: { shell, script }, text: script };

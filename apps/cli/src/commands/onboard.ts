@@ -63,7 +63,7 @@ export async function onboard(
       kdf: kdf ?? (await configuredKdf(context.home)),
     });
     context.warn(
-      "whoever loses this passphrase loses the data: nothing else opens this vault. Keep a copy of it in a safe place",
+      "Whoever loses this passphrase loses the data: nothing else opens this vault. Keep a copy of it in a safe place",
     );
     context.note('Next: "lango security secrets set NAME" stores a secret,');
     context.note('      "lango run --env VAR=NAME -- CMD" hands it to a program.');
