@@ -334,7 +334,7 @@ describe("deadlines", () => {
     provider.gate = new Promise(() => {});
     const outcomes: unknown[] = [];
     const note = (pending: Promise<unknown>): void => {
-      codeOf(pending).then((outcome) => outcomes.push(outcome));
+      void codeOf(pending).then((outcome) => outcomes.push(outcome));
     };
     note(KEY_CALLS.encrypt(client, "k1"));
     await vi.advanceTimersByTimeAsync(1e9);
