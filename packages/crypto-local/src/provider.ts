@@ -162,6 +162,9 @@ export function createLocalProvider(options: LocalProviderOptions = {}): CryptoP
 
     async random(request) {
       lookup.check("random", request);
+      // As in every other operation, an abort right after the call still rejects it.
+      await null;
+      lookup.check("random", request);
       return randomBytesFresh(request.bytes);
     },
     async health(request) {

@@ -1,3 +1,4 @@
+import type { Bytes } from "@lango/crypto-core";
 import type {
   AuditHead,
   AuditRow,
@@ -26,7 +27,7 @@ export interface VaultRows extends VaultReads {
    *
    * @throws {@link CryptoError} `ERR_CONFLICT` when it is not.
    */
-  update(row: VaultRow, ifMac: Uint8Array): Promise<void>;
+  update(row: VaultRow, ifMac: Bytes): Promise<void>;
 }
 
 /** Reads of tables `keys` and `key_versions`. */
@@ -49,13 +50,13 @@ export interface KeyRows extends KeyReads {
    *
    * @throws {@link CryptoError} `ERR_CONFLICT` when it is not, or when the new name is taken.
    */
-  update(row: KeyRow, ifMac: Uint8Array): Promise<void>;
+  update(row: KeyRow, ifMac: Bytes): Promise<void>;
   /** Sets `lastUsedAt`, never back. */
   touch(id: string, lastUsedAt: number): Promise<void>;
   /** @throws {@link CryptoError} `ERR_CONFLICT` when the version exists or its key does not. */
   insertVersion(row: KeyVersionRow): Promise<void>;
   /** Replaces the row (all but `createdAt`) if its `mac` still is `ifMac`, else `ERR_CONFLICT`. */
-  updateVersion(row: KeyVersionRow, ifMac: Uint8Array): Promise<void>;
+  updateVersion(row: KeyVersionRow, ifMac: Bytes): Promise<void>;
 }
 
 /** Reads of table `data_keys`. */
@@ -75,7 +76,7 @@ export interface DataKeyRows extends DataKeyReads {
    *
    * @throws {@link CryptoError} `ERR_CONFLICT` when it is not, or when another data key is active.
    */
-  update(row: DataKeyRow, ifMac: Uint8Array): Promise<void>;
+  update(row: DataKeyRow, ifMac: Bytes): Promise<void>;
   /**
    * Reserves messages and bytes of an active data key in one statement, so that a crash cannot lose a count.
    *
@@ -140,7 +141,7 @@ export interface SecretRows extends SecretReads {
    * @throws {@link CryptoError} `ERR_CONFLICT` when the current version is not `ifVersion` or the row is a tombstone.
    */
   tombstone(
-    change: { readonly id: string; readonly deletedAt: number; readonly mac: Uint8Array },
+    change: { readonly id: string; readonly deletedAt: number; readonly mac: Bytes },
     ifVersion: number,
   ): Promise<void>;
   /** Adds to `uses` and sets `lastUsedAt`, never back. */

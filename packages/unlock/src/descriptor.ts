@@ -12,7 +12,7 @@ const LAST_STANDARD_DESCRIPTOR = 2;
 export function inspectDescriptor(fd: number, source: string): Stats {
   const stat = statIfOpen(fd);
   // Node keeps event queues and pipes of its own at low numbers; to the person who named one it is not open.
-  if (stat === undefined || isOwnPipe(fd, stat)) {
+  if (stat === undefined || isOwnPipe(stat)) {
     throw new CryptoError("ERR_INVALID_ARGUMENT", `${source}: file descriptor ${fd} is not open`, {
       context: { hint: `Open it for the command, as in: lango … ${fd}< FILE` },
     });
@@ -127,7 +127,7 @@ function statIfOpen(fd: number): Stats | undefined {
 }
 
 /** Whether this process also holds the writing end of a pipe: such a pipe would never end. Known on Linux only. */
-function isOwnPipe(fd: number, stat: Stats): boolean {
+function isOwnPipe(stat: Stats): boolean {
   if (!stat.isFIFO() || process.platform !== "linux") return false;
   return readdirSync("/proc/self/fd").some((name) => {
     const other = statIfOpen(Number(name));

@@ -25,7 +25,10 @@ const passphraseDescriptor = (fd: number): Source => {
     kinds: ["passphrase"],
     ambient: false,
     take: async () => found(await readFlag(fd, name)),
-    look: async () => void inspectDescriptor(fd, name),
+    async look() {
+      inspectDescriptor(fd, name);
+      return undefined;
+    },
   };
 };
 
@@ -37,7 +40,10 @@ const masterKeyDescriptor = (fd: number): Source => {
     kinds: ["env", "master-key-file", "keyring"],
     ambient: false,
     take: async () => found(parseAndZero(await readFlag(fd, name), name)),
-    look: async () => void inspectDescriptor(fd, name),
+    async look() {
+      inspectDescriptor(fd, name);
+      return undefined;
+    },
   };
 };
 
@@ -82,7 +88,10 @@ const passphraseOnStdin = (around: Surroundings): Source => {
       check();
       return found(await readFlag(0, name));
     },
-    look: async () => check(),
+    async look() {
+      check();
+      return undefined;
+    },
   };
 };
 

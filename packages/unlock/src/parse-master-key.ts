@@ -32,9 +32,13 @@ export function parseMasterKey(text: Uint8Array, source = "The master key"): Byt
   const key = line.length === 2 * KEY_BYTES ? fromHex(characters) : fromBase64(characters);
   if (key?.length !== KEY_BYTES) throw notAKey(line, source);
   if (key.every((byte) => byte === 0) || EXAMPLE_KEYS.includes(toHex(key))) {
-    throw new CryptoError("ERR_CONFIG", `${source} is all zeros or a key known from documentation`, {
-      context: { hint: GENERATE },
-    });
+    throw new CryptoError(
+      "ERR_CONFIG",
+      `${source} is all zeros or a key known from documentation`,
+      {
+        context: { hint: GENERATE },
+      },
+    );
   }
   return key;
 }

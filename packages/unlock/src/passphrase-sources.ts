@@ -22,8 +22,7 @@ export const passphraseSources = (around: Surroundings, ask: Surroundings["promp
 ];
 
 function keyring(around: Surroundings): Source {
-  const off =
-    around.keyringEnabled === true ? undefined : "security.keyring.enabled is false";
+  const off = around.keyringEnabled === true ? undefined : "security.keyring.enabled is false";
   return {
     name: "keyring",
     kinds: KINDS,

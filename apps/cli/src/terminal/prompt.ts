@@ -1,0 +1,99 @@
+import { type Bytes, CryptoError } from "@lango/crypto-core";
+import { isContinuation, LineEditor, type LineEnd } from "./line-editor.ts";
+
+/** Signals that end a process and leave the terminal as it is, unless somebody mends it first. */
+const ENDING_SIGNALS = ["SIGTERM", "SIGHUP", "SIGINT"] as const;
+
+/**
+ * Asks on the terminal without showing the answer; each character is echoed as `*`. Backspace, Ctrl-U and pasting work.
+ *
+ * @returns The bytes as the terminal sent them, without the line ending; the caller zeroes them. `undefined` when the
+ *   person gave up with Ctrl-D, or the terminal is gone.
+ * @throws An error named `AbortError` for Ctrl-C. CryptoError `ERR_INVALID_ARGUMENT` when standard input or standard
+ *   error is no terminal, or for a line of more than 64 KiB.
+ */
+export function promptHidden(label: string): Promise<Bytes | undefined> {
+  return ask(label, new LineEditor(([byte = 0]) => (isContinuation(byte) ? "" : "*")));
+}
+
+/** Asks on the terminal for a line that may be seen. Otherwise like {@link promptHidden}. */
+export async function promptLine(label: string): Promise<string | undefined> {
+  // The decoder joins the bytes of a character, which come one by one.
+  const decoder = new TextDecoder();
+  const show = (typed: Uint8Array): string => decoder.decode(typed, { stream: true });
+  const answer = await ask(label, new LineEditor(show));
+  return answer === undefined ? undefined : new TextDecoder().decode(answer);
+}
+
+/** Asks a question to which everything but `y` or `yes` means no. Otherwise like {@link promptLine}. */
+export async function confirm(question: string): Promise<boolean> {
+  return /^y(es)?$/i.test((await promptLine(`${question} [y/N] `))?.trim() ?? "");
+}
+
+function ask(label: string, editor: LineEditor): Promise<Bytes | undefined> {
+  const { stdin, stderr } = process;
+  if (!stdin.isTTY || !stderr.isTTY) {
+    throw new CryptoError("ERR_INVALID_ARGUMENT", "There is no terminal to ask on");
+  }
+  return new Promise((resolve, reject) => {
+    const release = holdTerminal();
+    const finish = (settle: () => void): void => {
+      stdin.off("data", onData).off("end", onEnd).off("error", onError).pause();
+      release();
+      stderr.write("\n");
+      settle();
+      editor.clear();
+    };
+    const onData = (chunk: Buffer): void => {
+      try {
+        const { used, output, end } = editor.feed(chunk);
+        chunk.fill(0, 0, used);
+        stderr.write(output);
+        if (end === undefined) return;
+        finish(() => settleWith(end, editor, resolve, reject));
+        // What was typed ahead answers the next question.
+        if (used < chunk.length) stdin.unshift(chunk.subarray(used));
+      } catch (error) {
+        chunk.fill(0);
+        onError(error);
+      }
+    };
+    const onEnd = (): void => finish(() => resolve(undefined));
+    const onError = (error: unknown): void => finish(() => reject(error));
+    stdin.on("data", onData).on("end", onEnd).on("error", onError);
+    // Only now, with echo off, may the person see the question and start to type.
+    stderr.write(label);
+    stdin.resume();
+  });
+}
+
+function settleWith(
+  end: LineEnd,
+  editor: LineEditor,
+  resolve: (line: Bytes | undefined) => void,
+  reject: (reason: Error) => void,
+): void {
+  if (end === "interrupted") reject(new DOMException("Interrupted by Ctrl-C", "AbortError"));
+  else resolve(end === "entered" ? editor.take() : undefined);
+}
+
+/** Puts the terminal into raw mode, and back when the returned function is called or the process ends. */
+function holdTerminal(): () => void {
+  const release = (): void => {
+    // A terminal that is gone cannot be put back, and nobody is left to be told.
+    process.stdin.on("error", ignore).setRawMode(false).off("error", ignore);
+    process.off("exit", release);
+    for (const signal of ENDING_SIGNALS) process.off(signal, onSignal);
+  };
+  const onSignal = (signal: NodeJS.Signals): void => {
+    release();
+    // Having listened took away what the signal does by itself; other listeners have heard it, too.
+    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+  };
+  process.stdin.setRawMode(true);
+  process.on("exit", release);
+  for (const signal of ENDING_SIGNALS) process.on(signal, onSignal);
+  return release;
+}
+
+const ignore = (): void => {};

@@ -1,0 +1,68 @@
+import type { Bytes } from "@lango/crypto-core";
+import type { Dialect } from "./dialect.ts";
+import type { SqliteDatabase, SqliteStatement } from "./driver.ts";
+import { bind, type Params, type Statement } from "./statement.ts";
+
+interface Prepared {
+  readonly native: SqliteStatement;
+  readonly parameters: readonly unknown[];
+}
+
+/** A SQLite connection that prepares each {@link Statement} once. Synchronous; throws the driver's own errors. */
+export class Connection {
+  readonly database: SqliteDatabase;
+  readonly #dialect: Dialect;
+  readonly #prepared = new Map<object, Prepared>();
+
+  constructor(database: SqliteDatabase, dialect: Dialect) {
+    this.database = database;
+    this.#dialect = dialect;
+  }
+
+  first<P extends Params<P>, R>(statement: Statement<P, R>, params: P): R | undefined {
+    const { native, parameters } = this.#prepare(statement);
+    const row = native.get(...bind(parameters, params));
+    return row === undefined ? undefined : plainRow(row as R);
+  }
+
+  all<P extends Params<P>, R>(statement: Statement<P, R>, params: P): R[] {
+    const { native, parameters } = this.#prepare(statement);
+    return (native.all(...bind(parameters, params)) as R[]).map(plainRow);
+  }
+
+  run<P extends Params<P>, R>(statement: Statement<P, R>, params: P): number {
+    const { native, parameters } = this.#prepare(statement);
+    return native.run(...bind(parameters, params)).changes;
+  }
+
+  /** The rows of a statement that is no query of ours, e.g. a pragma, as arrays of values. */
+  rows(sql: string): unknown[][] {
+    const rows = this.database.prepare(sql).all() as Record<string, unknown>[];
+    return rows.map((row) => Object.values(row));
+  }
+
+  #prepare<P, R>(statement: Statement<P, R>): Prepared {
+    let prepared = this.#prepared.get(statement);
+    if (prepared === undefined) {
+      const { sql, parameters } = statement.compile(this.#dialect);
+      prepared = { native: this.database.prepare(sql), parameters };
+      this.#prepared.set(statement, prepared);
+    }
+    return prepared;
+  }
+}
+
+/** The driver returns a Buffer for a blob; each is over memory of its own, so a plain view costs no copy. */
+function plainRow<R>(row: R): R {
+  const columns = row as Record<string, unknown>;
+  for (const name in columns) {
+    const value = columns[name];
+    if (value instanceof Uint8Array) columns[name] = plain(value);
+  }
+  return row;
+}
+
+const plain = (bytes: Uint8Array): Bytes =>
+  bytes.byteLength === bytes.buffer.byteLength
+    ? new Uint8Array(bytes.buffer as ArrayBuffer)
+    : new Uint8Array(bytes);

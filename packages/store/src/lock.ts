@@ -1,0 +1,41 @@
+import { dirname, join } from "node:path";
+import { CryptoError } from "@lango/crypto-core";
+import { retryBusy } from "./busy.ts";
+import type { SqliteConstructor } from "./driver.ts";
+import { checkFile, createPrivate } from "./files.ts";
+import { isBusy, mapSqliteError } from "./sqlite-errors.ts";
+
+export interface LockOptions {
+  readonly sqlite: SqliteConstructor;
+  /** The database file; the lock lies beside it. */
+  readonly file: string;
+  readonly timeoutMs: number;
+}
+
+/**
+ * Runs while no other connection, of this or another process, holds the lock. The lock is SQLite's own on an empty file
+ * (`BEGIN EXCLUSIVE`): the kernel frees it when the process dies, so there is no stale lock to judge.
+ *
+ * @throws {@link CryptoError} `ERR_CONFLICT` when it is still held after `timeoutMs`.
+ */
+export async function withFileLock<T>(options: LockOptions, run: () => Promise<T>): Promise<T> {
+  const path = join(dirname(options.file), "lango.lock");
+  createPrivate(path);
+  checkFile(path);
+  const database = new options.sqlite(path, { fileMustExist: true, timeout: 0 });
+  try {
+    await retryBusy(options.timeoutMs, () => database.exec("begin exclusive"));
+  } catch (error) {
+    database.close();
+    if (!isBusy(error)) throw mapSqliteError(error, path);
+    throw new CryptoError("ERR_CONFLICT", `Another lango is changing ${dirname(path)}`, {
+      context: { hint: "Wait until it is done, then try again." },
+      cause: error,
+    });
+  }
+  try {
+    return await run();
+  } finally {
+    database.close();
+  }
+}

@@ -1,0 +1,121 @@
+import { CryptoError } from "@lango/crypto-core";
+import { retryBusy } from "./busy.ts";
+import type { Connection } from "./connection.ts";
+import { isBusy, mapSqliteError } from "./sqlite-errors.ts";
+import type { Durability, Store, StoreTransaction } from "./store.ts";
+import { readsOf } from "./tables.ts";
+import { Writer } from "./writer.ts";
+
+export interface SqliteStoreOptions {
+  readonly file: string;
+  /** Schema version that every transaction must find. */
+  readonly version: number;
+  readonly reader: Connection;
+  /** Absent in mode `read`. */
+  readonly openWriter?: (() => Connection) | undefined;
+  readonly withLock: Store["withLock"];
+  readonly timeoutMs: number;
+}
+
+/**
+ * Two connections: one reads, outside any transaction, and so sees committed rows only; the other runs the transactions
+ * of this process one after the other, and is opened by the first of them. Neither waits for the other (WAL).
+ */
+export function createSqliteStore(options: SqliteStoreOptions): Store {
+  const { file, reader, timeoutMs } = options;
+  let closing: Promise<void> | undefined;
+  let writer: Writer | undefined;
+  /** Settles, never rejects, when the last transaction in the queue has ended. */
+  let queue: Promise<unknown> = Promise.resolve();
+
+  const checkOpen = () => {
+    if (closing !== undefined) throw new CryptoError("ERR_CLOSED", `The store ${file} is closed`);
+  };
+
+  const read = <T>(work: () => T): Promise<T> => {
+    try {
+      checkOpen();
+      return Promise.resolve(work());
+    } catch (error) {
+      if (!isBusy(error)) return Promise.reject(mapSqliteError(error, file));
+      // Rare under WAL: another process is recovering or removing the log.
+      return retryBusy(timeoutMs, () => {
+        checkOpen();
+        return work();
+      }).catch((last) => Promise.reject(mapSqliteError(last, file)));
+    }
+  };
+
+  const reads = readsOf({
+    first: (statement, params) => read(() => reader.first(statement, params)),
+    all: (statement, params) => read(() => reader.all(statement, params)),
+    run: () => Promise.reject(new CryptoError("ERR_INTERNAL", "A write needs a transaction")),
+  });
+
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const turn = queue.then(work);
+    queue = turn.catch(() => undefined);
+    return turn;
+  };
+
+  async function transact<T>(
+    durability: Durability,
+    run: (tx: StoreTransaction) => Promise<T>,
+  ): Promise<T> {
+    const { openWriter } = options;
+    if (openWriter === undefined) {
+      throw new CryptoError("ERR_ACCESS_DENIED", `${file} was opened for reading only`);
+    }
+    try {
+      await retryBusy(timeoutMs, () => {
+        writer ??= new Writer({ connection: openWriter(), file, version: options.version });
+        writer.begin(durability);
+      });
+    } catch (error) {
+      throw mapSqliteError(error, file);
+    }
+    return (writer as Writer).run(run);
+  }
+
+  const store: Store = {
+    ...reads,
+    file,
+
+    async transaction(durability, run) {
+      checkOpen();
+      return inTurn(() => transact(durability, run));
+    },
+
+    async withLock(run) {
+      checkOpen();
+      return options.withLock(run);
+    },
+
+    async integrityCheck() {
+      const lines = await read(() => {
+        try {
+          return reader.rows("pragma integrity_check").map(([line]) => String(line));
+        } catch (error) {
+          if (isBusy(error)) throw error;
+          return [mapSqliteError(error, file).message];
+        }
+      });
+      if (lines.join() !== "ok") return lines;
+      const orphans = await read(() => reader.rows("pragma foreign_key_check"));
+      return orphans.map(
+        ([table, , parent]) => `a row of ${table} names a missing row of ${parent}`,
+      );
+    },
+
+    close() {
+      closing ??= queue.then(() => {
+        reader.database.close();
+        writer?.close();
+      });
+      return closing;
+    },
+
+    [Symbol.asyncDispose]: () => store.close(),
+  };
+  return store;
+}

@@ -1,0 +1,43 @@
+import { type Executor, type Statement, statement } from "./statement.ts";
+import type { StoreReads, StoreTransaction } from "./store.ts";
+import { auditReads, auditRows } from "./tables/audit.ts";
+import { counts } from "./tables/counters.ts";
+import { dataKeyReads, dataKeyRows } from "./tables/data-keys.ts";
+import { keyReads, keyRows } from "./tables/keys.ts";
+import { secretReads, secretRows } from "./tables/secrets.ts";
+import { vaultReads, vaultRows } from "./tables/vault.ts";
+
+/** Those who refer before those who are referred to. */
+const EMPTY_ALL: readonly Statement<object, unknown>[] = [
+  statement((q) => q.deleteFrom("audit_head")),
+  statement((q) => q.deleteFrom("audit_log")),
+  statement((q) => q.deleteFrom("secret_versions")),
+  statement((q) => q.deleteFrom("secrets")),
+  statement((q) => q.deleteFrom("data_keys")),
+  statement((q) => q.deleteFrom("key_versions")),
+  statement((q) => q.deleteFrom("keys")),
+  statement((q) => q.deleteFrom("vault")),
+  statement((q) => q.updateTable("counters").set({ secrets: 0, keys: 0, data_keys: 0 })),
+];
+
+export const readsOf = (executor: Executor): StoreReads => ({
+  vault: vaultReads(executor),
+  keys: keyReads(executor),
+  dataKeys: dataKeyReads(executor),
+  secrets: secretReads(executor),
+  audit: auditReads(executor),
+  counts: () => counts(executor),
+});
+
+export const transactionOf = (executor: Executor): StoreTransaction => ({
+  vault: vaultRows(executor),
+  keys: keyRows(executor),
+  dataKeys: dataKeyRows(executor),
+  secrets: secretRows(executor),
+  audit: auditRows(executor),
+  counts: () => counts(executor),
+
+  async reset() {
+    for (const empty of EMPTY_ALL) await executor.run(empty, {});
+  },
+});

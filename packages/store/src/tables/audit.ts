@@ -1,0 +1,101 @@
+import { type Bytes, CryptoError } from "@lango/crypto-core";
+import type { AuditHead, AuditRow } from "../rows.ts";
+import { type Executor, statement } from "../statement.ts";
+import type { AuditReads, AuditRows } from "../store.ts";
+import { checkLimit } from "./limit.ts";
+
+const COLUMNS = ["seq", "prev", "hash", "mac", "epoch", "entry"] as const;
+const HASH_BYTES = 32;
+
+const HEAD = statement((q) =>
+  q.selectFrom("audit_head").where("id", "=", 1).select(["seq", "hash"]),
+);
+
+const LOCK_HEAD = statement((q, _: object, dialect) =>
+  q
+    .selectFrom("audit_head")
+    .where("id", "=", 1)
+    .select(["seq", "hash"])
+    .$if(dialect.rowLocks, (locked) => locked.forUpdate()),
+);
+
+const PAGE = statement((q, p: { from: number; limit: number }) =>
+  q
+    .selectFrom("audit_log")
+    .where("seq", ">=", p.from)
+    .orderBy("seq")
+    .limit(p.limit)
+    .select(COLUMNS),
+);
+
+const TAIL = statement((q, p: { limit: number }) =>
+  q.selectFrom("audit_log").orderBy("seq", "desc").limit(p.limit).select(COLUMNS),
+);
+
+const INSERT = statement((q, p: AuditRow) =>
+  q.insertInto("audit_log").values({
+    seq: p.seq,
+    prev: p.prev,
+    hash: p.hash,
+    mac: p.mac,
+    epoch: p.epoch,
+    entry: p.entry,
+  }),
+);
+
+const FIRST_HEAD = statement((q, p: AuditHead) =>
+  q
+    .insertInto("audit_head")
+    .values({ id: 1, seq: p.seq, hash: p.hash })
+    .onConflict((conflict) => conflict.column("id").doNothing()),
+);
+
+const MOVE_HEAD = statement((q, p: AuditHead & { ifSeq: number; ifHash: Bytes }) =>
+  q
+    .updateTable("audit_head")
+    .set({ seq: p.seq, hash: p.hash })
+    .where("id", "=", 1)
+    .where("seq", "=", p.ifSeq)
+    .where("hash", "=", p.ifHash),
+);
+
+const emptyHead = (): AuditHead => ({ seq: 0, hash: new Uint8Array(HASH_BYTES) });
+
+export const auditReads = (executor: Executor): AuditReads => ({
+  head: async () => (await executor.first(HEAD, {})) ?? emptyHead(),
+
+  page(from, limit) {
+    checkLimit(limit);
+    return executor.all(PAGE, { from, limit });
+  },
+
+  async tail(limit) {
+    checkLimit(limit);
+    return (await executor.all(TAIL, { limit })).reverse();
+  },
+});
+
+export const auditRows = (executor: Executor): AuditRows => ({
+  ...auditReads(executor),
+
+  lockHead: async () => (await executor.first(LOCK_HEAD, {})) ?? emptyHead(),
+
+  async append(rows) {
+    const [first, last] = [rows[0], rows.at(-1)];
+    if (first === undefined || last === undefined) return;
+    rows.forEach((row, index) => {
+      if (row.seq !== first.seq + index) throw broken(`row ${row.seq} is out of order`);
+    });
+    for (const row of rows) await executor.run(INSERT, row);
+    // The head comes last: on a server it is the row that all writers wait for.
+    const head = { seq: last.seq, hash: last.hash };
+    const moved =
+      first.seq === 1
+        ? await executor.run(FIRST_HEAD, head)
+        : await executor.run(MOVE_HEAD, { ...head, ifSeq: first.seq - 1, ifHash: first.prev });
+    if (moved === 0) throw broken(`row ${first.seq} does not follow its last row`);
+  },
+});
+
+const broken = (what: string): CryptoError =>
+  new CryptoError("ERR_CONFLICT", `The audit log cannot go on: ${what}`, { retryable: true });
