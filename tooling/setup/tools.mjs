@@ -69,8 +69,8 @@ async function pnpmOnPath() {
   );
 }
 
-/** @param {string} folder @param {Tool[]} tools */
-async function fetchInto(folder, tools) {
+/** Installs tools whose bytes have the pinned hash, unless they are there already. @param {string} folder @param {Tool[]} tools */
+export async function fetchInto(folder, tools) {
   if (tools.every((tool) => isThere(folder, tool))) return;
   const names = tools.map((tool) => `${tool.name}@${tool.version}`).join(" and ");
   await timed(`fetching ${names}`, async () => {
