@@ -139,7 +139,7 @@ function npmCommand() {
 /** The user's environment without what `npm start` adds about this repository; registry and proxy settings stay. */
 export function plainEnvironment() {
   const own =
-    /^npm_(package|lifecycle|command|execpath|node_execpath)|^npm_config_(local_prefix|prefix|global_prefix|node_gyp|npm_version|init_module|user_agent)$|^INIT_CWD$|^NODE_ENV$/;
+    /^npm_(package|lifecycle|command|execpath|node_execpath)|^npm_config_(local_prefix|prefix|global_prefix|node_gyp|npm_version|init_module|user_agent|loglevel)$|^INIT_CWD$|^NODE_ENV$/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)));
 }
 
