@@ -24,6 +24,6 @@ export function publishedPackages(): PublishedPackage[] {
 /** Packs a built package as it would be published; the path of the tarball. */
 export function pack(folder: string, destination: string): string {
   const args = ["pack", "--json", "--pack-destination", destination];
-  const output = execFileSync("pnpm", args, { cwd: path.join(root, folder), encoding: "utf8" });
+  const output = execFileSync("pnpm", args, { cwd: path.resolve(root, folder), encoding: "utf8" });
   return JSON.parse(output).filename;
 }

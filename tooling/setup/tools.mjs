@@ -3,6 +3,8 @@ import path from "node:path";
 import { isNodeNewEnough, pins, platform } from "./platform.mjs";
 import { run, SetupError, timed, toolsFolder } from "./step.mjs";
 
+const node22Folder = path.join(toolsFolder, "node22");
+
 /** @typedef {{ name: string, version: string, integrity: string }} Tool */
 
 /**
@@ -28,19 +30,18 @@ export async function bringTools() {
   };
 }
 
-/**
- * Brings Node 22, on which the packages for embedding are tested too.
- *
- * @returns {Promise<string>} Path of the program.
- */
+/** Brings Node 22, on which the packages for embedding are tested too. */
 export async function bringNode22() {
   const tool = pinned("node22");
   if (tool === undefined) {
     throw new SetupError(`npm has no pinned Node 22 for ${platform}`, "Tests run on Node 24 only.");
   }
-  const folder = path.join(toolsFolder, "node22");
-  await fetchInto(folder, [tool]);
-  return nodeProgram(folder, tool);
+  await fetchInto(node22Folder, [tool]);
+}
+
+/** Where {@link bringNode22} puts it. */
+export function node22Program() {
+  return nodeProgram(node22Folder, pinned("node22"));
 }
 
 /** @returns {Tool | undefined} */

@@ -49,7 +49,7 @@ describe("requireService", () => {
   it("skips with the reason where there is none", async () => {
     const { status, lines } = await report("needs-service.ts");
     expect(lines.at(-1)).toBe("0 passed, 0 failed, 1 skipped");
-    expect(lines.at(-2)).toContain("openssl: no usable openssl found");
+    expect(lines.at(-2)).toContain("openssl: no usable program found");
     expect(status).toBe(0);
   });
 
