@@ -24,7 +24,8 @@ export const services: readonly Service[] = [
     name: "openssl",
     provides: "an independent check of signatures and key encodings",
     programs: ["openssl"],
-    probe: ["version"],
+    // OpenSSL 3; LibreSSL and older ones do not know the option.
+    probe: ["list", "-providers"],
     debian: ["openssl"],
     advice:
       "Debian: apt-get install openssl; macOS: brew install openssl; Windows: it comes with Git",
