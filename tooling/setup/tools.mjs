@@ -126,7 +126,7 @@ function writeLockFile(/** @type {string} */ folder, /** @type {Tool[]} */ tools
 }
 
 /** How to call npm without a shell, which would need quoting: through the Node that runs this. @returns {[string, string[]]} */
-function npmCommand() {
+export function npmCommand() {
   const beside = path.dirname(realpathSync(process.execPath));
   const candidates = [
     process.env["npm_execpath"] ?? "",
@@ -140,7 +140,7 @@ function npmCommand() {
 /** The user's environment without what `npm start` adds about this repository; registry and proxy settings stay. */
 export function plainEnvironment() {
   const own =
-    /^npm_(package|lifecycle|command|execpath|node_execpath)|^npm_config_(local_prefix|prefix|global_prefix|node_gyp|npm_version|init_module|user_agent|loglevel)$|^INIT_CWD$|^NODE_ENV$/;
+    /^npm_(package|lifecycle|command)|^npm_config_(local_prefix|prefix|global_prefix|node_gyp|npm_version|init_module|user_agent|loglevel)$|^INIT_CWD$|^NODE_ENV$/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)));
 }
 

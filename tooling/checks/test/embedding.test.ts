@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { root, run } from "../../setup/step.mjs";
+import { npmCommand } from "../../setup/tools.mjs";
 import { requireService } from "../../vitest/require-service.ts";
 import { pack } from "../published.ts";
 
@@ -29,7 +30,9 @@ beforeAll(async () => {
   });
   writeFileSync(path.join(app, "package.json"), JSON.stringify({ name: "app", type: "module" }));
   const install = ["install", "--offline", "--no-audit", "--no-fund", "--ignore-scripts"];
-  const { status, output } = await run("npm", [...install, ...tarballs, ...local], { cwd: app });
+  const [npm, npmArgs] = npmCommand();
+  const args = [...npmArgs, ...install, ...tarballs, ...local];
+  const { status, output } = await run(npm, args, { cwd: app });
   expect(status, output).toBe(0);
   const readme = readFileSync(path.join(root, "README.md"), "utf8");
   const example = /```js\n(.*?)```/s.exec(readme)?.[1] ?? "";
