@@ -1,5 +1,7 @@
 import { defineConfig } from "tsup";
 
+const NATIVE = ["better-sqlite3-multiple-ciphers", "better-sqlite3", "@node-rs/argon2"];
+
 export default defineConfig({
   entry: ["src/lango.ts"],
   format: "esm",
@@ -14,7 +16,8 @@ export default defineConfig({
   dts: false,
   removeNodeProtocol: false,
   // Everything but what has native code; providers are found at run time.
-  noExternal: [/^(?!better-sqlite3|@node-rs\/argon2)/],
+  external: NATIVE,
+  noExternal: [new RegExp(`^(?!${NATIVE.join("|")})`)],
   esbuildOptions(options) {
     options.conditions = ["@lango/source"];
   },

@@ -1,6 +1,6 @@
 import type { Handler } from "../cli/command.ts";
 import { printable } from "../cli/output.ts";
-import { getSetting } from "../config/set.ts";
+import { getSetting } from "../config/get.ts";
 
 /** Shows one setting or a group of them; a token is hidden. */
 export const run: Handler = async ({ home }, args) => {

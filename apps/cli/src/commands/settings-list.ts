@@ -1,6 +1,6 @@
 import type { Handler } from "../cli/command.ts";
 import { table } from "../cli/output.ts";
-import { listSettings } from "../config/set.ts";
+import { listSettings } from "../config/get.ts";
 
 /** Shows every setting. */
 export const run: Handler = async ({ home }) => {

@@ -1,5 +1,6 @@
 import type { Handler } from "../cli/command.ts";
-import { getSetting, setSetting } from "../config/set.ts";
+import { getSetting } from "../config/get.ts";
+import { setSetting } from "../config/set.ts";
 
 /** Changes one setting in config.json. */
 export const run: Handler = async ({ home }, args) => {
