@@ -46,7 +46,9 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     return good("valid");
   }),
   "core dumps": check(() => {
-    const soft = /^Max core file size\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+    const soft = /^Max core file size\s+(\S+)/m.exec(
+      readFileSync("/proc/self/limits", "utf8"),
+    )?.[1];
     if (soft === "0") {
       return good("off");
     }
@@ -106,7 +108,10 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     const { ok, rows, faults } = await vault.audit.verifyLinks();
     return ok
       ? good(`${rows} rows, the chain holds`)
-      : fault(`${faults[0]?.problem ?? "broken"} (row ${faults[0]?.seq ?? 0})`, 'Run "lango audit verify"');
+      : fault(
+          `${faults[0]?.problem ?? "broken"} (row ${faults[0]?.seq ?? 0})`,
+          'Run "lango audit verify"',
+        );
   }),
 };
 

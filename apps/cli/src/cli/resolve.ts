@@ -1,5 +1,5 @@
-import type { Command } from "./command.ts";
 import { usageError } from "./arguments.ts";
+import type { Command } from "./command.ts";
 import { GLOBAL_OPTIONS } from "./options.ts";
 import { suggest } from "./suggest.ts";
 

@@ -1,5 +1,5 @@
-import type { Handler } from "../cli/command.ts";
 import { usageError } from "../cli/arguments.ts";
+import type { Handler } from "../cli/command.ts";
 import { commandOptions, GLOBAL_OPTIONS } from "../cli/options.ts";
 import { children } from "../cli/resolve.ts";
 import { COMMANDS } from "../table/index.ts";

@@ -26,7 +26,7 @@ export const run: Handler = async (context, args) => {
             : `would store a version of ${name} after version ${version}`,
       };
     }
-    const value = await readValue(context, args, source);
+    const value = await readValue(args, source);
     try {
       const result = await vault.secrets.set(name, value, {
         key: args.string("key"),
@@ -81,11 +81,7 @@ function valueSource(context: Context, args: Arguments): ValueSource {
   return "prompt";
 }
 
-async function readValue(
-  context: Context,
-  args: Arguments,
-  source: ValueSource,
-): Promise<Uint8Array> {
+async function readValue(args: Arguments, source: ValueSource): Promise<Uint8Array> {
   switch (source) {
     case "argument":
       return new TextEncoder().encode(args.optional("VALUE"));
