@@ -395,11 +395,11 @@ describe("withCircuitBreaker", () => {
     await vi.advanceTimersByTimeAsync(1000);
     const probing = createGate();
     provider.gate = probing.gate;
+    provider.fault = unavailable;
     const probe = codeOf(encrypt(decorated));
     before.open();
     await old;
     expect(await codeOf(encrypt(decorated))).toBe("ERR_CIRCUIT_OPEN");
-    provider.fault = unavailable;
     probing.open();
     expect(await probe).toBe("ERR_UNAVAILABLE");
     provider.gate = undefined;
