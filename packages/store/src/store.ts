@@ -210,14 +210,16 @@ export interface Store extends StoreReads, AsyncDisposable {
    * transaction of the same store, which would wait for itself. Once a statement has failed the transaction cannot
    * commit, even if its error was caught.
    *
-   * @throws {@link CryptoError} `ERR_BUSY` (retryable) when other processes kept the database locked.
+   * @throws {@link CryptoError} `ERR_BUSY` (retryable) when other processes kept the database locked; `ERR_CONFLICT`
+   *   when a newer lango has migrated it meanwhile; `ERR_ACCESS_DENIED` in mode `read`.
    */
   transaction<T>(durability: Durability, run: (tx: StoreTransaction) => Promise<T>): Promise<T>;
   /**
    * Runs while no other process holds the same lock; the kernel frees it when the process dies, so it cannot be stale.
    * Not re-entrant. Does not keep transactions of others out.
    *
-   * @throws {@link CryptoError} `ERR_CONFLICT` when another lango still holds it after about 5 s.
+   * @throws {@link CryptoError} `ERR_CONFLICT` when another lango still holds it after about 5 s; `ERR_ACCESS_DENIED` in
+   *   mode `read`.
    */
   withLock<T>(run: () => Promise<T>): Promise<T>;
   /**
