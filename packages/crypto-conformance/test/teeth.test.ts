@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import type { CheckContext } from "../src/index.ts";
 import { CHECKS } from "../src/index.ts";
 import { createContext, runCheck } from "../src/run.ts";
-import { FAULTS, type Fault } from "./faults.ts";
+import type { Fault } from "./faults/fault.ts";
+import { FAULTS } from "./faults.ts";
 import { createReference } from "./reference-provider.ts";
 
 // A check that never fails is worth nothing. Each has one fault planted for it, and has to be the only one to notice it.
