@@ -24,7 +24,9 @@ export async function withFileLock<T>(options: LockOptions, run: () => Promise<T
   checkFile(path);
   const database = new options.sqlite(path, { fileMustExist: true, timeout: 0 });
   try {
-    await retryBusy(options.timeoutMs, () => database.exec("begin exclusive"));
+    // No rollback journal on disk: nothing is ever written.
+    const begin = "pragma journal_mode = memory; begin exclusive";
+    await retryBusy(options.timeoutMs, () => database.exec(begin));
   } catch (error) {
     database.close();
     if (!isBusy(error)) throw mapSqliteError(error, path);

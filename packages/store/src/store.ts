@@ -136,7 +136,7 @@ export interface SecretRows extends SecretReads {
   /** Deletes all but the newest `keep` versions. Returns how many went. */
   pruneVersions(secretId: string, keep: number): Promise<number>;
   /**
-   * Deletes every version and leaves the row as a tombstone with its last version.
+   * Deletes every version and leaves the row as a tombstone with its last version; `updatedAt` becomes `deletedAt`.
    *
    * @throws {@link CryptoError} `ERR_CONFLICT` when the current version is not `ifVersion` or the row is a tombstone.
    */
@@ -207,7 +207,8 @@ export interface Store extends StoreReads, AsyncDisposable {
    *
    * Transactions of one store run one after the other; against other processes the start is retried with jitter for
    * about 5 s. `run` must await only `tx` and short work: everybody else waits for it. It must not start another
-   * transaction of the same store, which would wait for itself.
+   * transaction of the same store, which would wait for itself. Once a statement has failed the transaction cannot
+   * commit, even if its error was caught.
    *
    * @throws {@link CryptoError} `ERR_BUSY` (retryable) when other processes kept the database locked.
    */
@@ -219,7 +220,10 @@ export interface Store extends StoreReads, AsyncDisposable {
    * @throws {@link CryptoError} `ERR_CONFLICT` when another lango still holds it after about 5 s.
    */
   withLock<T>(run: () => Promise<T>): Promise<T>;
-  /** Checks every page, index and foreign key. Returns one line per fault; empty when sound. Reads the whole file. */
+  /**
+   * Checks every page, index and foreign key. Returns one line per fault; empty when sound. Reads the whole file in one
+   * step, which blocks the event loop.
+   */
   integrityCheck(): Promise<string[]>;
   /** Waits for running transactions, then closes. Later calls reject with `ERR_CLOSED`; closing again does nothing. */
   close(): Promise<void>;

@@ -1,6 +1,207 @@
-import { CryptoError } from "@lango/crypto-core";
+import { createSecretKey } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import {
+  type Bytes,
+  CryptoError,
+  fromHex,
+  isCryptoError,
+  randomBytesFresh,
+  toHex,
+  zero,
+} from "@lango/crypto-core";
+import {
+  buildKeyslots,
+  createSlot,
+  deriveVaultKeys,
+  type Kdf,
+  type Keyslots,
+  parseKeyslots,
+  type Slot,
+  type SlotCredential,
+  sealValue,
+  serializeKeyslots,
+  verifyKeyslots,
+} from "@lango/envelope";
+import { openStore, type Store } from "@lango/store";
+import { type AuditKey, auditKeyAad } from "./audit/chain.ts";
+import { createAuditLog } from "./audit/log.ts";
+import { changeOf } from "./audit/row-hashes.ts";
+import type { VaultContext } from "./context.ts";
+import { newDataKeyRow } from "./data-keys.ts";
+import { inspectHome } from "./home.ts";
+import { type HomePaths, homePaths, replaceFile } from "./keyslots-file.ts";
+import { newLocalKey } from "./local-keys.ts";
+import { DEFAULT_KEY, SECRETS } from "./names.ts";
+import { withMac } from "./rows.ts";
+import { settle } from "./slot-file-state.ts";
+import { reached } from "./stages.ts";
 import type { CreateVaultOptions, Vault } from "./types.ts";
+import { assembleVault } from "./vault.ts";
 
-export const createVault = (options: CreateVaultOptions): Promise<Vault> => {
-  throw new CryptoError("ERR_INTERNAL", `not written yet: ${options.home}`);
+const SOURCE = "onboard";
+const FIRST_EPOCH = 1;
+
+/**
+ * Creates a vault and returns it open.
+ *
+ * Whenever the process dies, the home then holds either the whole vault or one that {@link inspectHome} calls
+ * `half-made`, which the next call replaces. What is there already, sound or damaged, is never touched.
+ *
+ * @throws {@link CryptoError} `ERR_CONFLICT` when there is a vault, or what may be one; `ERR_INVALID_ARGUMENT` for no
+ *   credentials or a passphrase shorter than 8 characters; as `openStore` of `@lango/store`.
+ */
+export const createVault = async (options: CreateVaultOptions): Promise<Vault> => {
+  const { home, credentials, kdf, clock = Date.now } = options;
+  const first = credentials[0];
+  if (!first)
+    throw new CryptoError("ERR_INVALID_ARGUMENT", "A vault needs a credential to open it");
+  const paths = homePaths(home);
+  await refuseExisting(home);
+  const vaultId = randomBytesFresh(16);
+  const vaultKey = randomBytesFresh(32);
+  // The slow part, and the one that bad input ends, comes before anything is written.
+  const slots = await createSlots(vaultKey, vaultId, credentials, kdf);
+  await makeHome(home);
+  const store = await openStore({ file: paths.database, mode: "create" });
+  try {
+    const made = await store.withLock(async () => {
+      // Another process may have been faster.
+      await refuseExisting(home);
+      return onboard(store, paths, vaultId, vaultKey, slots, clock);
+    });
+    return assembleVault({
+      ...{ home, paths, vaultKey, providers: {}, ...made },
+      unlockedBy: { kind: first.kind, source: SOURCE, ambient: false, skipped: [] },
+    });
+  } catch (error) {
+    zero(vaultKey);
+    await store.close();
+    throw error;
+  }
+};
+
+const refuseExisting = async (home: string): Promise<void> => {
+  const state = await inspectHome(home);
+  if (state === "absent" || state === "half-made") return;
+  if (state === "ready") {
+    throw new CryptoError("ERR_CONFLICT", `There is a vault in ${home} already`, {
+      context: { hint: "Choose another folder with LANGO_HOME" },
+    });
+  }
+  throw new CryptoError("ERR_CONFLICT", `There is something in ${home}: ${state.damaged.message}`, {
+    cause: state.damaged,
+    ...(isCryptoError(state.damaged) ? { context: state.damaged.context } : {}),
+  });
+};
+
+const createSlots = async (
+  vaultKey: Bytes,
+  vaultId: Bytes,
+  credentials: readonly SlotCredential[],
+  kdf: Kdf | undefined,
+): Promise<Slot[]> => {
+  const slots: Slot[] = [];
+  for (const credential of credentials) {
+    const withKdf =
+      credential.kind === "passphrase" && kdf !== undefined ? { kdf, ...credential } : credential;
+    slots.push(await createSlot(vaultKey, vaultId, withKdf));
+  }
+  return slots;
+};
+
+const makeHome = async (home: string): Promise<void> => {
+  try {
+    await mkdir(home, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code ?? "unknown";
+    throw new CryptoError("ERR_ACCESS_DENIED", `Cannot make ${home}: ${reason}`, { cause });
+  }
+};
+
+/** Rows first, marked `onboarding`; the slots last, since only they make a vault of the rows; then `ready`. */
+const onboard = async (
+  store: Store,
+  paths: HomePaths,
+  vaultId: Bytes,
+  vaultKey: Bytes,
+  slots: readonly Slot[],
+  clock: () => number,
+): Promise<{ context: VaultContext; auditKey: AuditKey }> => {
+  const keys = deriveVaultKeys(vaultKey, vaultId);
+  const keyslots = buildKeyslots(vaultKey, { vaultId: toHex(vaultId), generation: 1, slots });
+  const audit = newAuditKey(vaultId, keys);
+  const log = createAuditLog({ store, auditKey: audit.key, clock, source: SOURCE });
+  const context: VaultContext = { store, vaultId, keys, log, clock };
+  reached("onboard:database");
+  await insertRows(context, keyslots, audit.sealed);
+  reached("onboard:rows");
+  const bytes = serializeKeyslots(keyslots);
+  await replaceFile(paths.keyslotsBackup, bytes, "onboard-backup");
+  await replaceFile(paths.keyslots, bytes, "onboard", async (written) =>
+    verifyKeyslots(vaultKey, parseKeyslots(written)),
+  );
+  await settle(context, paths, vaultKey);
+  reached("onboard:ready");
+  return { context, auditKey: audit.key };
+};
+
+const newAuditKey = (
+  vaultId: Bytes,
+  keys: VaultContext["keys"],
+): { readonly key: AuditKey; readonly sealed: Bytes } => {
+  const material = randomBytesFresh(32);
+  try {
+    return {
+      key: { key: createSecretKey(material), epoch: FIRST_EPOCH },
+      sealed: sealValue(keys.wrap, material, auditKeyAad(vaultId, FIRST_EPOCH)),
+    };
+  } finally {
+    zero(material);
+  }
+};
+
+const insertRows = async (
+  context: VaultContext,
+  keyslots: Keyslots,
+  auditKey: Bytes,
+): Promise<void> => {
+  const { store, keys, log, clock } = context;
+  const vault = withMac(keys.rows, "vault", {
+    vaultId: keyslots.vaultId,
+    format: 1,
+    state: "onboarding",
+    createdAt: clock(),
+    slotGeneration: keyslots.generation,
+    slotMac: fromHex(keyslots.mac) ?? new Uint8Array(),
+    pendingGeneration: null,
+    pendingMac: null,
+    auditKey,
+    auditEpoch: FIRST_EPOCH,
+  });
+  const material = randomBytesFresh(32);
+  const { key, version } = newLocalKey(context, {
+    id: DEFAULT_KEY,
+    algorithm: "aes-256-gcm",
+    material,
+  });
+  zero(material);
+  const dataKey = await newDataKeyRow(context, {}, key, SECRETS);
+  await store.transaction("full", async (tx) => {
+    // What an interrupted onboarding left: nobody can open it.
+    await tx.reset();
+    await tx.vault.insert(vault);
+    await tx.keys.insert(key);
+    await tx.keys.insertVersion(version);
+    await tx.dataKeys.insert(dataKey);
+    await log.appendIn(tx, {
+      action: "vault.create",
+      target: keyslots.vaultId,
+      rows: [
+        changeOf("vault", vault),
+        changeOf("keys", key),
+        changeOf("key_versions", version),
+        changeOf("data_keys", dataKey),
+      ],
+    });
+  });
 };

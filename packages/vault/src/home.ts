@@ -1,6 +1,83 @@
-import { CryptoError } from "@lango/crypto-core";
+import { access } from "node:fs/promises";
+import { CryptoError, isCryptoError } from "@lango/crypto-core";
+import { openStore, type VaultRow } from "@lango/store";
+import { type HomePaths, homePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
 import type { HomeState } from "./types.ts";
 
-export const inspectHome = (home: string): Promise<HomeState> => {
-  throw new CryptoError("ERR_INTERNAL", `not written yet: ${home}`);
+/**
+ * Tells what a home folder holds, without a key and without changing anything.
+ *
+ * `half-made` is only what an onboarding leaves that died before its last step: it holds nothing, and `createVault` makes
+ * it anew. Any other mix of files is `damaged`, with an error that says what was found; it is never touched.
+ *
+ * @throws {@link CryptoError} `ERR_ACCESS_DENIED`, `ERR_UNAVAILABLE`, `ERR_BUSY` when the files cannot be read now.
+ */
+export const inspectHome = async (home: string): Promise<HomeState> => {
+  const paths = homePaths(home);
+  try {
+    return await inspect(paths);
+  } catch (error) {
+    if (isCryptoError(error) && !NOT_NOW.has(error.code)) return { damaged: error };
+    throw error;
+  }
+};
+
+const NOT_NOW: ReadonlySet<string> = new Set(["ERR_ACCESS_DENIED", "ERR_UNAVAILABLE", "ERR_BUSY"]);
+
+const inspect = async (paths: HomePaths): Promise<HomeState> => {
+  const file = await readKeyslots(paths);
+  if (!(await exists(paths.database))) {
+    if (file) throw mixed(`${paths.keyslots} is there, ${paths.database} is not`);
+    if (await exists(paths.keyslotsBackup)) throw mixed(`Only ${paths.keyslotsBackup} is left`);
+    return "absent";
+  }
+  const { row, isEmpty } = await readVaultRow(paths);
+  if (file) {
+    if (!row) throw mixed(`${paths.database} has no vault, ${paths.keyslots} has`);
+    checkSameVault(row, file);
+    return "ready";
+  }
+  // Onboarding writes the slots last: without them, a database marked so cannot be opened by anybody.
+  if (row ? row.state === "onboarding" : isEmpty) return "half-made";
+  throw mixed(`${paths.database} is there, ${paths.keyslots} is not`);
+};
+
+const readVaultRow = async (
+  paths: HomePaths,
+): Promise<{ row: VaultRow | undefined; isEmpty: boolean }> => {
+  await using store = await openStore({ file: paths.database, mode: "read" });
+  const counts = await store.counts();
+  const isEmpty = Object.values(counts).every((count) => count === 0);
+  return { row: await store.vault.get(), isEmpty };
+};
+
+/** @throws {@link CryptoError} `ERR_CONFLICT`: slots of one vault beside the database of another. */
+export const checkSameVault = (row: VaultRow, { keyslots }: KeyslotsFile): void => {
+  if (row.vaultId === keyslots.vaultId) return;
+  throw mixed(`lango.db is of vault ${row.vaultId}, keyslots.json of vault ${keyslots.vaultId}`);
+};
+
+export const mixed = (found: string): CryptoError =>
+  new CryptoError("ERR_CONFLICT", found, {
+    context: { hint: "Restore lango.db and keyslots.json from one backup" },
+  });
+
+/** The error of whoever wants to open a home without slots. */
+export const noVault = async (home: string): Promise<CryptoError> => {
+  const state = await inspectHome(home);
+  if (typeof state === "object" && isCryptoError(state.damaged)) return state.damaged;
+  const found = state === "half-made" ? "an onboarding that was interrupted" : "no vault";
+  return new CryptoError("ERR_LOCKED", `There is ${found} in ${home}`, {
+    context: { hint: "Create a vault with: lango onboard" },
+  });
+};
+
+const exists = async (path: string): Promise<boolean> => {
+  try {
+    await access(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw new CryptoError("ERR_ACCESS_DENIED", `Cannot look at ${path}`, { cause: error });
+  }
 };

@@ -1,6 +1,62 @@
-import { CryptoError } from "@lango/crypto-core";
-import type { LockedVault } from "./types.ts";
+import { openStore, type Store } from "@lango/store";
+import { readTail } from "./audit/audit.ts";
+import { liveSecrets } from "./audit/row-hashes.ts";
+import { verifyChain } from "./audit/verify.ts";
+import { createGate } from "./gate.ts";
+import { checkSameVault, mixed, noVault } from "./home.ts";
+import { keyInfo, keyUri } from "./key-registry.ts";
+import { homePaths, readKeyslots } from "./keyslots-file.ts";
+import { isHiddenFrom } from "./names.ts";
+import { secretInfo } from "./secrets.ts";
+import { listSlots } from "./slots.ts";
+import { readStatus } from "./status.ts";
+import type { Audience, LockedVault, SecretInfo } from "./types.ts";
 
-export const readVault = (options: { readonly home: string }): Promise<LockedVault> => {
-  throw new CryptoError("ERR_INTERNAL", `not written yet: ${options.home}`);
+/**
+ * Opens what can be seen of a vault without its key: names, times, counts, slots and the links of the log. Writes nothing.
+ *
+ * @throws {@link CryptoError} `ERR_LOCKED` when there is no vault; `ERR_INTEGRITY`, `ERR_MALFORMED_ENVELOPE` or
+ *   `ERR_CONFLICT` for files that are damaged or do not belong together; as `openStore` of `@lango/store`.
+ */
+export const readVault = async ({ home }: { readonly home: string }): Promise<LockedVault> => {
+  const paths = homePaths(home);
+  const file = await readKeyslots(paths);
+  if (!file) throw await noVault(home);
+  const store = await openStore({ file: paths.database, mode: "read" });
+  try {
+    const row = await store.vault.get();
+    if (!row) throw mixed(`${paths.database} has no vault, ${paths.keyslots} has`);
+    checkSameVault(row, file);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  const gate = createGate("The vault");
+  const vault: LockedVault = {
+    id: file.keyslots.vaultId,
+    home,
+    secrets: { list: (options = {}) => gate.run(() => listSecrets(store, options.audience)) },
+    keys: { list: () => gate.run(async () => (await store.keys.list()).map(keyInfo)) },
+    slots: { list: () => gate.run(() => listSlots(paths)) },
+    audit: {
+      verifyLinks: (options) => gate.run(() => verifyChain(store, undefined, options)),
+      tail: (count) => gate.run(() => readTail(store, count)),
+    },
+    status: () => gate.run(() => readStatus(store, paths, true)),
+    async close() {
+      await gate.close();
+      await store.close();
+    },
+    [Symbol.asyncDispose]: () => vault.close(),
+  };
+  return vault;
+};
+
+const listSecrets = async (store: Store, audience: Audience | undefined): Promise<SecretInfo[]> => {
+  const uris = new Map((await store.keys.list()).map((key) => [key.id, keyUri(key)]));
+  const infos: SecretInfo[] = [];
+  for await (const row of liveSecrets(store)) {
+    if (!isHiddenFrom(audience, row.name)) infos.push(secretInfo(row, uris));
+  }
+  return infos;
 };

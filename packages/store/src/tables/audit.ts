@@ -64,7 +64,7 @@ const emptyHead = (): AuditHead => ({ seq: 0, hash: new Uint8Array(HASH_BYTES) }
 export const auditReads = (executor: Executor): AuditReads => ({
   head: async () => (await executor.first(HEAD, {})) ?? emptyHead(),
 
-  page(from, limit) {
+  async page(from, limit) {
     checkLimit(limit);
     return executor.all(PAGE, { from, limit });
   },

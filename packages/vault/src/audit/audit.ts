@@ -1,0 +1,63 @@
+import { CryptoError } from "@lango/crypto-core";
+import type { StoreReads } from "@lango/store";
+import type { VaultContext } from "../context.ts";
+import type { Gate } from "../gate.ts";
+import type { Audit, AuditEvent, AuditInput } from "../types.ts";
+import type { AuditKey } from "./chain.ts";
+import { decodeEntry, eventsOf } from "./entry.ts";
+import { verifyChain } from "./verify.ts";
+
+export interface AuditOptions {
+  readonly context: VaultContext;
+  readonly auditKey: AuditKey;
+  readonly gate: Gate;
+}
+
+export const createAudit = ({ context, auditKey, gate }: AuditOptions): Audit => ({
+  append: (event) =>
+    gate.run(async () => {
+      checkInput(event);
+      const { durability = "full", ...entry } = event;
+      return { seq: await context.log.commit(durability, entry) };
+    }),
+  verify: (options) => gate.run(() => verifyChain(context.store, auditKey, options)),
+  tail: (count) => gate.run(() => readTail(context.store, count)),
+});
+
+const DEFAULT_TAIL = 50;
+const MAX_TAIL = 1000;
+
+/** The newest events, oldest first. */
+export const readTail = async (
+  store: Pick<StoreReads, "audit">,
+  count: number = DEFAULT_TAIL,
+): Promise<AuditEvent[]> => {
+  if (!Number.isInteger(count) || count < 1 || count > MAX_TAIL) {
+    throw new CryptoError("ERR_INVALID_ARGUMENT", "The number of events is 1 to 1000");
+  }
+  const rows = await store.audit.tail(count);
+  const events = rows.flatMap(({ seq, entry }) => {
+    const decoded = decodeEntry(entry);
+    if (decoded) return eventsOf(seq, decoded);
+    throw new CryptoError("ERR_INTEGRITY", `Row ${seq} of the log cannot be read`, {
+      context: { hint: "lango audit verify shows every fault" },
+    });
+  });
+  return events.slice(-count);
+};
+
+const ACTION = /^[a-z0-9.-]{1,64}$/;
+const MAX_TEXT_LENGTH = 1024;
+
+// Other parts of Lango report here what agents and people sent them.
+const checkInput = ({ action, target, detail }: AuditInput): void => {
+  if (typeof action !== "string" || !ACTION.test(action)) {
+    throw new CryptoError("ERR_INVALID_ARGUMENT", "An action is 1 to 64 of [a-z0-9.-]");
+  }
+  for (const [what, text] of Object.entries({ target, detail })) {
+    if (text === undefined) continue;
+    if (text.length > MAX_TEXT_LENGTH || !text.isWellFormed()) {
+      throw new CryptoError("ERR_INVALID_ARGUMENT", `The ${what} of an event is too long`);
+    }
+  }
+};

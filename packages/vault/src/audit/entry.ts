@@ -1,0 +1,84 @@
+import { type CryptoErrorCode, isCryptoError } from "@lango/crypto-core";
+import { type JsonValue, jcs, parseJsonStrict } from "@lango/envelope";
+import type { AuditActor, AuditEvent } from "../types.ts";
+
+/** A row that a change wrote: table, row, and SHA-256 of it in hex, or null when it was removed. */
+export type RowChange = readonly [table: string, row: string, hash: string | null];
+
+/** One of the reads of a moment: what was done, to what, and to which version of it. */
+export type Use = readonly [action: string, target: string, version: number | null];
+
+/** What a row of the audit chain says; its JCS text is what is hashed. Names only, never a value. */
+export interface AuditEntry {
+  readonly ts: number;
+  readonly actor: AuditActor;
+  readonly action: string;
+  readonly outcome: "success" | "failure";
+  readonly target?: string | undefined;
+  readonly version?: number | undefined;
+  readonly code?: CryptoErrorCode | undefined;
+  readonly detail?: string | undefined;
+  /** Rows that were written in the same transaction. */
+  readonly rows?: readonly RowChange[] | undefined;
+  /** Reads that share this row; `action` then is `use`. */
+  readonly uses?: readonly Use[] | undefined;
+  /** Only ever false: noted while nobody had the key. */
+  readonly authenticated?: false | undefined;
+}
+
+export const encodeEntry = (entry: AuditEntry): string => {
+  const defined = Object.entries(entry).filter(([, value]) => value !== undefined);
+  const { kind, pid, uid, source } = entry.actor;
+  const actor = uid === undefined ? { kind, pid, source } : { kind, pid, source, uid };
+  return jcs({ ...(Object.fromEntries(defined) as Record<string, JsonValue>), actor });
+};
+
+/** Far above what the log writes: an entry lists at most 256 uses with names of at most 256 characters. */
+const MAX_ENTRY_BYTES = 1024 * 1024;
+
+/** Reads an entry back; `undefined` for text that the log did not write. */
+export const decodeEntry = (text: string): AuditEntry | undefined => {
+  try {
+    const value = parseJsonStrict(text, { maxBytes: MAX_ENTRY_BYTES });
+    return isEntry(value) ? (value as unknown as AuditEntry) : undefined;
+  } catch (error) {
+    if (isCryptoError(error)) return undefined;
+    throw error;
+  }
+};
+
+const isEntry = (value: JsonValue): boolean => {
+  if (!isObject(value) || !isObject(value["actor"])) return false;
+  const { ts, action, outcome, rows = [], uses = [] } = value;
+  return (
+    typeof ts === "number" &&
+    typeof action === "string" &&
+    (outcome === "success" || outcome === "failure") &&
+    isListOfTriples(rows) &&
+    isListOfTriples(uses)
+  );
+};
+
+const isObject = (value: JsonValue | undefined): value is { readonly [key: string]: JsonValue } =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const isListOfTriples = (value: JsonValue | undefined): boolean =>
+  Array.isArray(value) &&
+  value.every(
+    (item) => Array.isArray(item) && typeof item[0] === "string" && typeof item[1] === "string",
+  );
+
+/** The events of one row: one for each read of a row that lists reads, else one. */
+export const eventsOf = (seq: number, entry: AuditEntry): AuditEvent[] => {
+  const { ts, actor, outcome, target, version, code, detail } = entry;
+  if (entry.uses) {
+    return entry.uses.map(([action, used, usedVersion]) => ({
+      ...{ seq, ts, actor, action, target: used, outcome, authenticated: true },
+      ...(usedVersion === null ? {} : { version: usedVersion }),
+    }));
+  }
+  const authenticated = entry.authenticated !== false;
+  return [
+    { seq, ts, actor, action: entry.action, target, version, outcome, code, detail, authenticated },
+  ];
+};

@@ -1,0 +1,48 @@
+import { type CryptoProvider, type KeyRequest, type Operation, zero } from "@lango/crypto-core";
+import type { AuditLog } from "./audit/log.ts";
+import { auditFailure } from "./failures.ts";
+import type { KeyRegistry } from "./key-registry.ts";
+import { LOCAL } from "./key-registry.ts";
+
+/** What uses key material or shows what it protects. Reading metadata and public keys leaves no row. */
+const AUDITED = [
+  "encrypt",
+  "decrypt",
+  "sign",
+  "verify",
+  "mac",
+  "verifyMac",
+  "wrapKey",
+  "unwrapKey",
+] as const satisfies readonly Operation[];
+
+/** The provider with its uses in the log: a result is released after its row is committed, a failure has a row too. */
+export const auditedProvider = (
+  provider: CryptoProvider,
+  log: AuditLog,
+  registry: KeyRegistry,
+): CryptoProvider => {
+  const audited: Partial<Record<Operation, unknown>> = {};
+  for (const operation of AUDITED) {
+    const method = provider[operation]?.bind(provider) as
+      | ((request: KeyRequest) => Promise<unknown>)
+      | undefined;
+    if (!method) continue;
+    audited[operation] = async (request: KeyRequest): Promise<unknown> => {
+      const action = `key.${operation}`;
+      const target = `${LOCAL}:${request.keyId}`;
+      let result: unknown;
+      try {
+        result = await method(request);
+        const keyId = (await registry.findLocal(request.keyId))?.id;
+        await log.use({ action, target, keyId });
+        return result;
+      } catch (error) {
+        if (result instanceof Uint8Array) zero(result);
+        await auditFailure(log, { action, target }, error);
+        throw error;
+      }
+    };
+  }
+  return { ...provider, ...(audited as Partial<CryptoProvider>) };
+};

@@ -1,0 +1,30 @@
+import { type CryptoErrorCode, isCryptoError } from "@lango/crypto-core";
+import type { AuditLog, NewEntry } from "./audit/log.ts";
+
+/** Not worth a row: the call was wrong in itself, or the same call may work in a moment. */
+const UNRECORDED: ReadonlySet<CryptoErrorCode> = new Set<CryptoErrorCode>([
+  "ERR_INVALID_ARGUMENT",
+  "ERR_CLOSED",
+  "ERR_BUSY",
+]);
+
+/**
+ * Records that an operation failed, in a transaction of its own. Never rejects: nothing was released, and the caller
+ * has an error to report already.
+ */
+export const auditFailure = async (
+  log: AuditLog,
+  entry: Pick<NewEntry, "action" | "target" | "audience">,
+  error: unknown,
+): Promise<void> => {
+  const code = isCryptoError(error) ? error.code : "ERR_INTERNAL";
+  if (UNRECORDED.has(code)) return;
+  // What callers must not tell apart, the log may: the cause names it, without values.
+  const detail =
+    isCryptoError(error) && isCryptoError(error.cause) ? error.cause.message : undefined;
+  try {
+    await log.commit("normal", { ...entry, outcome: "failure", code, detail });
+  } catch {
+    // The log cannot be written now; the operation has failed all the same.
+  }
+};

@@ -1,0 +1,136 @@
+import {
+  CryptoError,
+  type CryptoProvider,
+  type KeyAlgorithm,
+  type KeyUsage,
+  parseKeyUri,
+  randomBytesFresh,
+  toHex,
+} from "@lango/crypto-core";
+import type { KeyRow } from "@lango/store";
+import { changeOf } from "./audit/row-hashes.ts";
+import type { VaultContext } from "./context.ts";
+import type { Gate } from "./gate.ts";
+import { type KeyRegistry, keyInfo, keyUri, LOCAL, providerOf } from "./key-registry.ts";
+import { checkKeyName } from "./names.ts";
+import { withMac } from "./rows.ts";
+import type { CreateKeyOptions, KeyInfo, Keys, KeyType } from "./types.ts";
+
+export interface KeysOptions {
+  readonly context: VaultContext;
+  readonly registry: KeyRegistry;
+  /** The local keys, audited. */
+  readonly local: CryptoProvider;
+  readonly providers: Readonly<Record<string, CryptoProvider>>;
+  readonly gate: Gate;
+}
+
+export const createKeys = ({ context, registry, local, providers, gate }: KeysOptions): Keys => ({
+  create: (options) =>
+    gate.run(async () => {
+      checkKeyName(options.name);
+      const type = checkType(options.type);
+      return options.uri === undefined
+        ? createLocal(registry, local, options, type)
+        : register(context, providers, options, options.uri, type);
+    }),
+  list: () => gate.run(async () => (await registry.list()).map(keyInfo)),
+  describe: (nameOrUri) => gate.run(async () => keyInfo(await registry.find(nameOrUri))),
+  publicKey: (nameOrUri) =>
+    gate.run(async () => {
+      const row = await registry.find(nameOrUri);
+      if (row.publicKey !== null) {
+        return { spki: row.publicKey, algorithm: row.algorithm as KeyAlgorithm };
+      }
+      const keyId = keyUri(row);
+      const message = `Key ${keyId} has no public key: it is ${row.algorithm}`;
+      throw new CryptoError("ERR_KEY_USAGE", message, { context: { keyId } });
+    }),
+  provider: () => {
+    gate.check();
+    return local;
+  },
+});
+
+const checkType = (type: unknown): KeyType => {
+  if (type === "encryption" || type === "signing") return type;
+  throw new CryptoError("ERR_INVALID_ARGUMENT", "The type of a key is encryption or signing");
+};
+
+const DEFAULT_ALGORITHMS: Readonly<Record<KeyType, KeyAlgorithm>> = {
+  encryption: "aes-256-gcm",
+  signing: "hmac-sha256",
+};
+
+const usageOf = (algorithm: KeyAlgorithm): KeyUsage => {
+  if (algorithm === "aes-256-gcm") return "encryption";
+  return algorithm.startsWith("hmac-") ? "mac" : "signing";
+};
+
+/** People say `signing` for MAC keys too, as the seed's registry did. */
+const typeOf = (usage: KeyUsage): KeyType => (usage === "encryption" ? "encryption" : "signing");
+
+const createLocal = async (
+  registry: KeyRegistry,
+  local: CryptoProvider,
+  { name, algorithm: wanted }: CreateKeyOptions,
+  type: KeyType,
+): Promise<KeyInfo> => {
+  const algorithm = wanted ?? DEFAULT_ALGORITHMS[type];
+  if (!local.createKey || !local.capabilities.keyAlgorithms.includes(algorithm)) {
+    throw new CryptoError("ERR_UNSUPPORTED", "There are no local keys of that algorithm");
+  }
+  const usage = usageOf(algorithm);
+  checkTypeFits(type, usage, algorithm);
+  await local.createKey({ keyId: name, algorithm, usage });
+  return keyInfo(await registry.find(`${LOCAL}:${name}`));
+};
+
+/** Registers a key that a provider holds. Only a configured provider is asked, and nothing is created there. */
+const register = async (
+  { store, keys, log, clock }: VaultContext,
+  providers: KeysOptions["providers"],
+  { name }: CreateKeyOptions,
+  uri: string,
+  type: KeyType,
+): Promise<KeyInfo> => {
+  const { scheme, keyId } = parseKeyUri(uri);
+  if (scheme === LOCAL) {
+    throw new CryptoError("ERR_INVALID_ARGUMENT", "A local key is created by its name alone");
+  }
+  const provider = providerOf(scheme, providers);
+  const described = await provider.describeKey({ keyId });
+  checkTypeFits(type, described.usage, described.algorithm);
+  const publicKey =
+    described.usage === "signing" && provider.getPublicKey
+      ? (await provider.getPublicKey({ keyId })).publicKey
+      : null;
+  const row: KeyRow = withMac(keys.rows, "keys", {
+    id: toHex(randomBytesFresh(12)),
+    name,
+    type,
+    algorithm: described.algorithm,
+    provider: scheme,
+    remoteKeyId: keyId,
+    keyVersion: described.keyVersion,
+    publicKey,
+    state: "enabled",
+    createdAt: clock(),
+    lastUsedAt: null,
+  });
+  await store.transaction("full", async (tx) => {
+    await tx.keys.insert(row);
+    await log.appendIn(tx, {
+      action: "key.register",
+      target: keyUri(row),
+      rows: [changeOf("keys", row)],
+    });
+  });
+  return keyInfo(row);
+};
+
+const checkTypeFits = (type: KeyType, usage: KeyUsage, algorithm: KeyAlgorithm): void => {
+  if (typeOf(usage) === type) return;
+  const message = `A key of ${algorithm} is for ${typeOf(usage)}, not for ${type}`;
+  throw new CryptoError("ERR_INVALID_ARGUMENT", message);
+};

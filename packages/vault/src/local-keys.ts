@@ -1,0 +1,171 @@
+import { createPublicKey, type KeyObject } from "node:crypto";
+import {
+  type Bytes,
+  CryptoError,
+  randomBytesFresh,
+  toHex,
+  toPlain,
+  utf8,
+  zero,
+} from "@lango/crypto-core";
+import type { KeyRecord, KeySource, LocalKeyAlgorithm, NewKey } from "@lango/crypto-local";
+import { importKeyMaterial } from "@lango/crypto-local";
+import { openValue, parts, sealValue, type VaultKeys } from "@lango/envelope";
+import type { KeyRow, KeyVersionRow } from "@lango/store";
+import { changeOf } from "./audit/row-hashes.ts";
+import type { VaultContext } from "./context.ts";
+import { type KeyRegistry, keyUri, LOCAL } from "./key-registry.ts";
+import { checkKeyName } from "./names.ts";
+import { checkRow, withMac } from "./rows.ts";
+
+const LOCAL_KEY = utf8("lango/v1/local-key");
+
+/** What sealed key material is bound to: parts(`lango/v1/local-key`, vault id, key id, version in decimal). */
+const materialAad = (vaultId: Uint8Array, keyId: string, version: string): Bytes =>
+  parts(LOCAL_KEY, vaultId, utf8(keyId), utf8(version));
+
+/** The keys of the registry whose material the vault holds, opened when they are first used. */
+export const createLocalKeySource = (
+  context: VaultContext,
+  registry: KeyRegistry,
+): Required<KeySource> => {
+  const { store, vaultId, keys, log } = context;
+  /** By `keyId/version`. The provider keeps what it derives from a key object as long as the same one comes. */
+  const opened = new Map<string, KeyObject>();
+
+  const open = (algorithm: LocalKeyAlgorithm, row: KeyVersionRow): KeyObject => {
+    const name = `${row.keyId}/${row.version}`;
+    const known = opened.get(name);
+    if (known) return known;
+    const aad = materialAad(vaultId, row.keyId, row.version);
+    const material = openValue(keys.wrap, row.sealed ?? new Uint8Array(), aad);
+    try {
+      const key = importKeyMaterial(algorithm, material);
+      opened.set(name, key);
+      return key;
+    } finally {
+      zero(material);
+    }
+  };
+
+  const record = async (row: KeyRow): Promise<KeyRecord> => {
+    const algorithm = row.algorithm as LocalKeyAlgorithm;
+    const versions = await store.keys.listVersions(row.id);
+    for (const version of versions) checkRow(keys.rows, "key_versions", version);
+    return {
+      id: row.name,
+      algorithm,
+      versions: versions
+        .map((version) => ({
+          version: Number(version.version),
+          // A disabled key disables all of its versions.
+          state: enabled(row) && enabled(version) ? ("enabled" as const) : ("disabled" as const),
+          createdAt: version.createdAt,
+          material: () => open(algorithm, version),
+        }))
+        .sort((a, b) => a.version - b.version),
+    };
+  };
+
+  const find = async (name: string): Promise<KeyRow> => {
+    const row = await registry.findLocal(name);
+    if (row) return row;
+    throw new CryptoError("ERR_KEY_NOT_FOUND", `No key ${name}`, { context: { keyId: name } });
+  };
+
+  return {
+    async get(name) {
+      const row = await registry.findLocal(name);
+      return row && record(row);
+    },
+    async *list() {
+      for (const row of await registry.list()) if (row.provider === LOCAL) yield record(row);
+    },
+    async create(key) {
+      checkKeyName(key.id);
+      const rows = newLocalKey(context, key);
+      await store.transaction("full", async (tx) => {
+        await tx.keys.insert(rows.key);
+        await tx.keys.insertVersion(rows.version);
+        await log.appendIn(tx, {
+          action: "key.create",
+          target: keyUri(rows.key),
+          rows: [changeOf("keys", rows.key), changeOf("key_versions", rows.version)],
+        });
+      });
+      return record(rows.key);
+    },
+    async rotate(name, material) {
+      const before = await find(name);
+      const { keyId, ...version } = newVersion(
+        context,
+        before.id,
+        String(Number(before.keyVersion) + 1),
+        before.algorithm as LocalKeyAlgorithm,
+        material,
+      );
+      const row = withMac(keys.rows, "keys", {
+        ...before,
+        keyVersion: version.version,
+        publicKey: version.publicKey,
+      });
+      await store.transaction("full", async (tx) => {
+        await tx.keys.update(row, before.mac);
+        await tx.keys.insertVersion({ keyId, ...version });
+        await log.appendIn(tx, {
+          action: "key.rotate",
+          target: keyUri(row),
+          rows: [changeOf("keys", row), changeOf("key_versions", { keyId, ...version })],
+        });
+      });
+      return record(row);
+    },
+    close: () => opened.clear(),
+  };
+};
+
+const enabled = ({ state }: { readonly state: string }): boolean => state === "enabled";
+
+/** The rows of a new local key at version 1. */
+export const newLocalKey = (
+  context: Pick<VaultContext, "vaultId" | "keys" | "clock">,
+  { id: name, algorithm, material }: NewKey,
+): { readonly key: KeyRow; readonly version: KeyVersionRow } => {
+  const version = newVersion(context, toHex(randomBytesFresh(12)), "1", algorithm, material);
+  const key = withMac(context.keys.rows, "keys", {
+    id: version.keyId,
+    name,
+    type: algorithm === "aes-256-gcm" ? "encryption" : "signing",
+    algorithm,
+    provider: LOCAL,
+    remoteKeyId: null,
+    keyVersion: version.version,
+    publicKey: version.publicKey,
+    state: "enabled",
+    createdAt: version.createdAt,
+    lastUsedAt: null,
+  });
+  return { key, version };
+};
+
+const newVersion = (
+  { vaultId, keys, clock }: { vaultId: Bytes; keys: VaultKeys; clock: () => number },
+  keyId: string,
+  version: string,
+  algorithm: LocalKeyAlgorithm,
+  material: Uint8Array,
+): KeyVersionRow =>
+  withMac(keys.rows, "key_versions", {
+    keyId,
+    version,
+    sealed: sealValue(keys.wrap, material, materialAad(vaultId, keyId, version)),
+    publicKey: publicKeyOf(importKeyMaterial(algorithm, material)),
+    state: "enabled",
+    createdAt: clock(),
+  });
+
+/** SPKI DER; null for a secret key. */
+const publicKeyOf = (key: KeyObject): Bytes | null =>
+  key.type === "private"
+    ? toPlain(createPublicKey(key).export({ type: "spki", format: "der" }))
+    : null;

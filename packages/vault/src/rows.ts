@@ -1,0 +1,134 @@
+import { createHash, createHmac, type KeyObject } from "node:crypto";
+import { type Bytes, bytesEqual, CryptoError, toBase64, toPlain, utf8 } from "@lango/crypto-core";
+import { type JsonValue, jcs, parts } from "@lango/envelope";
+import type { DataKeyRow, KeyRow, KeyVersionRow, SecretRow, VaultRow } from "@lango/store";
+
+/** The rows that steer security: whoever changes one without the vault's key is found out at the next read. */
+export interface SteeringTables {
+  vault: VaultRow;
+  keys: KeyRow;
+  key_versions: KeyVersionRow;
+  data_keys: DataKeyRow;
+  secrets: SecretRow;
+}
+export type SteeringTable = keyof SteeringTables;
+
+interface TableFacts<Row> {
+  readonly primaryKey: (row: Row) => string;
+  /** The columns under the MAC. Left out: the MAC, and counters that are changed in one statement without the key. */
+  readonly columns: readonly (keyof Row & string)[];
+}
+
+const TABLES: { readonly [T in SteeringTable]: TableFacts<Omit<SteeringTables[T], "mac">> } = {
+  vault: {
+    primaryKey: () => "vault",
+    columns: [
+      "vaultId",
+      "format",
+      "state",
+      "createdAt",
+      "slotGeneration",
+      "slotMac",
+      "pendingGeneration",
+      "pendingMac",
+      "auditKey",
+      "auditEpoch",
+    ],
+  },
+  keys: {
+    primaryKey: (row) => row.id,
+    columns: [
+      "id",
+      "name",
+      "type",
+      "algorithm",
+      "provider",
+      "remoteKeyId",
+      "keyVersion",
+      "publicKey",
+      "state",
+      "createdAt",
+    ],
+  },
+  key_versions: {
+    primaryKey: (row) => `${row.keyId}/${row.version}`,
+    columns: ["keyId", "version", "sealed", "publicKey", "state", "createdAt"],
+  },
+  data_keys: {
+    primaryKey: (row) => row.id,
+    columns: [
+      "id",
+      "keyId",
+      "domain",
+      "wrapped",
+      "wrapUri",
+      "wrapVersion",
+      "state",
+      "degraded",
+      "createdAt",
+    ],
+  },
+  secrets: {
+    primaryKey: (row) => row.id,
+    columns: [
+      "id",
+      "collection",
+      "name",
+      "keyId",
+      "currentVersion",
+      "createdAt",
+      "updatedAt",
+      "deletedAt",
+    ],
+  },
+};
+
+/** The row with its MAC: HMAC-SHA-256(rows key, parts(table, primary key, JCS(columns))). */
+export const withMac = <T extends SteeringTable>(
+  rowsKey: KeyObject,
+  table: T,
+  row: Omit<SteeringTables[T], "mac">,
+): SteeringTables[T] =>
+  ({ ...row, mac: hmac(rowsKey, canonical(table, row)) }) as unknown as SteeringTables[T];
+
+/** @throws {@link CryptoError} `ERR_INTEGRITY` when the row is not as lango wrote it. */
+export const checkRow = <T extends SteeringTable>(
+  rowsKey: KeyObject,
+  table: T,
+  row: SteeringTables[T],
+): void => {
+  if (bytesEqual(hmac(rowsKey, canonical(table, row)), row.mac)) return;
+  const id = TABLES[table].primaryKey(row);
+  throw new CryptoError("ERR_INTEGRITY", `Row ${id} of table ${table} was changed outside lango`, {
+    context: { hint: "Compare the database with the log: lango audit verify --rows" },
+  });
+};
+
+/** SHA-256 in hex of what the MAC of a row covers; the audit chain keeps it, so that old rows cannot come back unseen. */
+export const steeringHash = <T extends SteeringTable>(
+  table: T,
+  row: Omit<SteeringTables[T], "mac">,
+): string => sha256Hex(canonical(table, row));
+
+export const sha256Hex = (bytes: Uint8Array): string =>
+  createHash("sha256").update(bytes).digest("hex");
+
+const hmac = (key: KeyObject, bytes: Uint8Array): Bytes =>
+  toPlain(createHmac("sha256", key).update(bytes).digest());
+
+const canonical = <T extends SteeringTable>(
+  table: T,
+  row: Omit<SteeringTables[T], "mac">,
+): Bytes => {
+  const { primaryKey, columns } = TABLES[table];
+  const object: Record<string, JsonValue> = {};
+  for (const column of columns) object[sqlName(column)] = jsonOf(row[column]);
+  return parts(utf8(table), utf8(primaryKey(row)), utf8(jcs(object)));
+};
+
+// The columns go by the names that they have in the database, so that the MAC can be computed without this code.
+const sqlName = (column: string): string =>
+  column.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+const jsonOf = (value: unknown): JsonValue =>
+  value instanceof Uint8Array ? toBase64(value) : (value as JsonValue);

@@ -1,0 +1,111 @@
+import { CryptoError, randomBytesFresh, toHex } from "@lango/crypto-core";
+import { sealValue } from "@lango/envelope";
+import type { KeyRow, SecretVersionRow, StoreTransaction } from "@lango/store";
+import type { RowChange } from "./audit/entry.ts";
+import { changeOf, versionChange, versionRemoved } from "./audit/row-hashes.ts";
+import type { VaultContext } from "./context.ts";
+import type { Sealer } from "./data-keys.ts";
+import { KEPT_VERSIONS, recordAad, SECRETS } from "./names.ts";
+import { checkRow, withMac } from "./rows.ts";
+import { reached } from "./stages.ts";
+import type { Audience, SetSecretOptions, SetSecretResult } from "./types.ts";
+
+/** One write: what goes in, and what the log says about it. */
+export interface SecretWrite {
+  readonly action: "secret.set" | "secret.rollback";
+  readonly name: string;
+  readonly value: Uint8Array;
+  readonly options: SetSecretOptions;
+  readonly detail?: string | undefined;
+}
+
+/** Everything of a write in one transaction. The value is sealed inside it, because its AAD names the version. */
+export const writeIn = async (
+  tx: StoreTransaction,
+  { vaultId, keys, log, clock }: VaultContext,
+  { action, name, value, options, detail }: SecretWrite,
+  key: KeyRow,
+  { id: dataKeyId, dataKey }: Sealer,
+): Promise<SetSecretResult> => {
+  const existing = await tx.secrets.describe(SECRETS, name);
+  if (existing) checkRow(keys.rows, "secrets", existing);
+  const live = existing !== undefined && existing.deletedAt === null;
+  checkExpected(name, live ? existing.currentVersion : 0, options);
+
+  const version = (existing?.currentVersion ?? 0) + 1;
+  const now = clock();
+  const row = withMac(keys.rows, "secrets", {
+    id: existing?.id ?? toHex(randomBytesFresh(12)),
+    collection: SECRETS,
+    name,
+    keyId: key.id,
+    currentVersion: version,
+    createdAt: existing?.createdAt ?? now,
+    updatedAt: now,
+    deletedAt: null,
+    uses: existing?.uses ?? 0,
+    lastUsedAt: existing?.lastUsedAt ?? null,
+  });
+  const versionRow: SecretVersionRow = {
+    secretId: row.id,
+    version,
+    dataKeyId,
+    sealed: sealValue(dataKey, value, recordAad(vaultId, SECRETS, name, version)),
+    size: value.length,
+    createdAt: now,
+  };
+  const rows: RowChange[] = [changeOf("secrets", row), versionChange(row, versionRow)];
+  if (existing) {
+    await tx.secrets.addVersion(row, versionRow, existing.currentVersion);
+    const kept = await tx.secrets.listVersions(row.id);
+    for (const old of kept.slice(KEPT_VERSIONS)) rows.push(versionRemoved(row, old.version));
+    if (kept.length > KEPT_VERSIONS) await tx.secrets.pruneVersions(row.id, KEPT_VERSIONS);
+  } else {
+    await tx.secrets.insertSecret(row, versionRow);
+  }
+  reached("secret:written");
+  const { audience } = options;
+  await log.appendIn(tx, { action, target: name, version, rows, audience, detail });
+  reached("secret:audited");
+  return { name, version, created: !live };
+};
+
+/** Removes the versions and leaves a tombstone. */
+export const deleteIn = async (
+  tx: StoreTransaction,
+  { keys, log, clock }: VaultContext,
+  name: string,
+  audience: Audience | undefined,
+): Promise<void> => {
+  const existing = await tx.secrets.describe(SECRETS, name);
+  if (!existing || existing.deletedAt !== null) throw noSecret(name);
+  checkRow(keys.rows, "secrets", existing);
+  const removed = await tx.secrets.listVersions(existing.id);
+  const row = withMac(keys.rows, "secrets", { ...existing, deletedAt: clock() });
+  await tx.secrets.tombstone(
+    { id: row.id, deletedAt: row.deletedAt ?? 0, mac: row.mac },
+    existing.currentVersion,
+  );
+  const rows = [
+    changeOf("secrets", row),
+    ...removed.map(({ version }) => versionRemoved(row, version)),
+  ];
+  await log.appendIn(tx, { action: "secret.delete", target: name, rows, audience });
+};
+
+const checkExpected = (
+  name: string,
+  current: number,
+  { createOnly, ifVersion }: SetSecretOptions,
+): void => {
+  if (createOnly && current > 0) {
+    throw new CryptoError("ERR_CONFLICT", `Secret ${name} exists already`);
+  }
+  if (ifVersion !== undefined && ifVersion !== current) {
+    const message = `Secret ${name} is at version ${current}, not ${ifVersion}`;
+    throw new CryptoError("ERR_CONFLICT", message);
+  }
+};
+
+export const noSecret = (name: string): CryptoError =>
+  new CryptoError("ERR_NOT_FOUND", `There is no secret ${name}`);

@@ -1,0 +1,219 @@
+import {
+  type Bytes,
+  CryptoError,
+  type CryptoErrorCode,
+  decryptionFailed,
+  isCryptoError,
+  toHex,
+  zero,
+} from "@lango/crypto-core";
+import { openValue, readValueHeader } from "@lango/envelope";
+import type { KeyRow, SecretRow } from "@lango/store";
+import { liveSecrets } from "./audit/row-hashes.ts";
+import type { VaultContext } from "./context.ts";
+import type { DataKeys } from "./data-keys.ts";
+import { auditFailure } from "./failures.ts";
+import type { Gate } from "./gate.ts";
+import { checkSeals, type KeyRegistry, keyUri } from "./key-registry.ts";
+import {
+  checkSecretName,
+  DEFAULT_KEY,
+  isHiddenFrom,
+  MAX_SECRET_BYTES,
+  recordAad,
+  SECRETS,
+} from "./names.ts";
+import { checkRow } from "./rows.ts";
+import { deleteIn, noSecret, type SecretWrite, writeIn } from "./secret-write.ts";
+import { reached } from "./stages.ts";
+import type { AudienceOption, SecretInfo, Secrets, SetSecretResult } from "./types.ts";
+
+export interface SecretsOptions {
+  readonly context: VaultContext;
+  readonly dataKeys: DataKeys;
+  readonly registry: KeyRegistry;
+  readonly gate: Gate;
+}
+
+export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOptions): Secrets => {
+  const { store, vaultId, keys, log } = context;
+
+  const checkedRow = (row: SecretRow): SecretRow => {
+    checkRow(keys.rows, "secrets", row);
+    return row;
+  };
+
+  /** Runs one operation on a name: checks the name, hides what agents may not see, audits what fails. */
+  const onName = <T>(
+    action: string,
+    name: string,
+    { audience }: AudienceOption,
+    run: () => Promise<T>,
+  ): Promise<T> =>
+    gate.run(async () => {
+      checkSecretName(name);
+      try {
+        if (isHiddenFrom(audience, name)) {
+          throw new CryptoError("ERR_DENIED", "Agents cannot use names under wallet/ and system/");
+        }
+        return await run();
+      } catch (error) {
+        await auditFailure(log, { action, target: name, audience }, error);
+        throw error;
+      }
+    });
+
+  const openSealed = async (
+    name: string,
+    version: number,
+    dataKeyId: string,
+    sealed: Uint8Array,
+  ): Promise<Bytes> => {
+    if (toHex(readValueHeader(sealed).dataKeyId) !== dataKeyId) throw decryptionFailed();
+    const dataKey = await dataKeys.opener(dataKeyId, sealed.length);
+    return openValue(dataKey, sealed, recordAad(vaultId, SECRETS, name, version));
+  };
+
+  const read = async (
+    name: string,
+    version: number | undefined,
+  ): Promise<{ row: SecretRow; version: number; value: Bytes }> => {
+    const row = await store.secrets.find(SECRETS, name);
+    if (!row) throw noSecret(name);
+    checkedRow(row);
+    if (version === undefined || version === row.currentVersion) {
+      const value = await openSealed(name, row.currentVersion, row.dataKeyId, row.sealed);
+      return { row, version: row.currentVersion, value };
+    }
+    const old = await store.secrets.findVersion(row.id, version);
+    if (!old) throw new CryptoError("ERR_NOT_FOUND", `Secret ${name} has no version ${version}`);
+    return { row, version, value: await openSealed(name, version, old.dataKeyId, old.sealed) };
+  };
+
+  const write = async (what: SecretWrite): Promise<SetSecretResult> => {
+    const { name, value, options } = what;
+    for (let attempt = 1; ; attempt += 1) {
+      const existing = await store.secrets.describe(SECRETS, name);
+      const key = await keyFor(registry, options.key, existing);
+      const sealer = await dataKeys.sealer(key, SECRETS, value.length);
+      reached("secret:sealed");
+      try {
+        return await store.transaction("full", (tx) => writeIn(tx, context, what, key, sealer));
+      } catch (error) {
+        // The data key was retired after it was chosen, or left the cache while the transaction waited: seal once more.
+        if (!isCryptoError(error) || !RESEAL.has(error.code) || attempt > 1) throw error;
+        dataKeys.forget(key, SECRETS);
+      }
+    }
+  };
+
+  return {
+    set: (name, value, options = {}) => {
+      checkValue(value);
+      return onName("secret.set", name, options, () =>
+        write({ action: "secret.set", name, value, options }),
+      );
+    },
+
+    get: (name, options = {}) =>
+      onName("secret.get", name, options, async () => {
+        checkVersion(options.version);
+        const { row, version, value } = await read(name, options.version);
+        try {
+          const { audience } = options;
+          const { id: secretId, keyId } = row;
+          await log.use({ action: "secret.get", target: name, version, audience, secretId, keyId });
+          return { name, version, value };
+        } catch (error) {
+          zero(value);
+          throw error;
+        }
+      }),
+
+    list: ({ audience } = {}) =>
+      gate.run(async () => {
+        const uris = new Map((await registry.list()).map((key) => [key.id, keyUri(key)]));
+        const infos: SecretInfo[] = [];
+        for await (const row of liveSecrets(store)) {
+          checkedRow(row);
+          if (!isHiddenFrom(audience, row.name)) infos.push(secretInfo(row, uris));
+        }
+        return infos;
+      }),
+
+    history: (name, options = {}) =>
+      onName("secret.history", name, options, async () => {
+        const row = await store.secrets.describe(SECRETS, name);
+        if (!row || row.deletedAt !== null) throw noSecret(name);
+        checkedRow(row);
+        const versions = await store.secrets.listVersions(row.id);
+        return versions.map(({ version, createdAt, size }) => ({
+          version,
+          createdAt,
+          size,
+          current: version === row.currentVersion,
+        }));
+      }),
+
+    rollback: (name, version, options = {}) =>
+      onName("secret.rollback", name, options, async () => {
+        checkVersion(version);
+        const { value } = await read(name, version);
+        try {
+          const detail = `from version ${version}`;
+          return await write({ action: "secret.rollback", name, value, options, detail });
+        } finally {
+          zero(value);
+        }
+      }),
+
+    delete: (name, options = {}) =>
+      onName("secret.delete", name, options, () =>
+        store.transaction("full", (tx) => deleteIn(tx, context, name, options.audience)),
+      ),
+  };
+};
+
+const RESEAL: ReadonlySet<CryptoErrorCode> = new Set<CryptoErrorCode>([
+  "ERR_KEY_RETIRED",
+  "ERR_CLOSED",
+]);
+
+const keyFor = async (
+  registry: KeyRegistry,
+  wanted: string | undefined,
+  existing: SecretRow | undefined,
+): Promise<KeyRow> => {
+  const key =
+    wanted === undefined && existing
+      ? await registry.findById(existing.keyId)
+      : await registry.find(wanted ?? DEFAULT_KEY);
+  checkSeals(key);
+  return key;
+};
+
+const checkValue = (value: unknown): void => {
+  if (!(value instanceof Uint8Array)) {
+    throw new CryptoError("ERR_INVALID_ARGUMENT", "The value of a secret is a Uint8Array");
+  }
+  if (value.length > MAX_SECRET_BYTES) {
+    const message = `The value has ${value.length} bytes, more than ${MAX_SECRET_BYTES}`;
+    throw new CryptoError("ERR_INVALID_ARGUMENT", message);
+  }
+};
+
+const checkVersion = (version: unknown): void => {
+  if (version === undefined || (Number.isSafeInteger(version) && (version as number) > 0)) return;
+  throw new CryptoError("ERR_INVALID_ARGUMENT", "A version is an integer from 1");
+};
+
+/** @param uris - The URI of each key, by its id. */
+export const secretInfo = (row: SecretRow, uris: ReadonlyMap<string, string>): SecretInfo => ({
+  name: row.name,
+  key: uris.get(row.keyId) ?? row.keyId,
+  version: row.currentVersion,
+  createdAt: row.createdAt,
+  updatedAt: row.updatedAt,
+  uses: row.uses,
+  ...(row.lastUsedAt === null ? {} : { lastUsedAt: row.lastUsedAt }),
+});
