@@ -266,8 +266,28 @@ describe("withRetry", () => {
     await vi.advanceTimersByTimeAsync(50);
     controller.abort("enough");
     expect(await call).toBe("enough");
-    await vi.runAllTimersAsync();
+    expect(vi.getTimerCount()).toBe(0);
     expect(provider.calls).toHaveLength(1);
+  });
+
+  it("starts no pause for a deadline around it, which is retryable too", async () => {
+    provider.gate = new Promise(() => {});
+    const call = codeOf(encrypt(withDeadline(withRetry(provider))));
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(await call).toBe("ERR_TIMEOUT");
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("leaves no listener of its pauses behind", async () => {
+    const { signal } = new AbortController();
+    const added = vi.spyOn(signal, "addEventListener");
+    const removed = vi.spyOn(signal, "removeEventListener");
+    provider.fault = unavailable;
+    const call = errorOf(encrypt(withRetry(provider), signal));
+    await vi.runAllTimersAsync();
+    await call;
+    // Four attempts and three pauses.
+    expect([added, removed].map((spy) => spy.mock.calls.length)).toEqual([7, 7]);
   });
 });
 
@@ -343,7 +363,8 @@ describe("withCircuitBreaker", () => {
     await vi.advanceTimersByTimeAsync(1000);
     provider.fault = new CryptoError("ERR_ACCESS_DENIED", "no");
     expect(await codeOf(encrypt(decorated))).toBe("ERR_ACCESS_DENIED");
-    expect(await codeOf(encrypt(decorated))).toBe("ERR_ACCESS_DENIED");
+    const outcomes = await Promise.all([codeOf(encrypt(decorated)), codeOf(encrypt(decorated))]);
+    expect(outcomes).toEqual(["ERR_ACCESS_DENIED", "ERR_ACCESS_DENIED"]);
   });
 
   it("gives the probe to the next caller when the caller of the first aborts", async () => {
@@ -363,24 +384,42 @@ describe("withCircuitBreaker", () => {
     expect(provider.calls).toHaveLength(before + 1);
   });
 
-  it("does not hear calls that began before its state changed", async () => {
-    const changes: string[] = [];
-    const decorated = withCircuitBreaker(provider, {
-      ...OPTIONS,
-      onStateChange: ({ from, to }) => {
-        changes.push(`${from} ${to}`);
-      },
-    });
-    const { gate, open } = createGate();
-    provider.gate = gate;
+  it("does not take an old success for that of the probe", async () => {
+    const decorated = withCircuitBreaker(provider, OPTIONS);
+    const before = createGate();
+    provider.gate = before.gate;
     const old = encrypt(decorated);
     await vi.advanceTimersByTimeAsync(0);
     provider.gate = undefined;
     await fail(decorated, 3);
-    open();
+    await vi.advanceTimersByTimeAsync(1000);
+    const probing = createGate();
+    provider.gate = probing.gate;
+    provider.fault = unavailable;
+    const probe = codeOf(encrypt(decorated));
+    before.open();
     await old;
     expect(await codeOf(encrypt(decorated))).toBe("ERR_CIRCUIT_OPEN");
-    expect(changes).toEqual(["closed open"]);
+    probing.open();
+    expect(await probe).toBe("ERR_UNAVAILABLE");
+    provider.gate = undefined;
+    expect(await codeOf(encrypt(decorated))).toBe("ERR_CIRCUIT_OPEN");
+  });
+
+  it("does not open for an old failure after the probe has closed it", async () => {
+    const decorated = withCircuitBreaker(provider, { ...OPTIONS, failureThreshold: 1 });
+    const before = createGate();
+    provider.gate = before.gate;
+    provider.fault = unavailable;
+    const old = codeOf(encrypt(decorated));
+    await vi.advanceTimersByTimeAsync(0);
+    provider.gate = undefined;
+    await fail(decorated, 1);
+    await vi.advanceTimersByTimeAsync(1000);
+    await encrypt(decorated);
+    before.open();
+    expect(await old).toBe("ERR_UNAVAILABLE");
+    expect(await codeOf(encrypt(decorated))).toBe("ok");
   });
 
   it("counts the deadline around it, also with a deaf provider, but no abort by the caller", async () => {

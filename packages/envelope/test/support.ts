@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
+import assert from "node:assert/strict";
 import { type Bytes, type CryptoErrorCode, isCryptoError } from "@lango/crypto-core";
 import { createDataKey, type DataKey } from "@lango/envelope";
-import { expect } from "vitest";
 
 /** Iterations of rigs: small in `npm test`, the stated counts when `LANGO_TORTURE=full`. */
 export const torture = (usual: number, full: number): number =>
@@ -36,8 +35,8 @@ export const errorOf = async (
 
 /** A plain Uint8Array that owns all of its memory. */
 export const expectPlain = (value: Uint8Array): void => {
-  expect(Object.getPrototypeOf(value)).toBe(Uint8Array.prototype);
-  expect(value.byteLength).toBe(value.buffer.byteLength);
+  assert.equal(Object.getPrototypeOf(value), Uint8Array.prototype);
+  assert.equal(value.byteLength, value.buffer.byteLength);
 };
 
 export const collect = async (stream: ReadableStream<Uint8Array>): Promise<Bytes> => {
@@ -59,8 +58,3 @@ export const cut = (value: Uint8Array, places: readonly number[]): Uint8Array[] 
   );
   return sorted.slice(1).map((end, i) => value.subarray(sorted[i], end));
 };
-
-export const readVectors = <T>(name: string): T =>
-  JSON.parse(
-    readFileSync(new URL(`../../../docs/vectors/${name}.json`, import.meta.url), "utf8"),
-  ) as T;

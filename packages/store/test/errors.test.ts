@@ -34,7 +34,15 @@ describe("result codes", () => {
     ["SQLITE_CONSTRAINT_CHECK", "ERR_INTERNAL", false],
     ["SQLITE_CONSTRAINT_DATATYPE", "ERR_INTERNAL", false],
     ["SQLITE_MISUSE", "ERR_INTERNAL", false],
+    ["EACCES", "ERR_ACCESS_DENIED", false],
+    ["EPERM", "ERR_ACCESS_DENIED", false],
+    ["EROFS", "ERR_ACCESS_DENIED", false],
+    ["ENOSPC", "ERR_UNAVAILABLE", false],
+    ["EDQUOT", "ERR_UNAVAILABLE", false],
+    ["EIO", "ERR_UNAVAILABLE", false],
+    ["EMFILE", "ERR_UNAVAILABLE", false],
     ["NO_CODE_OF_SQLITE", "ERR_INTERNAL", false],
+    ["", "ERR_INTERNAL", false],
   ])("%s is %s", (code, expected, retryable) => {
     const cause = native(code);
     const error = mapSqliteError(cause, "/home/x/lango.db");

@@ -86,6 +86,10 @@ describe.each(DRIVERS)("opening with %s", (_, sqlite) => {
       "ERR_ACCESS_DENIED",
       reader.transaction("full", async () => undefined),
     );
+    await fails(
+      "ERR_ACCESS_DENIED",
+      reader.withLock(async () => undefined),
+    );
     await store.close();
     await reader.close();
     const alone = await open({ file: store.file, mode: "read", sqlite });

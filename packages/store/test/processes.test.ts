@@ -88,26 +88,24 @@ it(`kill -9 at ${KILLS} random moments of writing leaves whole transactions only
   expect(readdirSync(dirname(store.file)).sort()).toEqual(["lango.db", "lango.lock"]);
 }, 600_000);
 
-it(`kill -9 at ${KILLS} random moments of creating leaves a whole database or none`, async () => {
-  let made = 0;
+it(`kill -9 at ${KILLS} moments of creating leaves a whole database or none`, async () => {
+  const found = new Set<string>();
   for (let kill = 0; kill < KILLS; kill++) {
     const file = join(tempHome(), "lango.db");
     const creator = startScript("create.ts", file);
     await printed(creator, "go");
-    await sleep(Math.random() * 15);
+    await sleep((kill / KILLS) * 40);
     creator.kill("SIGKILL");
     await ended(creator);
-    if (existsSync(file)) {
-      made++;
-      await using whole = await open({ file, mode: "open" });
-      expect(await whole.counts()).toMatchObject({ secrets: 0 });
-    }
+    found.add(readdirSync(dirname(file)).sort().join());
+    if (existsSync(file)) await (await open({ file, mode: "open" })).close();
     await using store = await open({ file, mode: "create" });
     expect(await store.integrityCheck()).toEqual([]);
     await store.close();
     expect(readdirSync(dirname(file)).sort()).toEqual(["lango.db", "lango.lock"]);
   }
-  expect(made).toBeLessThan(KILLS);
+  // Not all of them came too early or too late.
+  expect(found.size).toBeGreaterThan(1);
 }, 600_000);
 
 it("withLock keeps other processes out, and the kernel frees it when its holder dies", async () => {

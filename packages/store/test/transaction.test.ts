@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { StoreTransaction } from "@lango/store";
 import { describe, expect, it } from "vitest";
 import { DRIVERS, fails, insertKeys, insertSecret, newStore, open, Sqlite } from "./helpers.ts";
-import { keyRow, vaultRow } from "./rows.ts";
+import { auditRow, keyRow, vaultRow, versionRow } from "./rows.ts";
 
 const names = async (store: { keys: { list(): Promise<{ name: string }[]> } }) =>
   (await store.keys.list()).map((key) => key.name);
@@ -61,6 +61,32 @@ describe.each(DRIVERS)("transactions with %s", (_, sqlite) => {
     });
     await fails("ERR_CONFLICT", caught);
     expect(await names(store)).toEqual([]);
+  });
+
+  it("cannot commit the first half of a write, even if the error of the second was caught", async () => {
+    const store = await newStore({ sqlite });
+    const { key, dataKey } = await store.transaction("normal", insertKeys);
+    const { secret } = await store.transaction("normal", (tx) => insertSecret(tx, dataKey));
+    const retired = { ...dataKey, state: "retired" as const };
+    await store.transaction("normal", (tx) => tx.dataKeys.update(retired, dataKey.mac));
+    const added = store.transaction("normal", async (tx) => {
+      const change = {
+        id: secret.id,
+        keyId: key.id,
+        currentVersion: 2,
+        updatedAt: 2,
+        mac: secret.mac,
+      };
+      const version = versionRow({ secretId: secret.id, dataKeyId: dataKey.id, version: 2 });
+      await tx.secrets.addVersion(change, version, 1).catch(() => undefined);
+    });
+    await fails("ERR_KEY_RETIRED", added);
+    const forged = store.transaction("normal", async (tx) => {
+      await tx.audit.append([auditRow({ seq: 5 })]).catch(() => undefined);
+    });
+    await fails("ERR_CONFLICT", forged);
+    expect((await store.secrets.find("secrets", secret.name))?.currentVersion).toBe(1);
+    expect(await store.audit.tail(1)).toEqual([]);
   });
 
   it("are unusable when they have ended", async () => {

@@ -1,8 +1,9 @@
+import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { CryptoError } from "@lango/crypto-core";
 import type { JsonValue } from "@lango/envelope";
+import { writeFileWhole } from "../cli/files.ts";
 import { isGroup, schemaAt } from "./json-schema.ts";
 import { configPath, readConfigFile } from "./load.ts";
-import { replaceFile } from "./replace-file.ts";
 import { validateConfig } from "./validate.ts";
 
 /**
@@ -13,7 +14,8 @@ import { validateConfig } from "./validate.ts";
  * @param text - `true` or `false`, a number, JSON for lists and groups, else the text itself, as the setting's type is.
  * @param options.dryRun - Checks everything and writes nothing. Default false.
  * @returns The value that was written.
- * @throws CryptoError `ERR_CONFIG` when the result would have a fault, naming each, and like `loadConfig`.
+ * @throws CryptoError `ERR_CONFIG` when the result would have a fault, naming each, and like `loadConfig`;
+ *   `ERR_INVALID_ARGUMENT` for ill-formed JSON; `ERR_ACCESS_DENIED` when the file may not be written.
  */
 export async function setSetting(
   home: string,
@@ -27,7 +29,10 @@ export async function setSetting(
   const after = withValue(before, keys, value);
   validateConfig(after, "The setting was not changed");
   if (options.dryRun === true) return value;
-  replaceFile(configPath(home), `${JSON.stringify(after, null, 2)}\n`);
+  mkdirSync(home, { recursive: true, mode: 0o700 });
+  await writeFileWhole(resolveLink(configPath(home)), async (fd) => {
+    writeFileSync(fd, `${JSON.stringify(after, null, 2)}\n`);
+  });
   return value;
 }
 
@@ -63,4 +68,13 @@ function withValue(
   const member = withValue(isGroup(group) ? group[key] : undefined, rest, value);
   // Not a literal: `__proto__` must become a key like any other, and be refused as one.
   return Object.fromEntries([...members, [key, member]]);
+}
+
+/** Where a link leads, so that a configuration kept elsewhere stays there. */
+function resolveLink(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 }
