@@ -37,6 +37,7 @@ export default defineConfig({
   platform: "node",
   splitting: false,
   minifySyntax: true,
+  minifyWhitespace: true,
   sourcemap: false,
   // Declarations and the build info of tsc live in dist too.
   clean: false,

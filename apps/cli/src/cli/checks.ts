@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { isCryptoError } from "@lango/crypto-core";
 import { isBelowFloor, parseKeyslots } from "@lango/envelope";
 import { openStore } from "@lango/store";
+import { chmodHint } from "@lango/unlock";
 import { inspectHome, readVault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import type { Context } from "./context.ts";
@@ -132,7 +133,7 @@ function tooOpen(path: string, mode: number, uid: number, forbidden: number): Fi
     return undefined;
   }
   const wanted = (mode & 0o777 & ~forbidden).toString(8);
-  return fault(`${path} has mode ${octal(mode)}`, `chmod ${wanted} ${path}`);
+  return fault(`${path} has mode ${octal(mode)}`, chmodHint(path, wanted));
 }
 
 const octal = (mode: number): string => (mode & 0o777).toString(8).padStart(4, "0");
