@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
@@ -146,11 +146,4 @@ describe("onboard", () => {
     expect(snapshot(home)).toEqual(before);
   });
 
-  test("makes a home of what a killed onboarding left", async () => {
-    const home = folder();
-    mkdirSync(home, { recursive: true });
-    writeFileSync(join(home, "lango.db"), "", { mode: 0o600 });
-    const ran = await lango(["onboard"], { home });
-    expect(ran.code, ran.stderr).toBe(0);
-  });
 });

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -108,7 +108,8 @@ let template: Promise<string> | undefined;
 export async function vaultHome(): Promise<string> {
   template ??= makeVault();
   const home = join(folder(), "home");
-  cpSync(await template, home, { recursive: true, preserveTimestamps: true });
+  cpSync(await template, home, { recursive: true });
+  chmodSync(home, 0o700);
   return home;
 }
 
