@@ -16,7 +16,8 @@ const names = asked.length > 0 ? asked : Object.keys(GROUPS);
 const results: Measure[] = [];
 for (const name of names) {
   const group = GROUPS[name];
-  if (!group) throw new Error(`No benchmark group "${name}"; there are ${Object.keys(GROUPS).join(", ")}`);
+  if (!group)
+    throw new Error(`No benchmark group "${name}"; there are ${Object.keys(GROUPS).join(", ")}`);
   for (const measure of await group()) {
     results.push(measure);
     const verdict = measure.met ? "met" : "missed";
@@ -28,6 +29,14 @@ for (const name of names) {
 
 // A part of the groups is a look in passing; only a whole run is kept.
 if (asked.length === 0) {
-  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, node: process.version, date: new Date().toISOString() };
-  writeFileSync(new URL("results.json", import.meta.url), `${JSON.stringify({ machine, results }, null, 2)}\n`);
+  const machine = {
+    cpu: cpus()[0]?.model,
+    cores: cpus().length,
+    node: process.version,
+    date: new Date().toISOString(),
+  };
+  writeFileSync(
+    new URL("results.json", import.meta.url),
+    `${JSON.stringify({ machine, results }, null, 2)}\n`,
+  );
 }

@@ -1,8 +1,13 @@
-import { buildClient, CommitmentPolicy, RawAesKeyringNode, RawAesWrappingSuiteIdentifier } from "@aws-crypto/client-node";
+import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from "node:crypto";
+import {
+  buildClient,
+  CommitmentPolicy,
+  RawAesKeyringNode,
+  RawAesWrappingSuiteIdentifier,
+} from "@aws-crypto/client-node";
 import { createDataKey, newDataKeyId, openValue, sealValue } from "@lango/envelope";
 import * as iron from "iron-webcrypto";
 import { CompactEncrypt, compactDecrypt } from "jose";
-import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from "node:crypto";
 import { compareThroughput, type Measure } from "./paired.ts";
 
 const KIB = 1024;
@@ -30,7 +35,9 @@ const bareSeal = (plaintext: Uint8Array): Buffer => {
 
 const bareOpen = (sealed: Uint8Array): Buffer => {
   const end = sealed.length - 16;
-  const decipher = createDecipheriv("aes-256-gcm", bareKey, sealed.subarray(0, 12), { authTagLength: 16 });
+  const decipher = createDecipheriv("aes-256-gcm", bareKey, sealed.subarray(0, 12), {
+    authTagLength: 16,
+  });
   decipher.setAAD(aad);
   decipher.setAuthTag(sealed.subarray(end));
   const plaintext = decipher.update(sealed.subarray(12, end));
@@ -99,7 +106,12 @@ const againstPeers = async (): Promise<Measure[]> => {
       open: () => aws.decrypt(keyring, awsSealed),
       atLeast: [300, 400],
     },
-    { name: "jose", seal: () => jwe(plaintext), open: () => compactDecrypt(jweSealed, bareKey), atLeast: [10, 7] },
+    {
+      name: "jose",
+      seal: () => jwe(plaintext),
+      open: () => compactDecrypt(jweSealed, bareKey),
+      atLeast: [10, 7],
+    },
     {
       name: "iron-webcrypto",
       seal: ironSeal,
@@ -132,4 +144,7 @@ const againstPeers = async (): Promise<Measure[]> => {
 };
 
 /** Sealing and opening values against a bare loop and against three libraries that people use for it. */
-export const measureSeal = async (): Promise<Measure[]> => [...(await againstBare()), ...(await againstPeers())];
+export const measureSeal = async (): Promise<Measure[]> => [
+  ...(await againstBare()),
+  ...(await againstPeers()),
+];

@@ -13,7 +13,8 @@ const run = (args: readonly string[], env: NodeJS.ProcessEnv = process.env): num
   const start = process.hrtime.bigint();
   const child = spawnSync(process.execPath, args, { env, stdio: ["ignore", "ignore", "pipe"] });
   const elapsed = Number(process.hrtime.bigint() - start) / 1e6;
-  if (child.status !== 0) throw new Error(`node ${args.join(" ")}: exit ${child.status}: ${child.stderr}`);
+  if (child.status !== 0)
+    throw new Error(`node ${args.join(" ")}: exit ${child.status}: ${child.stderr}`);
   return elapsed;
 };
 
@@ -54,9 +55,17 @@ export const measureStartup = async (): Promise<Measure[]> => {
 const importCost = async (rounds: number): Promise<Measure> => {
   const script = `const a = performance.now(); await import(${JSON.stringify(core)}); console.log(performance.now() - a);`;
   const cost = () => {
-    const child = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
+    const child = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+      encoding: "utf8",
+    });
     return Number(child.stdout);
   };
   const base = await compareDurations({ name: "", ours: cost, theirs: nothing, atMost: 0, rounds });
-  return { ...base, name: "import-crypto-core-ms", ratio: base.ours, target: "≤ 5 ms", met: base.ours <= 5 };
+  return {
+    ...base,
+    name: "import-crypto-core-ms",
+    ratio: base.ours,
+    target: "≤ 5 ms",
+    met: base.ours <= 5,
+  };
 };

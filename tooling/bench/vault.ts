@@ -18,24 +18,40 @@ const passphrase = () => new TextEncoder().encode(PASSPHRASE);
 const nameOf = (i: number) => `bench/secret-${String(i).padStart(7, "0")}`;
 
 const unlock = async () => ({
-  credential: { kind: "passphrase" as const, source: "bench", secret: passphrase(), ambient: false, slotIds: [] },
+  credential: {
+    kind: "passphrase" as const,
+    source: "bench",
+    secret: passphrase(),
+    ambient: false,
+    slotIds: [],
+  },
   skipped: [],
 });
 
 /** Makes a vault with `count` secrets: `real` ones through the vault, the others as copies of rows. */
 const buildVault = async (home: string, count: number, real: number): Promise<void> => {
-  const vault = await createVault({ home, credentials: [{ kind: "passphrase", passphrase: passphrase() }] });
-  for (let i = 0; i < real; i++) await vault.secrets.set(nameOf(i), new Uint8Array(randomBytes(VALUE_BYTES)));
+  const vault = await createVault({
+    home,
+    credentials: [{ kind: "passphrase", passphrase: passphrase() }],
+  });
+  for (let i = 0; i < real; i++)
+    await vault.secrets.set(nameOf(i), new Uint8Array(randomBytes(VALUE_BYTES)));
   await vault.close();
   const database = new Database(path.join(home, "lango.db"));
   const columns = (table: string) =>
-    (database.prepare(`select name from pragma_table_info('${table}')`).all() as { name: string }[]).map((c) => c.name);
+    (
+      database.prepare(`select name from pragma_table_info('${table}')`).all() as { name: string }[]
+    ).map((c) => c.name);
   const copy = (table: string, changed: Record<string, string>, where: string) => {
     const names = columns(table);
     const values = names.map((name) => changed[name] ?? name);
-    return database.prepare(`insert into ${table} (${names.join(", ")}) select ${values.join(", ")} from ${table} where ${where}`);
+    return database.prepare(
+      `insert into ${table} (${names.join(", ")}) select ${values.join(", ")} from ${table} where ${where}`,
+    );
   };
-  const [{ id }] = database.prepare("select id from secrets where name = ?").all(nameOf(0)) as [{ id: string }];
+  const [{ id }] = database.prepare("select id from secrets where name = ?").all(nameOf(0)) as [
+    { id: string },
+  ];
   const secret = copy("secrets", { id: "?", name: "?" }, "id = ?");
   const version = copy("secret_versions", { secret_id: "?" }, "secret_id = ?");
   database.transaction(() => {
@@ -56,7 +72,8 @@ const bareReader = () => {
   database.exec("create table secrets (name text primary key, sealed blob) without rowid");
   const insert = database.prepare("insert into secrets values (?, ?)");
   database.transaction(() => {
-    for (let i = 0; i < MANY; i++) insert.run(nameOf(i), sealValue(key, randomBytes(VALUE_BYTES), aad));
+    for (let i = 0; i < MANY; i++)
+      insert.run(nameOf(i), sealValue(key, randomBytes(VALUE_BYTES), aad));
   })();
   const select = database.prepare("select sealed from secrets where name = ?");
   return (name: string) => openValue(key, (select.get(name) as { sealed: Uint8Array }).sealed, aad);
@@ -66,7 +83,8 @@ const measureGet = async (vault: Vault): Promise<Measure[]> => {
   const bare = bareReader();
   let next = 0;
   const anyName = () => nameOf((next = (next * 7 + 13) % REAL));
-  const getAtOnce = (count: number) => Promise.all(Array.from({ length: count }, () => vault.secrets.get(anyName())));
+  const getAtOnce = (count: number) =>
+    Promise.all(Array.from({ length: count }, () => vault.secrets.get(anyName())));
   const bareMany = async (count: number) => {
     for (let i = 0; i < count; i++) bare(anyName());
   };

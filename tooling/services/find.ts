@@ -23,9 +23,8 @@ export function serviceNamed(name: string): Service {
 }
 
 /** What to tell a person who lacks it. */
-export function missingService(service: Service): string {
-  const { name, programs, debian, elsewhere } = service;
-  return `${name}: no usable ${programs[0]} found (Debian: apt-get install ${debian.join(" ")}; ${elsewhere})`;
+export function missingService({ name, advice }: Service): string {
+  return `${name}: no usable program found (${advice})`;
 }
 
 function candidates(program: string): string[] {

@@ -1,4 +1,4 @@
-// Everything from a fresh clone: node tooling/setup/bootstrap.mjs start|test|build|check|bench|torture
+// Everything from a fresh clone: node tooling/setup/bootstrap.mjs COMMAND, which the scripts of package.json call.
 // No dependencies, and it runs on Node 18: it fetches the Node, the pnpm and the packages that the rest needs.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -16,6 +16,8 @@ const commands = {
   check: () => [vitest("--project", "checks"), {}],
   bench: () => [["tooling/bench/run.ts", ...args], {}],
   torture: () => [vitest(), { LANGO_TORTURE: "full" }],
+  format: () => [[toolProgram("@biomejs/biome"), "check", "--write", ...args], {}],
+  changeset: () => [[toolProgram("@changesets/cli"), ...args], {}],
 };
 
 function vitest(/** @type {string[]} */ ...own) {

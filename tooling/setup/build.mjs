@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { cpus } from "node:os";
 import path from "node:path";
 import { hashOf, root, run, SetupError, stamp, timed } from "./step.mjs";
 import { plainEnvironment } from "./tools.mjs";
@@ -97,7 +97,7 @@ async function inParallel(jobs, work) {
   const worker = async () => {
     for (let job = queue.shift(); job !== undefined; job = queue.shift()) await work(job);
   };
-  await Promise.all(Array.from({ length: availableParallelism?.() ?? 2 }, worker));
+  await Promise.all(Array.from({ length: Math.max(2, cpus().length) }, worker));
 }
 
 function readdirIfThere(/** @type {string} */ folder) {

@@ -3,11 +3,10 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { findService, missingService, serviceVariable } from "../services/find.ts";
 import { installMissing } from "../services/install.ts";
-import { services } from "../services/table.ts";
+import { type Service, services } from "../services/table.ts";
 import { lastLine, skippedLines, sum, type Totals } from "../vitest/totals.ts";
 import { packageFolders, toolProgram } from "./build.mjs";
 import { root, runVisibly, SetupError, toolsFolder } from "./step.mjs";
-import { bringNode22 } from "./tools.mjs";
 
 const filters = process.argv.slice(2);
 const requireAll = process.env["LANGO_TEST_REQUIRE"] === "all";
@@ -16,16 +15,18 @@ const env: NodeJS.ProcessEnv = { ...process.env };
 
 installMissing();
 for (const service of services) {
+  const reason = await broughtOrReason(service);
   const found = findService(service);
   env[serviceVariable(service.name)] = found ?? "";
-  if (found === undefined) missing.push(`${missingService(service)}. Lost: ${service.provides}.`);
+  if (found === undefined) {
+    missing.push(`${reason ?? missingService(service)}. Lost: ${service.provides}.`);
+  }
 }
-const node22 = await node22OrReason();
-env[serviceVariable("node22")] = node22 ?? "";
+const node22 = env[serviceVariable("node22")];
 
 const runs = [await vitest(process.execPath, filters)];
 // With arguments somebody is after a few tests, not after the whole.
-if (node22 !== undefined && filters.length === 0) {
+if (node22 && filters.length === 0) {
   process.stdout.write("\nThe packages that promise Node 22, on Node 22:\n");
   runs.push(
     await vitest(
@@ -43,15 +44,14 @@ if (lines.length > 0) process.stdout.write(`\n${lines.join("\n")}\n`);
 process.stdout.write(`${lastLine(totals)}\n`);
 process.exitCode = totals.failed === 0 && totals.passed > 0 ? 0 : 1;
 
-async function node22OrReason(): Promise<string | undefined> {
+/** Fetches what npm has; what went wrong, if something did. */
+async function broughtOrReason(service: Service): Promise<string | undefined> {
   try {
-    return await bringNode22();
+    await service.bring?.();
+    return undefined;
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
-    missing.push(
-      `node22: ${error.message}. Lost: the tests of the packages for embedding on Node 22.`,
-    );
-    return undefined;
+    return `${service.name}: ${error.message}`;
   }
 }
 

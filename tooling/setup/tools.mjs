@@ -3,6 +3,8 @@ import path from "node:path";
 import { isNodeNewEnough, pins, platform } from "./platform.mjs";
 import { run, SetupError, timed, toolsFolder } from "./step.mjs";
 
+const node22Folder = path.join(toolsFolder, "node22");
+
 /** @typedef {{ name: string, version: string, integrity: string }} Tool */
 
 /**
@@ -28,19 +30,18 @@ export async function bringTools() {
   };
 }
 
-/**
- * Brings Node 22, on which the packages for embedding are tested too.
- *
- * @returns {Promise<string>} Path of the program.
- */
+/** Brings Node 22, on which the packages for embedding are tested too. */
 export async function bringNode22() {
   const tool = pinned("node22");
   if (tool === undefined) {
     throw new SetupError(`npm has no pinned Node 22 for ${platform}`, "Tests run on Node 24 only.");
   }
-  const folder = path.join(toolsFolder, "node22");
-  await fetchInto(folder, [tool]);
-  return nodeProgram(folder, tool);
+  await fetchInto(node22Folder, [tool]);
+}
+
+/** Where {@link bringNode22} puts it. */
+export function node22Program() {
+  return nodeProgram(node22Folder, pinned("node22"));
 }
 
 /** @returns {Tool | undefined} */
@@ -69,8 +70,8 @@ async function pnpmOnPath() {
   );
 }
 
-/** @param {string} folder @param {Tool[]} tools */
-async function fetchInto(folder, tools) {
+/** Installs tools whose bytes have the pinned hash, unless they are there already. @param {string} folder @param {Tool[]} tools */
+export async function fetchInto(folder, tools) {
   if (tools.every((tool) => isThere(folder, tool))) return;
   const names = tools.map((tool) => `${tool.name}@${tool.version}`).join(" and ");
   await timed(`fetching ${names}`, async () => {
@@ -125,7 +126,7 @@ function writeLockFile(/** @type {string} */ folder, /** @type {Tool[]} */ tools
 }
 
 /** How to call npm without a shell, which would need quoting: through the Node that runs this. @returns {[string, string[]]} */
-function npmCommand() {
+export function npmCommand() {
   const beside = path.dirname(realpathSync(process.execPath));
   const candidates = [
     process.env["npm_execpath"] ?? "",
@@ -139,7 +140,7 @@ function npmCommand() {
 /** The user's environment without what `npm start` adds about this repository; registry and proxy settings stay. */
 export function plainEnvironment() {
   const own =
-    /^npm_(package|lifecycle|command|execpath|node_execpath)|^npm_config_(local_prefix|prefix|global_prefix|node_gyp|npm_version|init_module|user_agent)$|^INIT_CWD$|^NODE_ENV$/;
+    /^npm_(package|lifecycle|command)|^npm_config_(local_prefix|prefix|global_prefix|node_gyp|npm_version|init_module|user_agent|loglevel)$|^INIT_CWD$|^NODE_ENV$/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)));
 }
 

@@ -1,6 +1,7 @@
 import type { CallOptions, Operation } from "@lango/crypto-core";
 import { pattern } from "./assertions.ts";
 import type { CheckContext, HarnessKeys } from "./harness.ts";
+import { absentKey, offers } from "./needs.ts";
 
 /** A call of one operation that succeeds unless something is in its way. */
 export interface SampleCall {
@@ -25,31 +26,31 @@ export const NO_SAMPLES: Samples = {
 };
 
 /** Makes something to open and verify, with what the provider offers. */
-export async function makeSamples({ provider, keys }: CheckContext): Promise<Samples> {
-  const { operations } = provider.capabilities;
+export async function makeSamples(context: CheckContext): Promise<Samples> {
+  const { provider, keys } = context;
   const { aead, signing, mac } = sampleKeys(keys);
   const message = pattern(32);
+  const can = (operation: Operation) => isCallable(context, operation);
   return {
     ...NO_SAMPLES,
-    ...(operations.includes("encrypt") &&
-      (await provider.encrypt({ keyId: aead, plaintext: message }))),
-    ...(operations.includes("wrapKey") && (await provider.wrapKey({ keyId: aead, key: message }))),
-    ...(operations.includes("sign") && (await provider.sign({ keyId: signing, message }))),
-    ...(operations.includes("mac") && (await provider.mac({ keyId: mac, message }))),
+    ...(can("encrypt") && (await provider.encrypt({ keyId: aead, plaintext: message }))),
+    ...(can("wrapKey") && (await provider.wrapKey({ keyId: aead, key: message }))),
+    ...(can("sign") && (await provider.sign({ keyId: signing, message }))),
+    ...(can("mac") && (await provider.mac({ keyId: mac, message }))),
   };
 }
 
 /**
- * One call of every operation that the provider offers, with keys of the harness.
+ * One call of every operation that the provider offers and the harness has a key for.
  *
  * @param changing - Whether createKey and rotateKey are among them: they must not succeed then.
  */
 export function sampleCalls(
-  { provider, keys }: CheckContext,
+  context: CheckContext,
   { ciphertext, wrappedKey, signature, mac }: Samples,
   changing: boolean,
 ): SampleCall[] {
-  const { operations } = provider.capabilities;
+  const { provider, keys } = context;
   const { aead, signing, mac: macKey, any } = sampleKeys(keys);
   const message = pattern(32);
   const calls: Record<Operation, (options: CallOptions) => Promise<unknown>> = {
@@ -75,9 +76,20 @@ export function sampleCalls(
     random: (options) => provider.random({ bytes: 32, ...options }),
     health: (options) => provider.health({ ...options }),
   };
-  return operations
+  return provider.capabilities.operations
+    .filter((operation) => isCallable(context, operation))
     .filter((operation) => changing || (operation !== "createKey" && operation !== "rotateKey"))
     .map((operation) => ({ operation, run: calls[operation] }));
+}
+
+/** A harness without the key is reported by the checks of the operation itself. */
+function isCallable(context: CheckContext, operation: Operation): boolean {
+  if (absentKey(context, operation) !== undefined) return false;
+  const { any } = sampleKeys(context.keys);
+  return (
+    offers(context.provider, operation) &&
+    (operation !== "describeKey" || any !== context.keys.missing)
+  );
 }
 
 function sampleKeys(keys: HarnessKeys): Record<"aead" | "signing" | "mac" | "any", string> {

@@ -16,7 +16,7 @@ export interface Harness {
    * the service has one operation for both, the check is that they do open it: a README that says so stays true.
    */
   readonly separateWrap?: boolean;
-  /** How many calls the check of parallel calls makes at once. Default: 50. */
+  /** How many times at once the check of parallel calls encrypts and decrypts; it signs at most 50 times. Default: 50. */
   readonly parallelCalls?: number;
   /**
    * Whether every byte of a ciphertext is altered and every truncation tried, a call each. Default: true. If false, 16 of

@@ -83,7 +83,7 @@ export type {
   WrapKeyRequest,
   WrapKeyResult,
 } from "./provider.ts";
-export { randomBytesFresh } from "./random.ts";
+export { fillRandomFresh, randomBytesFresh } from "./random.ts";
 export {
   type CircuitBreakerOptions,
   type CircuitState,

@@ -21,31 +21,43 @@ let deviceTried = false;
  */
 export const randomBytesFresh = (length: number): Bytes => {
   const out = new Uint8Array(length);
-  readDevice(out);
-  for (let offset = 0; offset < length; ) {
+  fillRandomFresh(out, 0, length);
+  return out;
+};
+
+/** {@link randomBytesFresh} into `length` bytes of `out` at `offset`, which must be zeros: saves the hot path an array. */
+export const fillRandomFresh = (out: Uint8Array, offset: number, length: number): void => {
+  const end = offset + length;
+  readDevice(out, offset, end);
+  for (let at = offset; at < end; ) {
     if (maskUsed === mask.length) {
       nodeCrypto().randomFillSync(mask);
       maskUsed = 0;
     }
-    const end = Math.min(length, offset + mask.length - maskUsed);
-    while (offset < end) out[offset++]! ^= mask[maskUsed++]!;
+    const stop = Math.min(end, at + mask.length - maskUsed);
+    // Forgotten as they are used: XORed with a key in memory they would give the device's half of it.
+    for (; at < stop; at++, maskUsed++) {
+      out[at]! ^= mask[maskUsed]!;
+      mask[maskUsed] = 0;
+    }
   }
-  return out;
 };
 
-/** Fills `out` from the device; leaves zeros where it cannot. */
-const readDevice = (out: Bytes): void => {
-  const fs = process.getBuiltinModule("node:fs");
+let fs: typeof import("node:fs") | undefined;
+
+/** Fills `out` from `offset` to `end` from the device; leaves zeros where it cannot. */
+const readDevice = (out: Uint8Array, offset: number, end: number): void => {
+  fs ??= process.getBuiltinModule("node:fs");
   if (!deviceTried) {
     deviceTried = true;
     device = openDevice(fs);
   }
   if (device === undefined) return;
   try {
-    for (let filled = 0; filled < out.length; ) {
-      const read = fs.readSync(device, out, filled, out.length - filled, null);
+    for (let at = offset; at < end; ) {
+      const read = fs.readSync(device, out, at, end - at, null);
       if (read === 0) break;
-      filled += read;
+      at += read;
     }
   } catch {
     // Closed by other code: open it anew at the next call.

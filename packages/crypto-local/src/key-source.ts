@@ -4,7 +4,8 @@ import type { LocalKeyAlgorithm } from "./algorithms.ts";
 
 /**
  * Where a local provider finds its keys: process memory ({@link createMemoryKeySource}), or a store that keeps them
- * sealed and opens a version when it is first used.
+ * sealed and opens a version when it is first used. What its methods throw reaches the caller as it is, so it should
+ * be a {@link CryptoError}.
  */
 export interface KeySource {
   /** The key as it is now, or `undefined` if there is none of that id. Called once per operation. */

@@ -5,9 +5,9 @@ import {
   concat,
   createAesKey,
   decryptionFailed,
+  fillRandomFresh,
   NONCE_BYTES,
   openAesGcm,
-  randomBytesFresh,
   sealAesGcmInto,
   TAG_BYTES,
   zero,
@@ -46,11 +46,11 @@ export function seal(
   out[0] = PURPOSES[purpose].id;
   new DataView(out.buffer).setUint32(1, version);
   // SP 800-38D §8.3: with random 96-bit nonces, at most 2^32 messages under one key.
-  const nonce = randomBytesFresh(NONCE_BYTES);
-  out.set(nonce, HEADER_BYTES);
-  const header = out.subarray(0, HEADER_BYTES);
-  const aesKey = derive(purpose, key);
-  sealAesGcmInto(aesKey, nonce, concat(header, aad), plaintext, out, HEADER_BYTES + NONCE_BYTES);
+  const start = HEADER_BYTES + NONCE_BYTES;
+  fillRandomFresh(out, HEADER_BYTES, NONCE_BYTES);
+  const nonce = out.subarray(HEADER_BYTES, start);
+  const boundTo = concat(out.subarray(0, HEADER_BYTES), aad);
+  sealAesGcmInto(derive(purpose, key), nonce, boundTo, plaintext, out, start);
   return out;
 }
 

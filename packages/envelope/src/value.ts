@@ -3,9 +3,9 @@ import {
   bytesEqual,
   CryptoError,
   decryptionFailed,
+  fillRandomFresh,
   NONCE_BYTES,
   openAesGcm,
-  randomBytesFresh,
   sealAesGcmInto,
   TAG_BYTES,
 } from "@lango/crypto-core";
@@ -42,15 +42,14 @@ export interface ValueHeader {
  * @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` for a length out of range; `ERR_CLOSED` for a destroyed key.
  */
 export const sealValue = (key: DataKey, plaintext: Uint8Array, aad: Uint8Array): Bytes =>
-  // SP 800-38D §8.3: with random 96-bit nonces at most 2^32 messages per key; the vault stops at 2^30.
-  sealValueWithNonce(key, plaintext, aad, randomBytesFresh(NONCE_BYTES));
+  sealValueWithNonce(key, plaintext, aad, undefined);
 
 /** {@link sealValue} with a nonce of the caller's. For test vectors: a nonce used twice gives the key of the tag away. */
 export const sealValueWithNonce = (
   key: DataKey,
   plaintext: Uint8Array,
   aad: Uint8Array,
-  nonce: Uint8Array,
+  nonce: Uint8Array | undefined,
 ): Bytes => {
   const { identity, value } = subkeysOf(key);
   if (plaintext.length > MAX_VALUE_BYTES) {
@@ -63,8 +62,11 @@ export const sealValueWithNonce = (
   const out = new Uint8Array(plaintext.length + SEALED_OVERHEAD_BYTES);
   out.set(PREFIX);
   out.set(identity, PREFIX.length);
-  out.set(nonce, IDENTITY_END);
-  sealAesGcmInto(value, nonce, boundAad(out, aad), plaintext, out, VALUE_HEADER_BYTES);
+  // SP 800-38D §8.3: with random 96-bit nonces at most 2^32 messages per key; the vault stops at 2^30.
+  if (nonce === undefined) fillRandomFresh(out, IDENTITY_END, NONCE_BYTES);
+  else out.set(nonce, IDENTITY_END);
+  const written = out.subarray(IDENTITY_END, VALUE_HEADER_BYTES);
+  sealAesGcmInto(value, written, boundAad(out, aad), plaintext, out, VALUE_HEADER_BYTES);
   return out;
 };
 

@@ -1,4 +1,4 @@
-import type { Bytes } from "@lango/crypto-core";
+import { toPlain } from "@lango/crypto-core";
 import type { Dialect } from "./dialect.ts";
 import type { SqliteDatabase, SqliteStatement } from "./driver.ts";
 import { bind, type Params, type Statement } from "./statement.ts";
@@ -57,12 +57,7 @@ function plainRow<R>(row: R): R {
   const columns = row as Record<string, unknown>;
   for (const name in columns) {
     const value = columns[name];
-    if (value instanceof Uint8Array) columns[name] = plain(value);
+    if (value instanceof Uint8Array) columns[name] = toPlain(value);
   }
   return row;
 }
-
-const plain = (bytes: Uint8Array): Bytes =>
-  bytes.byteLength === bytes.buffer.byteLength
-    ? new Uint8Array(bytes.buffer as ArrayBuffer)
-    : new Uint8Array(bytes);

@@ -27,6 +27,7 @@ export function resolveFile(file: string): string {
   try {
     folder = realpathSync(dirname(file));
   } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
     throw new CryptoError("ERR_NOT_FOUND", `There is no folder ${dirname(file)}`, { cause });
   }
   const path = lstatIn(folder, file)?.isSymbolicLink()
@@ -85,13 +86,20 @@ export function createPrivate(path: string): boolean {
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw new CryptoError("ERR_ACCESS_DENIED", `${path} could not be made`, { cause: error });
+    throw error;
   }
 }
 
-/** Makes a file's bytes, or a folder's names, survive a power cut. Only for a file that no connection has open. */
-export function syncToDisk(path: string): void {
-  const descriptor = openSync(path, "r");
+/** Makes a file's bytes survive a power cut. Only for a file that no connection has open. */
+export const syncToDisk = (path: string): void => sync(path, "r+");
+
+/** Makes a folder's names survive a power cut; Windows cannot open a folder, and does it by itself. */
+export function syncFolder(path: string): void {
+  if (process.platform !== "win32") sync(path, "r");
+}
+
+function sync(path: string, flags: string): void {
+  const descriptor = openSync(path, flags);
   try {
     fsyncSync(descriptor);
   } finally {

@@ -1,7 +1,7 @@
 import { dirname, join } from "node:path";
 import { CryptoError } from "@lango/crypto-core";
 import { retryBusy } from "./busy.ts";
-import type { SqliteConstructor } from "./driver.ts";
+import type { SqliteConstructor, SqliteDatabase } from "./driver.ts";
 import { checkFile, createPrivate } from "./files.ts";
 import { isBusy, mapSqliteError } from "./sqlite-errors.ts";
 
@@ -19,23 +19,32 @@ export interface LockOptions {
  * @throws {@link CryptoError} `ERR_CONFLICT` when it is still held after `timeoutMs`.
  */
 export async function withFileLock<T>(options: LockOptions, run: () => Promise<T>): Promise<T> {
-  const path = join(dirname(options.file), "lango.lock");
-  createPrivate(path);
-  checkFile(path);
-  const database = new options.sqlite(path, { fileMustExist: true, timeout: 0 });
+  const held = await acquire(options);
   try {
-    await retryBusy(options.timeoutMs, () => database.exec("begin exclusive"));
+    return await run();
+  } finally {
+    held.close();
+  }
+}
+
+async function acquire({ sqlite, file, timeoutMs }: LockOptions): Promise<SqliteDatabase> {
+  const path = join(dirname(file), "lango.lock");
+  let database: SqliteDatabase | undefined;
+  try {
+    createPrivate(path);
+    checkFile(path);
+    const connection = new sqlite(path, { fileMustExist: true, timeout: 0 });
+    database = connection;
+    // No rollback journal on disk: nothing is ever written.
+    const begin = "pragma journal_mode = memory; begin exclusive";
+    await retryBusy(timeoutMs, () => connection.exec(begin));
+    return connection;
   } catch (error) {
-    database.close();
+    database?.close();
     if (!isBusy(error)) throw mapSqliteError(error, path);
     throw new CryptoError("ERR_CONFLICT", `Another lango is changing ${dirname(path)}`, {
       context: { hint: "Wait until it is done, then try again." },
       cause: error,
     });
-  }
-  try {
-    return await run();
-  } finally {
-    database.close();
   }
 }

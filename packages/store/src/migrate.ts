@@ -4,7 +4,7 @@ import { CryptoError } from "@lango/crypto-core";
 import { retryBusy } from "./busy.ts";
 import type { Connection } from "./connection.ts";
 import type { Dialect } from "./dialect.ts";
-import { createPrivate, syncToDisk } from "./files.ts";
+import { createPrivate, syncFolder, syncToDisk } from "./files.ts";
 import type { Migration } from "./migrations.ts";
 import { statement } from "./statement.ts";
 
@@ -93,5 +93,5 @@ export function backUp(connection: Connection, file: string, version: number): v
   connection.database.prepare("vacuum into ?").run(unfinished);
   syncToDisk(unfinished);
   renameSync(unfinished, backup);
-  syncToDisk(dirname(backup));
+  syncFolder(dirname(backup));
 }

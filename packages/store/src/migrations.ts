@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { ColumnTypes } from "./dialect.ts";
 
 /** One step of the schema. Never changed once released: a later release adds another. */
@@ -131,6 +130,3 @@ insert into counters (id, secrets, keys, data_keys) values (1, 0, 0, 0);
 
 /** Every migration, oldest first; versions are 1, 2, 3, … */
 export const MIGRATIONS: readonly Migration[] = [foundation];
-
-/** The checksum that a migration must have. */
-export const checksumOf = (sql: string): string => createHash("sha256").update(sql).digest("hex");

@@ -27,18 +27,23 @@ const DISK: Mapped = {
   retryable: false,
 };
 
+const FULL: Mapped = {
+  code: "ERR_UNAVAILABLE",
+  what: "cannot grow: the disk or its quota is full",
+  hint: "Free some space and try again; nothing was changed.",
+  retryable: false,
+};
+
 const BUSY: Mapped = { code: "ERR_BUSY", what: "is locked by another process" };
 
-/** SQLite's result codes (https://sqlite.org/rescode.html). An extended code not listed falls back to the shorter one. */
-const RESULT_CODES: Readonly<Record<string, Mapped>> = {
+/**
+ * SQLite's result codes (https://sqlite.org/rescode.html), an extended one that is not listed falls back to the shorter
+ * one; and those of the operating system, for what is done to the files by their names.
+ */
+const NATIVE_CODES: Readonly<Record<string, Mapped>> = {
   SQLITE_BUSY: BUSY,
   SQLITE_LOCKED: BUSY,
-  SQLITE_FULL: {
-    code: "ERR_UNAVAILABLE",
-    what: "cannot grow: the disk or its quota is full",
-    hint: "Free some space and try again; nothing was changed.",
-    retryable: false,
-  },
+  SQLITE_FULL: FULL,
   SQLITE_IOERR: DISK,
   SQLITE_NOMEM: DISK,
   SQLITE_CANTOPEN: {
@@ -56,12 +61,19 @@ const RESULT_CODES: Readonly<Record<string, Mapped>> = {
   SQLITE_CONSTRAINT_UNIQUE: { code: "ERR_CONFLICT", what: "already has such a row" },
   SQLITE_CONSTRAINT_PRIMARYKEY: { code: "ERR_CONFLICT", what: "already has such a row" },
   SQLITE_CONSTRAINT_FOREIGNKEY: { code: "ERR_CONFLICT", what: "lacks a row that this one names" },
+  EACCES: DENIED,
+  EPERM: DENIED,
+  EROFS: DENIED,
+  ENOSPC: FULL,
+  EDQUOT: FULL,
+  EIO: DISK,
+  EMFILE: DISK,
 };
 
 const UNEXPECTED: Mapped = { code: "ERR_INTERNAL", what: "refused a statement" };
 
 /**
- * Maps an error of a driver to a {@link CryptoError} that names the file; a CryptoError passes unchanged.
+ * Maps an error of a driver or of the file system to a {@link CryptoError} that names the file; a CryptoError passes unchanged.
  * SQLite's own message names columns, never values, and is kept as the cause.
  */
 export function mapSqliteError(error: unknown, file: string): CryptoError {
@@ -83,13 +95,11 @@ export function mapSqliteError(error: unknown, file: string): CryptoError {
 export const isBusy = (error: unknown): boolean => lookUp(nativeCode(error)) === BUSY;
 
 const nativeCode = (error: unknown): string =>
-  error instanceof Error && "code" in error && String(error.code).startsWith("SQLITE_")
-    ? String(error.code)
-    : "";
+  error instanceof Error && "code" in error ? String(error.code) : "";
 
 function lookUp(native: string): Mapped {
-  for (let code = native; code.includes("_"); code = code.slice(0, code.lastIndexOf("_"))) {
-    const mapped = RESULT_CODES[code];
+  for (let code = native; code !== ""; code = code.slice(0, Math.max(code.lastIndexOf("_"), 0))) {
+    const mapped = NATIVE_CODES[code];
     if (mapped !== undefined) return mapped;
   }
   return UNEXPECTED;

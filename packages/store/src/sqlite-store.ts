@@ -11,8 +11,9 @@ export interface SqliteStoreOptions {
   /** Schema version that every transaction must find. */
   readonly version: number;
   readonly reader: Connection;
-  /** Absent in mode `read`. */
-  readonly openWriter?: (() => Connection) | undefined;
+  /** Mode `read`: no transactions, and no lock, whose file would have to be made. */
+  readonly readOnly: boolean;
+  readonly openWriter: () => Connection;
   readonly withLock: Store["withLock"];
   readonly timeoutMs: number;
 }
@@ -30,6 +31,11 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
 
   const checkOpen = () => {
     if (closing !== undefined) throw new CryptoError("ERR_CLOSED", `The store ${file} is closed`);
+  };
+  const checkWritable = () => {
+    checkOpen();
+    if (!options.readOnly) return;
+    throw new CryptoError("ERR_ACCESS_DENIED", `${file} was opened for reading only`);
   };
 
   const read = <T>(work: () => T): Promise<T> => {
@@ -49,7 +55,6 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
   const reads = readsOf({
     first: (statement, params) => read(() => reader.first(statement, params)),
     all: (statement, params) => read(() => reader.all(statement, params)),
-    run: () => Promise.reject(new CryptoError("ERR_INTERNAL", "A write needs a transaction")),
   });
 
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -62,13 +67,9 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     durability: Durability,
     run: (tx: StoreTransaction) => Promise<T>,
   ): Promise<T> {
-    const { openWriter } = options;
-    if (openWriter === undefined) {
-      throw new CryptoError("ERR_ACCESS_DENIED", `${file} was opened for reading only`);
-    }
     try {
       await retryBusy(timeoutMs, () => {
-        writer ??= new Writer({ connection: openWriter(), file, version: options.version });
+        writer ??= new Writer({ connection: options.openWriter(), file, version: options.version });
         writer.begin(durability);
       });
     } catch (error) {
@@ -82,12 +83,12 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     file,
 
     async transaction(durability, run) {
-      checkOpen();
+      checkWritable();
       return inTurn(() => transact(durability, run));
     },
 
     async withLock(run) {
-      checkOpen();
+      checkWritable();
       return options.withLock(run);
     },
 

@@ -60,12 +60,21 @@ export const bind = (parameters: readonly unknown[], values: object): unknown[] 
       : parameter,
   );
 
-/** Runs statements: on a connection that reads, or inside a transaction. */
-export interface Executor {
+/** Runs queries. */
+export interface ReadExecutor {
   first<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<R | undefined>;
   all<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<R[]>;
+}
+
+/** Runs statements inside a transaction. */
+export interface Executor extends ReadExecutor {
   /** Returns how many rows were changed. */
   run<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<number>;
+  /**
+   * Keeps the transaction from committing and returns the error, to be thrown: for work that stops halfway, so that a
+   * caller who catches the error cannot commit the first half.
+   */
+  abandon(error: CryptoError): CryptoError;
 }
 
 /** Runs a statement that must change a row, because its `where` says what the caller saw. */

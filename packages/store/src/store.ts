@@ -136,7 +136,7 @@ export interface SecretRows extends SecretReads {
   /** Deletes all but the newest `keep` versions. Returns how many went. */
   pruneVersions(secretId: string, keep: number): Promise<number>;
   /**
-   * Deletes every version and leaves the row as a tombstone with its last version.
+   * Deletes every version and leaves the row as a tombstone with its last version; `updatedAt` becomes `deletedAt`.
    *
    * @throws {@link CryptoError} `ERR_CONFLICT` when the current version is not `ifVersion` or the row is a tombstone.
    */
@@ -207,19 +207,25 @@ export interface Store extends StoreReads, AsyncDisposable {
    *
    * Transactions of one store run one after the other; against other processes the start is retried with jitter for
    * about 5 s. `run` must await only `tx` and short work: everybody else waits for it. It must not start another
-   * transaction of the same store, which would wait for itself.
+   * transaction of the same store, which would wait for itself. Once a statement has failed the transaction cannot
+   * commit, even if its error was caught.
    *
-   * @throws {@link CryptoError} `ERR_BUSY` (retryable) when other processes kept the database locked.
+   * @throws {@link CryptoError} `ERR_BUSY` (retryable) when other processes kept the database locked; `ERR_CONFLICT`
+   *   when a newer lango has migrated it meanwhile; `ERR_ACCESS_DENIED` in mode `read`.
    */
   transaction<T>(durability: Durability, run: (tx: StoreTransaction) => Promise<T>): Promise<T>;
   /**
    * Runs while no other process holds the same lock; the kernel frees it when the process dies, so it cannot be stale.
    * Not re-entrant. Does not keep transactions of others out.
    *
-   * @throws {@link CryptoError} `ERR_CONFLICT` when another lango still holds it after about 5 s.
+   * @throws {@link CryptoError} `ERR_CONFLICT` when another lango still holds it after about 5 s; `ERR_ACCESS_DENIED` in
+   *   mode `read`.
    */
   withLock<T>(run: () => Promise<T>): Promise<T>;
-  /** Checks every page, index and foreign key. Returns one line per fault; empty when sound. Reads the whole file. */
+  /**
+   * Checks every page, index and foreign key. Returns one line per fault; empty when sound. Reads the whole file in one
+   * step, which blocks the event loop.
+   */
   integrityCheck(): Promise<string[]>;
   /** Waits for running transactions, then closes. Later calls reject with `ERR_CLOSED`; closing again does nothing. */
   close(): Promise<void>;

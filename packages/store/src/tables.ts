@@ -1,4 +1,4 @@
-import { type Executor, type Statement, statement } from "./statement.ts";
+import { type Executor, type ReadExecutor, type Statement, statement } from "./statement.ts";
 import type { StoreReads, StoreTransaction } from "./store.ts";
 import { auditReads, auditRows } from "./tables/audit.ts";
 import { counts } from "./tables/counters.ts";
@@ -20,7 +20,7 @@ const EMPTY_ALL: readonly Statement<object, unknown>[] = [
   statement((q) => q.updateTable("counters").set({ secrets: 0, keys: 0, data_keys: 0 })),
 ];
 
-export const readsOf = (executor: Executor): StoreReads => ({
+export const readsOf = (executor: ReadExecutor): StoreReads => ({
   vault: vaultReads(executor),
   keys: keyReads(executor),
   dataKeys: dataKeyReads(executor),

@@ -87,6 +87,10 @@ class Running {
       first: async (statement, params) => this.#step(() => connection.first(statement, params)),
       all: async (statement, params) => this.#step(() => connection.all(statement, params)),
       run: async (statement, params) => this.#step(() => connection.run(statement, params)),
+      abandon: (error) => {
+        this.#failure = error;
+        return error;
+      },
     };
   }
 
@@ -101,8 +105,7 @@ class Running {
     try {
       return work();
     } catch (error) {
-      this.#failure = mapSqliteError(error, this.#file);
-      throw this.#failure;
+      throw this.executor.abandon(mapSqliteError(error, this.#file));
     }
   }
 }

@@ -1,5 +1,4 @@
 import { closeSync, fstatSync, read, readdirSync, readFileSync, type Stats } from "node:fs";
-import { Socket } from "node:net";
 import { promisify } from "node:util";
 import { type Bytes, CryptoError, isCryptoError } from "@lango/crypto-core";
 
@@ -8,7 +7,14 @@ export const MAX_SECRET_BYTES: number = 64 * 1024;
 
 const LAST_STANDARD_DESCRIPTOR = 2;
 
-/** The kind of thing behind a descriptor that is open and belongs to the person who named it. */
+/** Whether a descriptor is a terminal. `node:tty` is loaded late for the same reason as `node:net` below. */
+export const isTerminal = (fd: number): boolean => process.getBuiltinModule("node:tty").isatty(fd);
+
+/**
+ * Looks at a descriptor that a person named.
+ *
+ * @throws CryptoError `ERR_INVALID_ARGUMENT` when it is not open, or nothing that can be read to an end.
+ */
 export function inspectDescriptor(fd: number, source: string): Stats {
   const stat = statIfOpen(fd);
   // Node keeps event queues and pipes of its own at low numbers; to the person who named one it is not open.
@@ -93,6 +99,8 @@ function readPipe(
   firstByteMs: number | undefined,
 ): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
+    // Loaded here and not above: it costs milliseconds, and most commands read no pipe.
+    const { Socket } = process.getBuiltinModule("node:net");
     const socket = new Socket({ fd, readable: true, writable: false });
     const finish = (length: number | undefined): void => {
       clearTimeout(timer);
@@ -129,11 +137,20 @@ function statIfOpen(fd: number): Stats | undefined {
 /** Whether this process also holds the writing end of a pipe: such a pipe would never end. Known on Linux only. */
 function isOwnPipe(stat: Stats): boolean {
   if (!stat.isFIFO() || process.platform !== "linux") return false;
-  return readdirSync("/proc/self/fd").some((name) => {
-    const other = statIfOpen(Number(name));
-    if (other === undefined || other.ino !== stat.ino || other.dev !== stat.dev) return false;
-    const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${name}`, "latin1"));
-    // The two lowest bits are the access mode; 0 is reading only (open(2)).
-    return (Number.parseInt(flags?.[1] ?? "0", 8) & 3) !== 0;
-  });
+  try {
+    return readdirSync("/proc/self/fd").some((name) => {
+      const other = statIfOpen(Number(name));
+      return other?.ino === stat.ino && other.dev === stat.dev && isOpenForWriting(name);
+    });
+  } catch {
+    // Without /proc nothing is known.
+    return false;
+  }
+}
+
+function isOpenForWriting(fd: string): boolean {
+  const info = readFileSync(`/proc/self/fdinfo/${fd}`, "latin1");
+  const flags = /^flags:\s*([0-7]+)$/m.exec(info)?.[1] ?? "0";
+  // The two lowest bits are the access mode; 0 is reading only (open(2)).
+  return (Number.parseInt(flags, 8) & 3) !== 0;
 }

@@ -1,7 +1,6 @@
 import { resolve } from "node:path";
-import { isatty } from "node:tty";
 import { type Bytes, CryptoError } from "@lango/crypto-core";
-import { inspectDescriptor, readDescriptor } from "./descriptor.ts";
+import { inspectDescriptor, isTerminal, readDescriptor } from "./descriptor.ts";
 import { parseAndZero } from "./master-key-sources.ts";
 import { readSecretFile } from "./secret-file.ts";
 import { found, type Source } from "./source.ts";
@@ -74,7 +73,7 @@ const passphraseOnStdin = (around: Surroundings): Source => {
         { context: { hint: "Use --passphrase-fd or --passphrase-file" } },
       );
     }
-    if (isatty(0)) {
+    if (isTerminal(0)) {
       throw new CryptoError("ERR_INVALID_ARGUMENT", `${name}: standard input is a terminal`, {
         context: { hint: `Leave ${name} out to be asked` },
       });

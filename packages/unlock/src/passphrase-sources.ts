@@ -1,7 +1,6 @@
 import { fstatSync } from "node:fs";
 import { join } from "node:path";
-import { isatty } from "node:tty";
-import { readDescriptor } from "./descriptor.ts";
+import { isTerminal, readDescriptor } from "./descriptor.ts";
 import { takeFromKeyring, whyNotInKeyring } from "./keyring.ts";
 import { readSecretFile } from "./secret-file.ts";
 import { found, type Source, skipped } from "./source.ts";
@@ -99,7 +98,7 @@ export function prompt(ask: Surroundings["prompt"]): Source {
 function standardInput(around: Surroundings): Source {
   const look = (): string | undefined => {
     if (!around.stdinFree) return "the command reads its input from it";
-    return isatty(0) ? "it is a terminal" : undefined;
+    return isTerminal(0) ? "it is a terminal" : undefined;
   };
   return {
     name: "stdin",

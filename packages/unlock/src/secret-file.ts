@@ -47,10 +47,10 @@ export async function readSecretFile(
   return bytes;
 }
 
-/** The command that takes a file away from everybody else, ready to paste. */
-export function chmodHint(path: string): string {
+/** The hint that takes a file away from others, ready to paste. @param mode - Default `600`: only the owner reads it. */
+export function chmodHint(path: string, mode = "600"): string {
   const plain = /^[\w@%+=:,./-]+$/.test(path);
-  return `Run: chmod 600 ${plain ? path : `'${path.replaceAll("'", "'\\''")}'`}`;
+  return `Run: chmod ${mode} ${plain ? path : `'${path.replaceAll("'", "'\\''")}'`}`;
 }
 
 function open(path: string, name: string): number | undefined {

@@ -13,7 +13,7 @@ export type SlotKind =
 export interface SlotInfo {
   readonly id: string;
   readonly kind: SlotKind;
-  readonly label?: string;
+  readonly label?: string | undefined;
 }
 
 /** Something that should open a slot. It has not been tried: only the vault can tell whether it fits. */

@@ -32,14 +32,15 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
     async obtain(slots) {
       const { sources, passOver } = plan(around, slots);
       const { source, secret, skipped } = await takeFirst(sources, passOver);
+      const candidates = fitting(source, slots);
       return {
         credential: {
-          // A source whose credential fits several kinds is named by the slot that is tried first.
-          kind: fitting(source, slots)[0]?.kind ?? source.kinds[0]!,
+          // A raw key may fit slots of several kinds; it is called after the first that will be tried.
+          kind: candidates[0]!.kind,
           source: source.name,
           secret,
           ambient: source.ambient,
-          slotIds: fitting(source, slots).map((slot) => slot.id),
+          slotIds: candidates.map((slot) => slot.id),
         },
         skipped,
       };

@@ -1,4 +1,4 @@
-import { type Bytes, bytesEqual, CryptoError, utf8 } from "@lango/crypto-core";
+import { type Bytes, bytesEqual, CryptoError, utf8, zero } from "@lango/crypto-core";
 import { readSecretFile, type SecretFileOptions } from "./secret-file.ts";
 import { withoutFinalNewline } from "./source.ts";
 
@@ -46,7 +46,7 @@ export function findVariables(env: Environment, names: readonly string[]): Secre
 /**
  * Reads the secret that all of some variables agree on.
  *
- * @param parse - Turns what a variable holds into the secret; what it does not return it leaves to be zeroed.
+ * @param parse - Turns what a variable holds into the secret; it zeroes what it does not return.
  * @throws CryptoError `ERR_CONFIG` when two of them differ, naming both; when a file that one names does not exist;
  *   when a value is not UTF-8.
  */
@@ -55,25 +55,23 @@ export async function readVariables(
   file: Omit<SecretFileOptions, "source">,
   parse: (raw: Bytes, source: string) => Bytes,
 ): Promise<Bytes | undefined> {
-  let first: { name: string; secret: Bytes } | undefined;
-  for (const variable of variables) {
-    const secret = parse(await readVariable(variable, file), variable.name);
-    if (first === undefined) {
-      first = { name: variable.name, secret };
-      continue;
+  const read: { name: string; secret: Bytes }[] = [];
+  let agreed: Bytes | undefined;
+  try {
+    for (const variable of variables) {
+      const secret = parse(await readVariable(variable, file), variable.name);
+      read.push({ name: variable.name, secret });
+      const { name, secret: first } = read[0]!;
+      if (bytesEqual(withoutFinalNewline(first), withoutFinalNewline(secret))) continue;
+      throw new CryptoError("ERR_CONFIG", `${name} and ${variable.name} are both set and differ`, {
+        context: { hint: "Unset one of them" },
+      });
     }
-    const same = bytesEqual(withoutFinalNewline(first.secret), withoutFinalNewline(secret));
-    secret.fill(0);
-    if (!same) {
-      first.secret.fill(0);
-      throw new CryptoError(
-        "ERR_CONFIG",
-        `${first.name} and ${variable.name} are both set and differ`,
-        { context: { hint: `Unset one of them` } },
-      );
-    }
+    agreed = read[0]?.secret;
+    return agreed;
+  } finally {
+    zero(...read.map(({ secret }) => secret).filter((secret) => secret !== agreed));
   }
-  return first?.secret;
 }
 
 async function readVariable(

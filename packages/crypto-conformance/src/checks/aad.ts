@@ -62,9 +62,9 @@ export const aadChecks: readonly Check[] = [
     name: "aad: is not changed",
     needs,
     async run(context) {
-      const aad = pattern(24, 2);
+      const aad = pattern(40, 2);
       await opens(context, aad, aad);
-      assertBytes(aad, pattern(24, 2), "the AAD after the call");
+      assertBytes(aad, pattern(40, 2), "the AAD after the call");
     },
   },
 ];

@@ -104,7 +104,9 @@ export const lifecycleChecks: readonly Check[] = [
         const { signature } = await provider.sign({ keyId, message });
         assert.ok(await provider.verify({ keyId, message, signature }), `call ${call}`);
       };
-      await Promise.all(Array.from({ length: parallelCalls }, (_, call) => one(call)));
+      await Promise.all(
+        Array.from({ length: Math.min(parallelCalls, 50) }, (_, call) => one(call)),
+      );
     },
   },
   {

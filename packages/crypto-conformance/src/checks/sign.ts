@@ -39,15 +39,16 @@ export const signChecks: readonly Check[] = [
   {
     name: "sign: refuses a scheme that the key does not allow",
     needs: ["sign"],
-    async run({ provider, keys }) {
+    async run({ client, keys }) {
+      const offered = client.capabilities.signatureAlgorithms;
       for (const [algorithm, keyId] of signingKeys(keys)) {
-        const other = provider.capabilities.signatureAlgorithms.find(
+        // One that the provider has for other keys, if there is any: then the client does not refuse it already.
+        const others = [...offered, ...algorithms].filter(
           (each) => family(each) !== family(algorithm),
         );
-        if (other === undefined) continue;
-        const call = () => provider.sign({ keyId, message: pattern(24), algorithm: other });
+        const call = () => client.sign({ keyId, message: pattern(24), algorithm: others[0] });
         const codes = ["ERR_UNSUPPORTED", "ERR_KEY_USAGE"] as const;
-        await rejectsWith(codes, call, `sign with ${other} and a key for ${algorithm}`);
+        await rejectsWith(codes, call, `sign with ${others[0]} and a key for ${algorithm}`);
       }
     },
   },

@@ -61,9 +61,9 @@ export const wrapChecks: readonly Check[] = [
     needs,
     async run({ provider, keys }) {
       const keyId = keys.aead![0];
-      const key = pattern(32);
+      const key = pattern(24);
       const { wrappedKey } = await provider.wrapKey({ keyId, key });
-      assertBytes(key, pattern(32), "the key after wrapKey");
+      assertBytes(key, pattern(24), "the key after wrapKey");
       const copy = Uint8Array.from(wrappedKey);
       await provider.unwrapKey({ keyId, wrappedKey });
       assertBytes(wrappedKey, copy, "the wrapped key after unwrapKey");

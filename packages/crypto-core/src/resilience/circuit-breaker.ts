@@ -55,7 +55,6 @@ export const withCircuitBreaker = (
     epoch++;
     probing = false;
     if (to === "open") openedAt = clock();
-    if (to === "closed") failures = 0;
     callHook("onStateChange", onStateChange, {
       provider: provider.name,
       from,
@@ -71,8 +70,9 @@ export const withCircuitBreaker = (
 
   const failed = (error: CryptoError): void => {
     lastFailure = error;
+    // Not reset while it is open, so one failure of the probe is enough.
     failures++;
-    if (state === "half-open" || failures >= failureThreshold) change("open", error);
+    if (failures >= failureThreshold) change("open", error);
   };
 
   return decorate(provider, async ({ operation, request, run }) => {

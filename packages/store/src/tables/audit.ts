@@ -1,6 +1,6 @@
 import { type Bytes, CryptoError } from "@lango/crypto-core";
 import type { AuditHead, AuditRow } from "../rows.ts";
-import { type Executor, statement } from "../statement.ts";
+import { type Executor, type ReadExecutor, statement } from "../statement.ts";
 import type { AuditReads, AuditRows } from "../store.ts";
 import { checkLimit } from "./limit.ts";
 
@@ -61,10 +61,10 @@ const MOVE_HEAD = statement((q, p: AuditHead & { ifSeq: number; ifHash: Bytes })
 
 const emptyHead = (): AuditHead => ({ seq: 0, hash: new Uint8Array(HASH_BYTES) });
 
-export const auditReads = (executor: Executor): AuditReads => ({
+export const auditReads = (executor: ReadExecutor): AuditReads => ({
   head: async () => (await executor.first(HEAD, {})) ?? emptyHead(),
 
-  page(from, limit) {
+  async page(from, limit) {
     checkLimit(limit);
     return executor.all(PAGE, { from, limit });
   },
@@ -93,7 +93,9 @@ export const auditRows = (executor: Executor): AuditRows => ({
       first.seq === 1
         ? await executor.run(FIRST_HEAD, head)
         : await executor.run(MOVE_HEAD, { ...head, ifSeq: first.seq - 1, ifHash: first.prev });
-    if (moved === 0) throw broken(`row ${first.seq} does not follow its last row`);
+    if (moved === 0) {
+      throw executor.abandon(broken(`row ${first.seq} does not follow its last row`));
+    }
   },
 });
 

@@ -1,5 +1,5 @@
 import type { Counts } from "../rows.ts";
-import { type Executor, statement } from "../statement.ts";
+import { type Executor, type ReadExecutor, statement } from "../statement.ts";
 import { auditReads } from "./audit.ts";
 
 const GET = statement((q) =>
@@ -24,7 +24,7 @@ export async function count(executor: Executor, added: Partial<Counters>): Promi
   await executor.run(ADD, { secrets: 0, keys: 0, dataKeys: 0, ...added });
 }
 
-export async function counts(executor: Executor): Promise<Counts> {
+export async function counts(executor: ReadExecutor): Promise<Counts> {
   const counters = await executor.first(GET, {});
   const { seq } = await auditReads(executor).head();
   return { secrets: 0, keys: 0, dataKeys: 0, ...counters, auditRows: seq };

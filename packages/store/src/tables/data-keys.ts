@@ -1,7 +1,7 @@
 import { type Bytes, CryptoError } from "@lango/crypto-core";
 import { sql } from "kysely";
 import type { DataKeyRow } from "../rows.ts";
-import { change, type Executor, statement } from "../statement.ts";
+import { change, type Executor, type ReadExecutor, statement } from "../statement.ts";
 import type { DataKeyReads, DataKeyRows } from "../store.ts";
 import { count } from "./counters.ts";
 
@@ -86,7 +86,7 @@ const RESERVE = statement((q, p: { id: string; addMessages: number; addBytes: nu
 const toRow = (stored: Stored): DataKeyRow => ({ ...stored, degraded: stored.degraded === 1 });
 const toStored = (row: DataKeyRow): Stored => ({ ...row, degraded: row.degraded ? 1 : 0 });
 
-export function dataKeyReads(executor: Executor): DataKeyReads {
+export function dataKeyReads(executor: ReadExecutor): DataKeyReads {
   return {
     async find(id) {
       const found = await executor.first(FIND, { id });

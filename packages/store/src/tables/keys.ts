@@ -1,6 +1,6 @@
 import type { Bytes } from "@lango/crypto-core";
 import type { KeyRow, KeyVersionRow } from "../rows.ts";
-import { change, type Executor, statement } from "../statement.ts";
+import { change, type Executor, type ReadExecutor, statement } from "../statement.ts";
 import type { KeyReads, KeyRows } from "../store.ts";
 import { count } from "./counters.ts";
 
@@ -114,7 +114,7 @@ const UPDATE_VERSION = statement((q, p: KeyVersionRow & { ifMac: Bytes }) =>
     .where("mac", "=", p.ifMac),
 );
 
-export const keyReads = (executor: Executor): KeyReads => ({
+export const keyReads = (executor: ReadExecutor): KeyReads => ({
   find: (id) => executor.first(FIND, { id }),
   findByName: (name) => executor.first(FIND_BY_NAME, { name }),
   list: () => executor.all(LIST, {}),

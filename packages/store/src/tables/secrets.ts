@@ -1,7 +1,7 @@
 import { CryptoError } from "@lango/crypto-core";
 import { sql } from "kysely";
 import type { SecretRow, SecretVersionRow } from "../rows.ts";
-import { change, type Executor, statement } from "../statement.ts";
+import { change, type Executor, type ReadExecutor, statement } from "../statement.ts";
 import type { SecretChange, SecretReads, SecretRows } from "../store.ts";
 import { count } from "./counters.ts";
 import { retired } from "./data-keys.ts";
@@ -190,7 +190,7 @@ const TOUCH = statement((q, p: { id: string; uses: number; lastUsedAt: number })
     .where("id", "=", p.id),
 );
 
-export const secretReads = (executor: Executor): SecretReads => ({
+export const secretReads = (executor: ReadExecutor): SecretReads => ({
   find: (collection, name) => executor.first(FIND, { collection, name }),
   describe: (collection, name) => executor.first(DESCRIBE, { collection, name }),
   findVersion: (secretId, version) => executor.first(FIND_VERSION, { secretId, version }),
@@ -240,5 +240,6 @@ export const secretRows = (executor: Executor): SecretRows => ({
 });
 
 async function insertVersion(executor: Executor, version: SecretVersionRow): Promise<void> {
-  if ((await executor.run(INSERT_VERSION, version)) === 0) throw retired(version.dataKeyId);
+  if ((await executor.run(INSERT_VERSION, version)) === 0)
+    throw executor.abandon(retired(version.dataKeyId));
 }

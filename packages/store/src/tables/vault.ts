@@ -1,6 +1,6 @@
 import type { Bytes } from "@lango/crypto-core";
 import type { VaultRow } from "../rows.ts";
-import { change, type Executor, statement } from "../statement.ts";
+import { change, type Executor, type ReadExecutor, statement } from "../statement.ts";
 import type { VaultReads, VaultRows } from "../store.ts";
 
 const GET = statement((q) =>
@@ -44,7 +44,7 @@ const UPDATE = statement((q, p: VaultRow & { ifMac: Bytes }) =>
   q.updateTable("vault").set(columns(p)).where("id", "=", 1).where("mac", "=", p.ifMac),
 );
 
-export const vaultReads = (executor: Executor): VaultReads => ({
+export const vaultReads = (executor: ReadExecutor): VaultReads => ({
   get: () => executor.first(GET, {}),
 });
 

@@ -1,0 +1,35 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { CryptoError } from "@lango/crypto-core";
+import { inspectHome } from "@lango/vault";
+import type { Context } from "./context.ts";
+import { askYes, canAsk } from "./terminal.ts";
+
+/**
+ * Makes sure that there is a vault; a person at a terminal is offered to make one now.
+ *
+ * @throws CryptoError `ERR_LOCKED` when there is none; what is wrong with a damaged one.
+ */
+export async function requireVault(context: Context): Promise<void> {
+  // The slots are the last thing that onboarding puts into place: with them there is something to open, and opening it
+  // finds all that inspecting would, once.
+  if (existsSync(join(context.home, "keyslots.json"))) {
+    return;
+  }
+  const state = await inspectHome(context.home);
+  if (typeof state === "object") {
+    throw state.damaged;
+  }
+  // Not with --yes: a command that stores a secret must not make a vault in a mistyped folder by itself.
+  if (
+    canAsk(context) &&
+    (await askYes({ ...context, yes: false }, `There is no vault in ${context.home}. Create it?`))
+  ) {
+    const { onboard } = await import("../commands/onboard.ts");
+    context.note((await onboard(context, {})).text);
+    return;
+  }
+  throw new CryptoError("ERR_LOCKED", `There is no vault in ${context.home}`, {
+    context: { hint: 'Create it with "lango onboard", or name its folder with --home or LANGO_HOME' },
+  });
+}

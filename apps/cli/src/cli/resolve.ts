@@ -1,0 +1,63 @@
+import type { Command } from "./command.ts";
+import { usageError } from "./arguments.ts";
+import { GLOBAL_OPTIONS } from "./options.ts";
+import { suggest } from "./suggest.ts";
+
+/** What the words name: a command with the words that are left, or a group of commands (`""` is lango itself). */
+export type Resolved =
+  | { readonly command: Command; readonly words: readonly string[] }
+  | { readonly group: string; readonly words: readonly string[] };
+
+/**
+ * Follows the words down the command table. Global options may stand before and between them.
+ *
+ * @throws CryptoError `ERR_INVALID_ARGUMENT` for a word that names nothing.
+ */
+export function resolve(commands: readonly Command[], argv: readonly string[]): Resolved {
+  let path = "";
+  const options: string[] = [];
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i]!;
+    if (word.startsWith("-")) {
+      options.push(word);
+      if (takesNextWord(word) && i + 1 < argv.length) {
+        options.push(argv[++i]!);
+      }
+      continue;
+    }
+    const next = path === "" ? word : `${path} ${word}`;
+    const command = commands.find(
+      (row) => row.path === next || row.aliases?.includes(next) === true,
+    );
+    if (command !== undefined) {
+      return { command, words: [...options, ...argv.slice(i + 1)] };
+    }
+    if (!commands.some((row) => row.path.startsWith(`${next} `))) {
+      const near = suggest(word, children(commands, path));
+      const full = path === "" ? near : `${path} ${near}`;
+      throw usageError(
+        `unknown command "${next}"`,
+        near ? `did you mean "lango ${full}"?` : `run "${`lango ${path}`.trim()} --help"`,
+      );
+    }
+    path = next;
+  }
+  return { group: path, words: options };
+}
+
+/** The words that may follow a path, in table order. */
+export function children(commands: readonly Command[], path: string): string[] {
+  const prefix = path === "" ? "" : `${path} `;
+  const names = commands
+    .filter((row) => row.path.startsWith(prefix))
+    .map((row) => row.path.slice(prefix.length).split(" ")[0]!);
+  return [...new Set(names)];
+}
+
+function takesNextWord(word: string): boolean {
+  if (!word.startsWith("--") || word.includes("=")) {
+    return false;
+  }
+  const name = word.slice(2);
+  return Object.hasOwn(GLOBAL_OPTIONS, name) && GLOBAL_OPTIONS[name]!.type === "string";
+}

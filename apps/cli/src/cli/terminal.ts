@@ -1,0 +1,65 @@
+import { type Bytes, bytesEqual, CryptoError, zero } from "@lango/crypto-core";
+import { confirm, promptHidden } from "../terminal/prompt.ts";
+import { usageError } from "./arguments.ts";
+import { isTerminal } from "./color.ts";
+import type { Context } from "./context.ts";
+import { Interrupted } from "./failure.ts";
+
+/** Whether standard input is a terminal. */
+export const isTerminalInput = (): boolean => isTerminal(0);
+
+/** Whether a person can be asked. Standard output does not matter: answers and questions do not go there. */
+export const canAsk = (context: Context): boolean =>
+  !context.noInput && isTerminal(0) && isTerminal(2);
+
+/**
+ * Asks for something that is not shown.
+ *
+ * @returns The caller zeroes it. `undefined` when the person gave up.
+ */
+export const askSecret = (label: string): Promise<Bytes | undefined> =>
+  orInterrupted(promptHidden(label));
+
+/** Asks twice and insists on the same answer. The caller zeroes it. */
+export async function askSecretTwice(label: string, again: string): Promise<Bytes> {
+  const first = await askSecret(label);
+  const second = first && (await askSecret(again));
+  if (first !== undefined && second !== undefined && bytesEqual(first, second)) {
+    zero(second);
+    return first;
+  }
+  zero(first, second);
+  throw usageError(
+    second === undefined ? "Nothing was entered" : "The two entries differ",
+    "Nothing was changed; run the command again",
+  );
+}
+
+/** Asks a question to which no answer means no. */
+export async function askYes(context: Context, question: string): Promise<boolean> {
+  if (context.yes) {
+    return true;
+  }
+  return canAsk(context) && (await orInterrupted(confirm(question)));
+}
+
+/** @throws CryptoError `ERR_INVALID_ARGUMENT` when nobody can be asked, `ERR_DENIED` when the answer is no. */
+export async function requireYes(context: Context, question: string): Promise<void> {
+  if (!context.yes && !canAsk(context)) {
+    throw usageError("This needs a yes and nobody can be asked", "Say it with --yes");
+  }
+  if (!(await askYes(context, question))) {
+    throw new CryptoError("ERR_DENIED", "Nothing was changed");
+  }
+}
+
+/** Ctrl-C at a question ends the command as the signal would. */
+async function orInterrupted<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw error instanceof DOMException && error.name === "AbortError"
+      ? new Interrupted("SIGINT")
+      : error;
+  }
+}

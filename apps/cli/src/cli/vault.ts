@@ -1,0 +1,94 @@
+import { CryptoError, isCryptoError } from "@lango/crypto-core";
+import { createUnlocker, type SlotKind, type Unlocker, type UnlockOptions } from "@lango/unlock";
+import { openVault, type Vault } from "@lango/vault";
+import { loadConfig } from "../config/load.ts";
+import type { Arguments } from "./arguments.ts";
+import type { Context } from "./context.ts";
+import { hardenProcess } from "./process.ts";
+import { requireVault } from "./home.ts";
+import { askSecret, canAsk } from "./terminal.ts";
+
+export interface VaultNeeds {
+  /** Whether the command leaves standard input alone, so that a passphrase may come from there. Default true. */
+  readonly stdinFree?: boolean;
+  /** Only what was given for this command opens the vault: no keyring, keyfile or key file. Default false. */
+  readonly freshConsent?: boolean;
+}
+
+/** Unlocks the vault, uses it, and closes it whatever happens. */
+export async function withVault<T>(
+  context: Context,
+  args: Arguments,
+  needs: VaultNeeds,
+  use: (vault: Vault) => Promise<T>,
+): Promise<T> {
+  await requireVault(context);
+  hardenProcess();
+  const { audit, security } = await loadConfig(context.home);
+  const options = {
+    ...unlockOptions(context, args, needs.stdinFree ?? true),
+    keyringEnabled: security.keyring.enabled,
+  };
+  await using vault = await openVault({
+    home: context.home,
+    unlock: needs.freshConsent ? consentingUnlocker(options) : createUnlocker(options),
+    audit: { onFailure: audit.onFailure },
+  });
+  if (context.verbose) {
+    context.note(`unlocked by ${vault.unlockedBy.source}`);
+    for (const { source, reason } of vault.unlockedBy.skipped) {
+      context.note(`  not by ${source}: ${reason}`);
+    }
+  }
+  return await use(vault);
+}
+
+/** Where this command line allows a credential to come from. */
+export const unlockOptions = (
+  context: Context,
+  args: Arguments,
+  stdinFree: boolean,
+): UnlockOptions => ({
+  home: context.home,
+  env: context.env,
+  passphraseFd: args.number("passphrase-fd", 0),
+  passphraseFile: args.string("passphrase-file"),
+  passphraseStdin: args.flag("passphrase-stdin"),
+  masterKeyFd: args.number("master-key-fd", 0),
+  unlockWith: args.string("unlock-with") as SlotKind | undefined,
+  prompt: canAsk(context) ? askSecret : undefined,
+  stdinFree,
+});
+
+/**
+ * An unlocker for what shows a value: a source that every process of this user can read is nobody's consent, so that
+ * source is passed over, and a vault that would open by it alone is refused.
+ */
+function consentingUnlocker(options: UnlockOptions): Pick<Unlocker, "obtain"> {
+  return {
+    async obtain(slots) {
+      try {
+        return await createUnlocker({ ...options, skipAmbient: true }).obtain(slots);
+      } catch (error) {
+        if (!isCryptoError(error) || error.code !== "ERR_LOCKED") {
+          throw error;
+        }
+        const ambient = (
+          await createUnlocker({ ...options, prompt: undefined, stdinFree: false }).describe(slots)
+        ).find(({ state }) => state === "would use");
+        throw ambient === undefined ? error : withoutConsent(ambient.source);
+      }
+    },
+  };
+}
+
+const withoutConsent = (source: string): CryptoError =>
+  new CryptoError(
+    "ERR_DENIED",
+    `Showing a value needs a person's consent, and ${source} can be read by every process of this user`,
+    {
+      context: {
+        hint: "Run it on a terminal, which asks for the passphrase, or hand the passphrase to this command with --passphrase-fd",
+      },
+    },
+  );

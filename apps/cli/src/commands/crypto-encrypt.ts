@@ -1,0 +1,37 @@
+import { zero } from "@lango/crypto-core";
+import { createSealStream, seal, sealFile } from "@lango/envelope";
+import type { Handler } from "../cli/command.ts";
+import { aadOf, recipientsOf, toKeyUri } from "../cli/crypto.ts";
+import { checkStreamOutput, deliver, deliverStream } from "../cli/deliver.ts";
+import { MAX_BUFFERED_BYTES, readChunks, readInput } from "../cli/files.ts";
+import { interruptible } from "../cli/interrupt.ts";
+import { withVault } from "../cli/vault.ts";
+
+/** Seals stdin or a file for one or several keys. */
+export const run: Handler = async (context, args) => {
+  const given = args.strings("key");
+  const keys = [...new Set((given.length === 0 ? ["local:default"] : given).map(toKeyUri))];
+  const from = args.string("in");
+  const to = args.string("out");
+  checkStreamOutput(args);
+  return withVault(context, args, { stdinFree: from !== undefined }, async (vault) => {
+    const options = { recipients: recipientsOf(vault, keys), aad: aadOf(args) };
+    if (from !== undefined && to !== undefined) {
+      await interruptible((signal) => sealFile({ from, to, ...options, signal }));
+      return { data: { keys, out: to } };
+    }
+    if (args.flag("stream")) {
+      return interruptible((signal) => {
+        const sealing = createSealStream({ ...options, signal });
+        const input = ReadableStream.from(readChunks(from, signal));
+        return deliverStream(args, input.pipeThrough(sealing), { keys });
+      });
+    }
+    const plaintext = await readInput(from, MAX_BUFFERED_BYTES, "Use --stream");
+    try {
+      return await deliver(args, await seal({ plaintext, ...options }), "ciphertext", { keys });
+    } finally {
+      zero(plaintext);
+    }
+  });
+};

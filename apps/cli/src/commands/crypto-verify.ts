@@ -1,0 +1,43 @@
+import { type Bytes, CryptoError, fromBase64 } from "@lango/crypto-core";
+import { usageError } from "../cli/arguments.ts";
+import type { Handler } from "../cli/command.ts";
+import { compositeOf } from "../cli/crypto.ts";
+import { readInput } from "../cli/files.ts";
+import { decodeSignature, readSignable, requireKey, signingKey } from "../cli/signing.ts";
+import { withVault } from "../cli/vault.ts";
+
+const MAX_SIGNATURE_BYTES = 4096;
+
+/** Verifies a signature or a mac; exit 8 when it does not fit. */
+export const run: Handler = async (context, args) => {
+  requireKey(args);
+  const file = args.string("signature");
+  if (file === undefined) {
+    throw usageError("--signature is missing", "Name the file that holds the signature");
+  }
+  const given = fromText(await readInput(file, MAX_SIGNATURE_BYTES));
+  return withVault(context, args, { stdinFree: args.string("in") !== undefined }, async (vault) => {
+    const { uri, algorithm, isMac } = await signingKey(vault, args);
+    const provider = compositeOf(vault);
+    const input = await readSignable(args);
+    const what = isMac ? "mac" : "signature";
+    const signature = decodeSignature(args, given, algorithm);
+    const valid =
+      isMac && "message" in input
+        ? await provider.verifyMac!({ keyId: uri, ...input, mac: given })
+        : signature !== undefined && (await provider.verify!({ keyId: uri, ...input, signature }));
+    const data = { key: uri, algorithm, kind: what, valid };
+    if (valid) {
+      return { data, text: `valid ${what} by ${uri}` };
+    }
+    return {
+      data,
+      failure: new CryptoError("ERR_INTEGRITY", `The ${what} is not one by ${uri} of this input`),
+    };
+  });
+};
+
+/** A signature as a terminal shows it is taken as well as the bytes themselves, which are never all base64 digits. */
+function fromText(bytes: Bytes): Bytes {
+  return fromBase64(new TextDecoder("latin1").decode(bytes).trimEnd()) ?? bytes;
+}

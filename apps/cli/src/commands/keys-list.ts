@@ -1,0 +1,24 @@
+import type { Handler } from "../cli/command.ts";
+import { table, when } from "../cli/output.ts";
+import { withReader } from "../cli/reader.ts";
+
+/** Lists the keys of the registry. */
+export const run: Handler = (context) =>
+  withReader(context, async (vault) => {
+    const keys = await vault.keys.list();
+    return {
+      data: { keys },
+      text: table(
+        ["KEY", "TYPE", "ALGORITHM", "VERSION", "STATE", "CREATED", "LAST USED"],
+        keys.map(({ uri, type, algorithm, keyVersion, state, createdAt, lastUsedAt }) => [
+          uri,
+          type,
+          algorithm,
+          keyVersion,
+          state,
+          when(createdAt),
+          when(lastUsedAt),
+        ]),
+      ),
+    };
+  });

@@ -1,0 +1,71 @@
+import { type Bytes, zero } from "@lango/crypto-core";
+import { createUnlocker } from "@lango/unlock";
+import { openVault } from "@lango/vault";
+import type { Arguments } from "../cli/arguments.ts";
+import type { Handler } from "../cli/command.ts";
+import type { Context } from "../cli/context.ts";
+import { requireVault } from "../cli/home.ts";
+import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
+import { replaceKeyfile } from "../cli/keyfile.ts";
+import { hardenProcess } from "../cli/process.ts";
+import { askSecret, canAsk } from "../cli/terminal.ts";
+import { warnOfWeakness } from "../cli/warn-of-weakness.ts";
+
+/** Puts a new passphrase in the place of the old one; the data stay as they are. */
+export const run: Handler = async (context, args) => {
+  const given = chooseKdf(args);
+  await requireVault(context);
+  const kdf = given ?? (await configuredKdf(context.home));
+  hardenProcess();
+  let oldPassphrase: Bytes | undefined;
+  let newPassphrase: Bytes | undefined;
+  try {
+    // The vault zeroes what it is given, and the old passphrase is needed twice.
+    await using vault = await openVault({
+      home: context.home,
+      unlock: async (slots) => {
+        const result = await unlockerFor(context, args, "old").obtain(slots);
+        oldPassphrase = result.credential.secret.slice();
+        return result;
+      },
+    });
+    if (args.flag("dry-run")) {
+      return {
+        data: { dryRun: true, slots: await vault.slots.list() },
+        text: "the old passphrase opens the vault; would replace its slot",
+      };
+    }
+    ({ passphrase: newPassphrase } = await unlockerFor(context, args, "new").obtainNewPassphrase({
+      replacing: true,
+    }));
+    await warnOfWeakness(context, newPassphrase);
+    const slot = await vault.slots.changePassphrase({
+      oldPassphrase: oldPassphrase!,
+      newPassphrase,
+      kdf,
+    });
+    const keyfile = await replaceKeyfile(context, oldPassphrase!, newPassphrase);
+    context.note(
+      "Whoever kept a copy of the old keyslots.json can still open it with the old passphrase",
+    );
+    return {
+      data: { slot, keyfile: keyfile ?? null },
+      text: `The passphrase was changed${keyfile === undefined ? "" : `, in ${keyfile} too`}`,
+    };
+  } finally {
+    zero(oldPassphrase, newPassphrase);
+  }
+};
+
+/** Only what was given for this command counts: the keyring and the keyfile would answer for nobody. */
+const unlockerFor = (context: Context, args: Arguments, which: "old" | "new") =>
+  createUnlocker({
+    home: context.home,
+    env: context.env,
+    passphraseFd: args.number(`${which}-passphrase-fd`, 0),
+    passphraseFile: args.string(`${which}-passphrase-file`),
+    unlockWith: "passphrase",
+    skipAmbient: true,
+    prompt: canAsk(context) ? askSecret : undefined,
+    stdinFree: false,
+  });

@@ -1,0 +1,20 @@
+import type { Handler } from "../cli/command.ts";
+import { requireYes } from "../cli/terminal.ts";
+import { findSecret } from "../cli/reader.ts";
+import { withVault } from "../cli/vault.ts";
+
+/** Removes a secret with all its versions. */
+export const run: Handler = (context, args) =>
+  withVault(context, args, {}, async (vault) => {
+    const name = args.positional("NAME");
+    const { version } = await findSecret(vault, name);
+    if (args.flag("dry-run")) {
+      return {
+        data: { name, dryRun: true },
+        text: `would delete ${name} and every version of it, now at version ${version}`,
+      };
+    }
+    await requireYes(context, `Delete ${name} and every version of it?`);
+    await vault.secrets.delete(name);
+    return { data: { name, deleted: true }, text: `deleted ${name}` };
+  });

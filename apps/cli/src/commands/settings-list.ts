@@ -1,0 +1,2 @@
+import type { Handler } from "../cli/command.ts";
+export const run: Handler = async () => ({});

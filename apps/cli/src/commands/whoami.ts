@@ -1,0 +1,28 @@
+import { userInfo } from "node:os";
+import { createUnlocker } from "@lango/unlock";
+import type { Handler } from "../cli/command.ts";
+import { facts } from "../cli/output.ts";
+import { withReader } from "../cli/reader.ts";
+import { unlockOptions } from "../cli/vault.ts";
+
+/** Shows who works on which vault, and which source would open it. */
+export const run: Handler = (context, args) =>
+  withReader(context, async (vault) => {
+    const sources = await createUnlocker(unlockOptions(context, args, true)).describe(
+      await vault.slots.list(),
+    );
+    const used = sources.find(({ state }) => state === "would use");
+    const user = userInfo().username;
+    return {
+      data: { user, home: vault.home, vaultId: vault.id, source: used?.source ?? null, sources },
+      text: facts([
+        ["user", user],
+        ["home", vault.home],
+        ["vault", vault.id],
+        ["unlock source", used?.source ?? "none"],
+        ...sources
+          .filter((each) => each !== used)
+          .map(({ source, reason }) => [`not ${source}`, reason ?? ""] as const),
+      ]),
+    };
+  });

@@ -1,0 +1,34 @@
+import { CryptoError } from "@lango/crypto-core";
+import type { JsonValue } from "@lango/envelope";
+import type { z } from "zod";
+import type { Config } from "./defaults.ts";
+import { configSchema } from "./schema.ts";
+
+/**
+ * Checks what a configuration file says and fills in the defaults.
+ *
+ * @param name - How the error names the configuration.
+ * @throws CryptoError `ERR_CONFIG` that names the path of every fault, and no value: one may be a token.
+ */
+export function validateConfig(value: JsonValue, name: string): Config {
+  const result = configSchema.safeParse(value);
+  if (result.success) return result.data;
+  const faults = result.error.issues.flatMap(describeIssue);
+  throw new CryptoError("ERR_CONFIG", `${name}: ${faults.join("; ")}`, {
+    context: { hint: 'See "lango settings schema" for every setting' },
+  });
+}
+
+/** A key under which somebody put a PIN: `pin`, `userPin`, `pin-value`, `PIN`. */
+const PIN_KEY = /^(user|so)?[-_]?pin([-_]?(value|source))?$/i;
+
+function describeIssue(issue: z.core.$ZodIssue): string[] {
+  const path = issue.path.join(".");
+  if (issue.code !== "unrecognized_keys") return [`${path || "the whole"}: ${issue.message}`];
+  return issue.keys.map((key) => {
+    const full = path === "" ? key : `${path}.${key}`;
+    return PIN_KEY.test(key)
+      ? `${full}: a PIN does not belong into the configuration, set LANGO_PKCS11_PIN instead`
+      : `${full}: there is no such setting`;
+  });
+}

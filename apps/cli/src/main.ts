@@ -1,0 +1,102 @@
+import type { Arguments } from "./cli/arguments.ts";
+import { parseArguments, usageError } from "./cli/arguments.ts";
+import { createPaint } from "./cli/color.ts";
+import type { Command, CommandRow, Result } from "./cli/command.ts";
+import { createContext } from "./cli/context.ts";
+import { type FailureStyle, Interrupted, reportFailure } from "./cli/failure.ts";
+import { commandHelp, groupHelp } from "./cli/help.ts";
+import { writeAll, writeJson } from "./cli/output.ts";
+import { restrictFiles } from "./cli/process.ts";
+import { children, type Resolved, resolve } from "./cli/resolve.ts";
+import { COMMANDS } from "./table/index.ts";
+import { readVersion } from "./version.ts";
+
+/**
+ * Runs one command line and prints what comes of it.
+ *
+ * @param argv - The words after the program's name.
+ * @returns The exit status.
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  restrictFiles();
+  // Wanted before anything is parsed: a wrong command line is reported in the asked form too.
+  const own = argv.slice(0, argv.includes("--") ? argv.indexOf("--") : argv.length);
+  const style: FailureStyle = {
+    json: own.includes("--json"),
+    debug: own.includes("--debug"),
+    paint: createPaint(colorOption(own), process.env),
+  };
+  let failureExit: number | undefined;
+  try {
+    const resolved = resolve(COMMANDS, argv);
+    if (own.includes("--help") || own.includes("-h")) {
+      const help = helpOf(resolved);
+      return print({ data: { help }, text: help }, style);
+    }
+    if ("group" in resolved) {
+      return print(runGroup(resolved.group, resolved.words), style);
+    }
+    failureExit = resolved.command.failureExit;
+    return print(await runCommand(resolved.command, resolved.words, style), style);
+  } catch (error) {
+    const exit = reportFailure(error, style);
+    return error instanceof Interrupted ? exit : (failureExit ?? exit);
+  }
+}
+
+const helpOf = (resolved: Resolved): string =>
+  "command" in resolved ? commandHelp(resolved.command) : groupHelp(COMMANDS, resolved.group);
+
+async function runCommand(
+  command: Command,
+  words: readonly string[],
+  style: FailureStyle,
+): Promise<Result> {
+  const args = parseArguments(command, words);
+  const context = createContext(args, process.env, style.paint);
+  return (await command.load()).run(context, args);
+}
+
+/** `lango`, `lango --version`, or a group of commands that was given no subcommand. */
+function runGroup(path: string, words: readonly string[]): Result {
+  if (path !== "") {
+    const names = children(COMMANDS, path).join(", ");
+    throw usageError(`"lango ${path}" needs a subcommand: ${names}`, `run "lango ${path} --help"`);
+  }
+  if (parseRoot(words).flag("version")) {
+    const version = readVersion();
+    return { data: { version }, text: version };
+  }
+  const help = groupHelp(COMMANDS, "");
+  return { data: { help }, text: help };
+}
+
+function parseRoot(words: readonly string[]): Arguments {
+  const root: CommandRow = {
+    path: "",
+    summary: "",
+    examples: [],
+    options: { version: { type: "boolean", short: "V", summary: "show the version" } },
+  };
+  return parseArguments(root, words);
+}
+
+function print({ data, text, exit, failure }: Result, style: FailureStyle): number {
+  if (style.json && data !== undefined && failure === undefined) {
+    writeJson({ ok: true, data });
+  } else if (!style.json && text !== undefined && text !== "") {
+    writeAll(1, `${text}\n`);
+  }
+  if (failure === undefined) {
+    return exit ?? 0;
+  }
+  const status = reportFailure(failure, style, data);
+  return exit ?? status;
+}
+
+function colorOption(words: readonly string[]): string | undefined {
+  const at = words.indexOf("--color");
+  return at === -1
+    ? words.find((word) => word.startsWith("--color="))?.slice("--color=".length)
+    : words[at + 1];
+}

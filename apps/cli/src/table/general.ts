@@ -1,0 +1,102 @@
+import type { Command } from "../cli/command.ts";
+import { PASSPHRASE_OPTIONS } from "../cli/options.ts";
+import { KDF_OPTIONS } from "./kdf-options.ts";
+
+export const GENERAL_COMMANDS: readonly Command[] = [
+  {
+    path: "onboard",
+    summary: "create the vault",
+    examples: ["lango onboard", "lango onboard --no-input --passphrase-fd 3 3<passphrase.txt"],
+    options: { ...KDF_OPTIONS, ...PASSPHRASE_OPTIONS },
+    writes: true,
+    load: () => import("../commands/onboard.ts"),
+  },
+  {
+    path: "run",
+    summary: "run a command with secrets in its environment",
+    examples: ["lango run --env OPENAI_API_KEY=openai/api-key -- node agent.js"],
+    trailing: "CMD [ARG…]",
+    // As env(1) and docker run do it, so that a failure of lango is not taken for one of the command.
+    failureExit: 125,
+    options: {
+      env: {
+        type: "string",
+        value: "NAME=SECRET",
+        multiple: true,
+        summary: "put the secret into the variable NAME",
+      },
+    },
+    unlocks: true,
+    load: () => import("../commands/run.ts"),
+  },
+  {
+    path: "whoami",
+    summary: "show which source would open the vault, and why others would not",
+    examples: ["lango whoami", "lango whoami --json"],
+    unlocks: true,
+    load: () => import("../commands/whoami.ts"),
+  },
+  {
+    path: "settings get",
+    summary: "show one setting",
+    examples: ["lango settings get security.signer.provider"],
+    positionals: [{ name: "KEY" }],
+    load: () => import("../commands/settings-get.ts"),
+  },
+  {
+    path: "settings set",
+    summary: "change one setting",
+    examples: ["lango settings set security.keyring.enabled true"],
+    positionals: [{ name: "KEY" }, { name: "VALUE" }],
+    writes: true,
+    load: () => import("../commands/settings-set.ts"),
+  },
+  {
+    path: "settings list",
+    summary: "show every setting with its value",
+    examples: ["lango settings list", "lango settings list --json"],
+    load: () => import("../commands/settings-list.ts"),
+  },
+  {
+    path: "settings schema",
+    summary: "show the JSON Schema of config.json",
+    examples: ["lango settings schema > config.schema.json"],
+    load: () => import("../commands/settings-schema.ts"),
+  },
+  {
+    path: "audit verify",
+    summary: "check the audit log",
+    examples: ["lango audit verify --rows", "lango audit verify --links"],
+    options: {
+      rows: { type: "boolean", summary: "compare the rows of secrets, keys and slots with the log" },
+      links: { type: "boolean", summary: "check the chain only, which needs no passphrase" },
+    },
+    unlocks: true,
+    load: () => import("../commands/audit-verify.ts"),
+  },
+  {
+    path: "audit tail",
+    summary: "show the newest events of the audit log",
+    examples: ["lango audit tail", "lango audit tail -n 200 --json"],
+    options: {
+      lines: { type: "string", short: "n", value: "N", summary: "how many events (50)" },
+    },
+    load: () => import("../commands/audit-tail.ts"),
+  },
+  {
+    path: "doctor",
+    summary: "look for what is wrong; exit 10 when something is",
+    examples: ["lango doctor"],
+    load: () => import("../commands/doctor.ts"),
+  },
+  {
+    path: "completion",
+    summary: "print the completion script of a shell: bash, zsh or fish",
+    examples: [
+      'eval "$(lango completion bash)"',
+      "lango completion fish > ~/.config/fish/completions/lango.fish",
+    ],
+    positionals: [{ name: "SHELL" }],
+    load: () => import("../commands/completion.ts"),
+  },
+];

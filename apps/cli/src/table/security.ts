@@ -1,0 +1,140 @@
+import type { Command, Option } from "../cli/command.ts";
+import { KDF_OPTIONS } from "./kdf-options.ts";
+
+const NAME = { name: "NAME" };
+
+const VERSION: Option = { type: "string", value: "N", summary: "the version (default: current)" };
+
+export const SECURITY_COMMANDS: readonly Command[] = [
+  {
+    path: "security status",
+    summary: "show what protects the vault; needs no passphrase",
+    examples: ["lango security status", "lango security status --json"],
+    load: () => import("../commands/security-status.ts"),
+  },
+  {
+    path: "security migrate-passphrase",
+    aliases: ["security change-passphrase"],
+    summary: "change the passphrase; every secret stays readable",
+    examples: [
+      "lango security migrate-passphrase",
+      "lango security migrate-passphrase --old-passphrase-fd 3 --new-passphrase-fd 4 3<old 4<new",
+    ],
+    options: {
+      "old-passphrase-fd": {
+        type: "string",
+        value: "N",
+        summary: "read the old passphrase from file descriptor N",
+      },
+      "old-passphrase-file": {
+        type: "string",
+        value: "FILE",
+        summary: "read the old passphrase from FILE",
+      },
+      "new-passphrase-fd": {
+        type: "string",
+        value: "N",
+        summary: "read the new passphrase from file descriptor N",
+      },
+      "new-passphrase-file": {
+        type: "string",
+        value: "FILE",
+        summary: "read the new passphrase from FILE",
+      },
+      ...KDF_OPTIONS,
+    },
+    writes: true,
+    load: () => import("../commands/migrate-passphrase.ts"),
+  },
+  {
+    path: "security secrets set",
+    summary: "store a secret; its value comes from a prompt or from stdin",
+    examples: [
+      "lango security secrets set openai/api-key",
+      "pass show openai | lango security secrets set openai/api-key",
+    ],
+    positionals: [NAME, { name: "VALUE", optional: true }],
+    options: {
+      "from-file": { type: "string", value: "FILE", summary: "take the value from FILE" },
+      raw: { type: "boolean", summary: "keep a line break at the end of the value" },
+      strict: { type: "boolean", summary: "refuse a VALUE on the command line" },
+      "create-only": { type: "boolean", summary: "refuse a name that exists" },
+      "if-version": {
+        type: "string",
+        value: "N",
+        summary: "refuse unless N is the current version",
+      },
+      key: { type: "string", value: "URI", summary: "the key that encrypts it (local:default)" },
+    },
+    unlocks: true,
+    writes: true,
+    load: () => import("../commands/secrets-set.ts"),
+  },
+  {
+    path: "security secrets get",
+    summary: "print the reference to a secret, or its value with --reveal",
+    examples: [
+      "lango security secrets get openai/api-key",
+      "lango security secrets get openai/api-key --reveal",
+    ],
+    positionals: [NAME],
+    options: {
+      reveal: { type: "boolean", summary: "print the value; the audit log notes it" },
+      version: VERSION,
+    },
+    unlocks: true,
+    load: () => import("../commands/secrets-get.ts"),
+  },
+  {
+    path: "security secrets list",
+    summary: "list names and dates, no values; needs no passphrase",
+    examples: ["lango security secrets list", "lango security secrets list --json"],
+    load: () => import("../commands/secrets-list.ts"),
+  },
+  {
+    path: "security secrets history",
+    summary: "list the kept versions of a secret",
+    examples: ["lango security secrets history openai/api-key"],
+    positionals: [NAME],
+    unlocks: true,
+    load: () => import("../commands/secrets-history.ts"),
+  },
+  {
+    path: "security secrets rollback",
+    summary: "make an earlier version current again",
+    examples: ["lango security secrets rollback openai/api-key --version 3"],
+    positionals: [NAME],
+    options: { version: { ...VERSION, summary: "the version (default: the one before)" } },
+    unlocks: true,
+    writes: true,
+    load: () => import("../commands/secrets-rollback.ts"),
+  },
+  {
+    path: "security secrets delete",
+    summary: "remove every version of a secret",
+    examples: ["lango security secrets delete openai/api-key --yes"],
+    positionals: [NAME],
+    unlocks: true,
+    writes: true,
+    load: () => import("../commands/secrets-delete.ts"),
+  },
+  {
+    path: "security slots list",
+    summary: "list what can open the vault; needs no passphrase",
+    examples: ["lango security slots list"],
+    load: () => import("../commands/slots-list.ts"),
+  },
+  {
+    path: "security provider list",
+    summary: "list the crypto providers and which are installed",
+    examples: ["lango security provider list"],
+    load: () => import("../commands/provider-list.ts"),
+  },
+  {
+    path: "security provider check",
+    summary: "run the conformance checks on a provider; exit 8 when one fails",
+    examples: ["lango security provider check local"],
+    positionals: [{ name: "URI" }],
+    load: () => import("../commands/provider-check.ts"),
+  },
+];

@@ -1,0 +1,4 @@
+import { describeProvider } from "../src/vitest.ts";
+import { createReference } from "./reference-provider.ts";
+
+describeProvider("reference", createReference);

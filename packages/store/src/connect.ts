@@ -1,0 +1,114 @@
+import { accessSync, constants, readFileSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { CryptoError } from "@lango/crypto-core";
+import { retryBusy } from "./busy.ts";
+import { Connection } from "./connection.ts";
+import type { Dialect } from "./dialect.ts";
+import type { SqliteConstructor } from "./driver.ts";
+import { exists } from "./files.ts";
+
+/** "LNGO": marks a database as ours (https://sqlite.org/pragma.html#pragma_application_id). */
+export const APPLICATION_ID = 0x4c4e474f;
+
+/**
+ * On every connection. SQLite otherwise writes sorts as plaintext to the temporary folder and leaves deleted rows in
+ * the file. `trusted_schema` and `cell_size_check` distrust a file that someone else may have made. `fullfsync`: on macOS
+ * a plain fsync does not reach the disk; elsewhere it does nothing.
+ */
+const PRAGMAS = `
+pragma temp_store = memory;
+pragma secure_delete = on;
+pragma foreign_keys = on;
+pragma trusted_schema = off;
+pragma cell_size_check = on;
+pragma fullfsync = on;
+`;
+
+/** Where a database is and how it is spoken to. */
+export interface Place {
+  readonly file: string;
+  readonly sqlite: SqliteConstructor;
+  readonly dialect: Dialect;
+  readonly timeoutMs: number;
+}
+
+/** The connection of the transactions. */
+export function openWriter(place: Place): Connection {
+  // It is in WAL mode from birth; a tool may have changed that.
+  return connect(place, { file: place.file, extra: "pragma journal_mode = wal" });
+}
+
+/** The connection of the reads; it is sure to be a database of ours. */
+export function openReader(place: Place, mode: "create" | "open" | "read"): Promise<Connection> {
+  const { file, timeoutMs } = place;
+  const readonly = mode === "read" && !isWritable(file);
+  return retryBusy(timeoutMs, () => {
+    if (readonly && !exists(`${file}-wal`)) return identified(connectSnapshot(place), file);
+    // A connection that may write tidies up -wal and -shm when it is the last; it must still write no row.
+    const extra = "pragma query_only = on";
+    return identified(connect(place, { file, readonly, extra }), file);
+  });
+}
+
+const isWritable = (file: string): boolean =>
+  [file, dirname(file)].every((path) => {
+    try {
+      accessSync(path, constants.W_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+
+/**
+ * Without write access SQLite cannot make the -shm file that WAL mode needs. A database that is at rest is then read
+ * into memory whole, marked in its header (bytes 18 and 19) as one without a log.
+ */
+function connectSnapshot(place: Place): Connection {
+  const { file } = place;
+  const before = statSync(file);
+  const bytes = readFileSync(file);
+  if (statSync(file).mtimeMs !== before.mtimeMs || exists(`${file}-wal`)) {
+    throw new CryptoError("ERR_BUSY", `${file} was changed while it was read`);
+  }
+  bytes.fill(1, 18, 20);
+  return connect(place, { file: bytes, readonly: true });
+}
+
+interface ConnectOptions {
+  /** A path, or the bytes of a database. */
+  readonly file: string | Uint8Array;
+  readonly readonly?: boolean;
+  /** Pragmas of this connection alone. */
+  readonly extra?: string;
+}
+
+/** A connection with the settings that every one has; nothing was read yet. */
+export function connect(
+  { sqlite, dialect }: Place,
+  { file, readonly = false, extra = "" }: ConnectOptions,
+): Connection {
+  const fileMustExist = typeof file === "string";
+  const database = new sqlite(file, { readonly, fileMustExist, timeout: 0 });
+  try {
+    database.exec(PRAGMAS + extra);
+    return new Connection(database, dialect);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** Refuses a database of another application. Also the first read: a file that is no database shows itself here. */
+function identified(connection: Connection, file: string): Connection {
+  try {
+    const id = connection.rows("pragma application_id")[0]?.[0];
+    if (id === APPLICATION_ID) return connection;
+    throw new CryptoError("ERR_INTEGRITY", `${file} is a database of another application`, {
+      context: { hint: "It was left as it is." },
+    });
+  } catch (error) {
+    connection.database.close();
+    throw error;
+  }
+}

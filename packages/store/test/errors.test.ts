@@ -1,0 +1,125 @@
+import { chmodSync } from "node:fs";
+import { CryptoError } from "@lango/crypto-core";
+import { describe, expect, it } from "vitest";
+import { isBusy, mapSqliteError } from "../src/sqlite-errors.ts";
+import { DRIVERS, fails, insertKeys, insertSecret, newStore, open } from "./helpers.ts";
+import { secretRow, versionRow } from "./rows.ts";
+
+const native = (code: string) => Object.assign(new Error("SQLite says"), { code });
+
+describe("result codes", () => {
+  it.each([
+    ["SQLITE_BUSY", "ERR_BUSY", true],
+    ["SQLITE_BUSY_SNAPSHOT", "ERR_BUSY", true],
+    ["SQLITE_BUSY_RECOVERY", "ERR_BUSY", true],
+    ["SQLITE_LOCKED", "ERR_BUSY", true],
+    ["SQLITE_FULL", "ERR_UNAVAILABLE", false],
+    ["SQLITE_IOERR", "ERR_UNAVAILABLE", false],
+    ["SQLITE_IOERR_WRITE", "ERR_UNAVAILABLE", false],
+    ["SQLITE_IOERR_FSYNC", "ERR_UNAVAILABLE", false],
+    ["SQLITE_NOMEM", "ERR_UNAVAILABLE", false],
+    ["SQLITE_CANTOPEN", "ERR_UNAVAILABLE", false],
+    ["SQLITE_CANTOPEN_ISDIR", "ERR_UNAVAILABLE", false],
+    ["SQLITE_CORRUPT", "ERR_INTEGRITY", false],
+    ["SQLITE_CORRUPT_INDEX", "ERR_INTEGRITY", false],
+    ["SQLITE_NOTADB", "ERR_INTEGRITY", false],
+    ["SQLITE_READONLY", "ERR_ACCESS_DENIED", false],
+    ["SQLITE_READONLY_DBMOVED", "ERR_ACCESS_DENIED", false],
+    ["SQLITE_PERM", "ERR_ACCESS_DENIED", false],
+    ["SQLITE_AUTH", "ERR_ACCESS_DENIED", false],
+    ["SQLITE_TOOBIG", "ERR_INVALID_ARGUMENT", false],
+    ["SQLITE_CONSTRAINT_UNIQUE", "ERR_CONFLICT", false],
+    ["SQLITE_CONSTRAINT_PRIMARYKEY", "ERR_CONFLICT", false],
+    ["SQLITE_CONSTRAINT_FOREIGNKEY", "ERR_CONFLICT", false],
+    ["SQLITE_CONSTRAINT_CHECK", "ERR_INTERNAL", false],
+    ["SQLITE_CONSTRAINT_DATATYPE", "ERR_INTERNAL", false],
+    ["SQLITE_MISUSE", "ERR_INTERNAL", false],
+    ["EACCES", "ERR_ACCESS_DENIED", false],
+    ["EPERM", "ERR_ACCESS_DENIED", false],
+    ["EROFS", "ERR_ACCESS_DENIED", false],
+    ["ENOSPC", "ERR_UNAVAILABLE", false],
+    ["EDQUOT", "ERR_UNAVAILABLE", false],
+    ["EIO", "ERR_UNAVAILABLE", false],
+    ["EMFILE", "ERR_UNAVAILABLE", false],
+    ["NO_CODE_OF_SQLITE", "ERR_INTERNAL", false],
+    ["", "ERR_INTERNAL", false],
+  ])("%s is %s", (code, expected, retryable) => {
+    const cause = native(code);
+    const error = mapSqliteError(cause, "/home/x/lango.db");
+    expect(error).toMatchObject({ code: expected, retryable, cause });
+    expect(error.message).toContain("/home/x/lango.db");
+    expect(error.message).not.toContain("\n");
+    expect(isBusy(cause)).toBe(expected === "ERR_BUSY");
+  });
+
+  it("a CryptoError passes unchanged", () => {
+    const error = new CryptoError("ERR_CLOSED", "closed");
+    expect(mapSqliteError(error, "f")).toBe(error);
+    expect(isBusy(error)).toBe(false);
+  });
+});
+
+describe.each(DRIVERS)("real faults with %s", (_, sqlite) => {
+  /** A driver whose databases cannot grow: the same SQLITE_FULL as of a full disk. */
+  class Small extends sqlite {
+    override exec(sql: string) {
+      const result = super.exec(sql);
+      super.exec("pragma max_page_count = 60");
+      return result;
+    }
+  }
+
+  it("a full disk is ERR_UNAVAILABLE with a hint; nothing is half-written, and the store goes on", async () => {
+    const store = await newStore({ sqlite: Small });
+    const { dataKey } = await store.transaction("full", insertKeys);
+    const large = store.transaction("full", async (tx) => {
+      const secret = secretRow({ keyId: dataKey.keyId });
+      await tx.secrets.insertSecret(secret, {
+        ...versionRow({ secretId: secret.id, dataKeyId: dataKey.id }),
+        sealed: new Uint8Array(1 << 20),
+      });
+    });
+    const error = await fails("ERR_UNAVAILABLE", large);
+    expect(error.retryable).toBe(false);
+    expect(error.context.hint).toMatch(/space/);
+    expect(await store.secrets.list({ collection: "secrets" })).toEqual([]);
+    expect(await store.counts()).toMatchObject({ secrets: 0 });
+    await store.transaction("full", (tx) => insertSecret(tx, dataKey));
+    expect(await store.integrityCheck()).toEqual([]);
+  });
+
+  it("a read-only connection is ERR_ACCESS_DENIED", async () => {
+    const store = await newStore({ sqlite });
+    await store.close();
+    class Readonly extends sqlite {
+      constructor(file: string | Uint8Array, options: object) {
+        super(file, String(file).endsWith(".lock") ? options : { ...options, readonly: true });
+      }
+    }
+    const denied = await open({ file: store.file, mode: "open", sqlite: Readonly });
+    const error = await fails("ERR_ACCESS_DENIED", denied.transaction("full", insertKeys));
+    expect(error.message).toContain(store.file);
+  });
+
+  it("a wrong type is refused by the table, and no value gets into the message", async () => {
+    const store = await newStore({ sqlite });
+    const wrong = store.transaction("full", async (tx) => {
+      const { dataKey } = await insertKeys(tx);
+      await insertSecret(tx, dataKey, { name: "hush-hush", createdAt: "hush-hush" as never });
+    });
+    const error = await fails("ERR_INTERNAL", wrong);
+    expect(JSON.stringify([error.message, error.context, String(error.cause)])).not.toContain(
+      "hush",
+    );
+  });
+
+  it("a folder that is gone is a typed error", async () => {
+    const store = await newStore({ sqlite });
+    await store.close();
+    chmodSync(store.file, 0o600);
+    await fails(
+      "ERR_NOT_FOUND",
+      open({ file: `${store.file}.d/lango.db`, mode: "create", sqlite }),
+    );
+  });
+});

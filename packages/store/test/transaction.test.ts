@@ -1,0 +1,222 @@
+import { join } from "node:path";
+import type { StoreTransaction } from "@lango/store";
+import { describe, expect, it } from "vitest";
+import { DRIVERS, fails, insertKeys, insertSecret, newStore, open, Sqlite } from "./helpers.ts";
+import { auditRow, keyRow, vaultRow, versionRow } from "./rows.ts";
+
+const names = async (store: { keys: { list(): Promise<{ name: string }[]> } }) =>
+  (await store.keys.list()).map((key) => key.name);
+
+/** Something that is settled from outside. */
+const gate = () => Promise.withResolvers<void>();
+
+describe.each(DRIVERS)("transactions with %s", (_, sqlite) => {
+  it("commit on success, roll back and rethrow the very error otherwise", async () => {
+    const store = await newStore({ sqlite });
+    expect(
+      await store.transaction("normal", async (tx) => {
+        await tx.keys.insert(keyRow());
+        return 7;
+      }),
+    ).toBe(7);
+    const reason = new Error("mine");
+    const failed = store.transaction("full", async (tx) => {
+      await tx.keys.insert(keyRow({ name: "second" }));
+      expect(await names(tx)).toEqual(["default", "second"]);
+      throw reason;
+    });
+    await expect(failed).rejects.toBe(reason);
+    expect(await names(store)).toEqual(["default"]);
+    expect((await store.counts()).keys).toBe(1);
+  });
+
+  it("run one after the other, while reads outside see committed rows only and do not wait", async () => {
+    const store = await newStore({ sqlite });
+    const [inside, letGo] = [gate(), gate()];
+    const order: string[] = [];
+    const first = store.transaction("normal", async (tx) => {
+      await tx.keys.insert(keyRow({ name: "a" }));
+      inside.resolve();
+      await letGo.promise;
+      order.push("first");
+    });
+    const second = store.transaction("normal", async (tx) => {
+      expect(await names(tx)).toEqual(["a"]);
+      order.push("second");
+    });
+    await inside.promise;
+    expect(await names(store)).toEqual([]);
+    expect(await store.counts()).toMatchObject({ keys: 0 });
+    letGo.resolve();
+    await Promise.all([first, second]);
+    expect(order).toEqual(["first", "second"]);
+    expect(await names(store)).toEqual(["a"]);
+  });
+
+  it("cannot commit after a failed statement, even if its error was caught", async () => {
+    const store = await newStore({ sqlite });
+    const caught = store.transaction("normal", async (tx) => {
+      await tx.keys.insert(keyRow());
+      await tx.keys.insert(keyRow()).catch(() => undefined);
+    });
+    await fails("ERR_CONFLICT", caught);
+    expect(await names(store)).toEqual([]);
+  });
+
+  it("cannot commit the first half of a write, even if the error of the second was caught", async () => {
+    const store = await newStore({ sqlite });
+    const { key, dataKey } = await store.transaction("normal", insertKeys);
+    const { secret } = await store.transaction("normal", (tx) => insertSecret(tx, dataKey));
+    const retired = { ...dataKey, state: "retired" as const };
+    await store.transaction("normal", (tx) => tx.dataKeys.update(retired, dataKey.mac));
+    const added = store.transaction("normal", async (tx) => {
+      const change = {
+        id: secret.id,
+        keyId: key.id,
+        currentVersion: 2,
+        updatedAt: 2,
+        mac: secret.mac,
+      };
+      const version = versionRow({ secretId: secret.id, dataKeyId: dataKey.id, version: 2 });
+      await tx.secrets.addVersion(change, version, 1).catch(() => undefined);
+    });
+    await fails("ERR_KEY_RETIRED", added);
+    const forged = store.transaction("normal", async (tx) => {
+      await tx.audit.append([auditRow({ seq: 5 })]).catch(() => undefined);
+    });
+    await fails("ERR_CONFLICT", forged);
+    expect((await store.secrets.find("secrets", secret.name))?.currentVersion).toBe(1);
+    expect(await store.audit.tail(1)).toEqual([]);
+  });
+
+  it("are unusable when they have ended", async () => {
+    const store = await newStore({ sqlite });
+    let kept: StoreTransaction | undefined;
+    await store.transaction("normal", async (tx) => {
+      kept = tx;
+    });
+    await fails("ERR_CLOSED", kept!.keys.insert(keyRow()));
+    await fails("ERR_CLOSED", kept!.keys.list());
+    expect(await names(store)).toEqual([]);
+  });
+
+  it("a failed one does not stop the next", async () => {
+    const store = await newStore({ sqlite });
+    const work = [1, 2, 3, 4].map((number) =>
+      store.transaction(number % 2 ? "full" : "normal", async (tx) => {
+        await tx.keys.insert(keyRow({ name: `k${number}` }));
+        if (number % 2) throw new Error("odd");
+      }),
+    );
+    const results = await Promise.allSettled(work);
+    expect(results.map((result) => result.status)).toEqual([
+      "rejected",
+      "fulfilled",
+      "rejected",
+      "fulfilled",
+    ]);
+    expect(await names(store)).toEqual(["k2", "k4"]);
+  });
+});
+
+it("two stores of one process on one file: no lost update, both see each other's commits", async () => {
+  const one = await newStore();
+  const two = await open({ file: one.file, mode: "open" });
+  const { dataKey } = await one.transaction("normal", insertKeys);
+  const reserve = (store: typeof one) =>
+    store.transaction("normal", (tx) => tx.dataKeys.reserve(dataKey.id, 1, 1));
+  await Promise.all(Array.from({ length: 50 }, (_, index) => reserve(index % 2 ? one : two)));
+  expect((await two.dataKeys.find(dataKey.id))?.messages).toBe(50);
+  expect((await one.dataKeys.find(dataKey.id))?.messages).toBe(50);
+});
+
+it("a writer that stays busy is ERR_BUSY, retryable, and nothing hangs", async () => {
+  const one = await newStore();
+  const two = await open({ file: one.file, mode: "open", busyTimeoutMs: 100 });
+  const done = gate();
+  const holding = one.transaction("normal", () => done.promise);
+  const error = await fails(
+    "ERR_BUSY",
+    two.transaction("normal", async () => undefined),
+  );
+  expect(error.retryable).toBe(true);
+  expect(error.message).toContain(one.file);
+  expect(await two.keys.list()).toEqual([]);
+  done.resolve();
+  await holding;
+  await two.transaction("normal", async (tx) => void (await tx.vault.insert(vaultRow())));
+});
+
+it("durability sets synchronous before the transaction begins", async () => {
+  const seen: string[] = [];
+  class Recording extends Sqlite {
+    override exec(sql: string) {
+      seen.push(sql);
+      return super.exec(sql);
+    }
+    override prepare(sql: string) {
+      if (!sql.startsWith("begin")) return super.prepare(sql);
+      const begin = super.prepare(sql);
+      const level = super.prepare("pragma synchronous");
+      return {
+        ...begin,
+        get: () => undefined,
+        all: () => [],
+        run: () => {
+          seen.push(JSON.stringify(level.get()));
+          return begin.run();
+        },
+      };
+    }
+  }
+  const store = await newStore({ sqlite: Recording });
+  for (const durability of ["normal", "full", "full", "normal"] as const) {
+    await store.transaction(durability, async () => undefined);
+  }
+  // 1 is NORMAL, 2 is FULL.
+  expect(seen.filter((line) => line.startsWith("{"))).toEqual(
+    [1, 2, 2, 1].map((level) => `{"synchronous":${level}}`),
+  );
+  expect(seen.filter((line) => line.startsWith("pragma synchronous"))).toHaveLength(3);
+});
+
+it("close waits for what runs, and ends everything else with ERR_CLOSED", async () => {
+  const store = await newStore();
+  const done = gate();
+  const running = store.transaction("full", async (tx) => {
+    await done.promise;
+    await tx.keys.insert(keyRow());
+  });
+  const closing = store.close();
+  await fails(
+    "ERR_CLOSED",
+    store.transaction("full", async () => undefined),
+  );
+  await fails("ERR_CLOSED", store.keys.list());
+  await fails(
+    "ERR_CLOSED",
+    store.withLock(async () => undefined),
+  );
+  await fails("ERR_CLOSED", store.integrityCheck());
+  done.resolve();
+  await running;
+  await closing;
+  await store.close();
+  const again = await open({ file: store.file, mode: "open" });
+  expect(await names(again)).toEqual(["default"]);
+});
+
+it("await using closes it", async () => {
+  const store = await newStore();
+  {
+    await using other = await open({ file: store.file, mode: "read" });
+    expect(await other.keys.list()).toEqual([]);
+  }
+  expect(join(store.file)).toBe(store.file);
+});
+
+it("integrityCheck is empty for a sound store", async () => {
+  const store = await newStore();
+  await store.transaction("full", async (tx) => insertSecret(tx, (await insertKeys(tx)).dataKey));
+  expect(await store.integrityCheck()).toEqual([]);
+});

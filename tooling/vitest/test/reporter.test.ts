@@ -1,0 +1,61 @@
+import path from "node:path";
+import { describe, expect, it } from "vitest";
+import { toolProgram } from "../../setup/build.mjs";
+import { run } from "../../setup/step.mjs";
+
+/** Runs Vitest with our reporter on one fixture, with no service to be found. */
+async function report(fixture: string, env: NodeJS.ProcessEnv = {}) {
+  const folder = path.join(import.meta.dirname, "fixtures");
+  const reporter = path.join(import.meta.dirname, "../reporter.ts");
+  const args = [toolProgram("vitest"), "run", "--root", folder, "--reporter", reporter, fixture];
+  const { status, output } = await run(process.execPath, args, {
+    env: { PATH: process.env["PATH"], LANGO_SERVICE_OPENSSL: "", ...env },
+  });
+  return { status, lines: output.trimEnd().split("\n") };
+}
+
+describe("the last lines", () => {
+  it("count what passed, failed and was skipped, with the reason", async () => {
+    const { status, lines } = await report("passes-and-fails.ts");
+    expect(lines.at(-1)).toBe("1 passed, 1 failed, 1 skipped");
+    expect(lines.at(-2)).toMatch(/^SKIPPED .*is skipped: no such machine$/);
+    expect(status).toBe(1);
+  });
+
+  it.each([
+    ["a file that breaks", "breaks.ts", "0 passed, 1 failed"],
+    ["an error that no test caught", "stray-error.ts", "1 passed, 1 failed"],
+  ])("count %s as failed", async (_, fixture, line) => {
+    const { status, lines } = await report(fixture);
+    expect(lines.at(-1)).toBe(line);
+    expect(status).toBe(1);
+  });
+
+  it("count a broken hook as failed, and its tests not as passed", async () => {
+    const { status, lines } = await report("broken-hook.ts");
+    expect(lines.at(-1)).toMatch(/^0 passed, 1 failed/);
+    expect(status).toBe(1);
+  });
+});
+
+describe("requireService", () => {
+  it("gives the path that the runner found", async () => {
+    const { lines } = await report("needs-service.ts", {
+      LANGO_SERVICE_OPENSSL: "/somewhere/openssl",
+    });
+    expect(lines.at(-1)).toBe("1 passed, 0 failed");
+  });
+
+  it("skips with the reason where there is none", async () => {
+    const { status, lines } = await report("needs-service.ts");
+    expect(lines.at(-1)).toBe("0 passed, 0 failed, 1 skipped");
+    expect(lines.at(-2)).toContain("openssl: no usable program found");
+    expect(status).toBe(0);
+  });
+
+  it("fails where every service is required", async () => {
+    const { status, lines } = await report("needs-service.ts", { LANGO_TEST_REQUIRE: "all" });
+    expect(lines.at(-1)).toBe("0 passed, 1 failed");
+    expect(status).toBe(1);
+  });
+});
