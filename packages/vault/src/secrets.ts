@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import {
   type Bytes,
   CryptoError,
@@ -98,7 +99,12 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
       const sealer = await dataKeys.sealer(key, SECRETS, value.length);
       reached("secret:sealed");
       try {
-        return await store.transaction("full", (tx) => writeIn(tx, context, what, key, sealer));
+        const result = await store.transaction("full", (tx) =>
+          writeIn(tx, context, what, key, sealer),
+        );
+        // SQLite works synchronously: without a turn for others, a loop of writes would hold the whole process.
+        await setImmediate();
+        return result;
       } catch (error) {
         // The data key was retired after it was chosen, or left the cache while the transaction waited: seal once more.
         if (!isCryptoError(error) || !RESEAL.has(error.code) || attempt > 1) throw error;

@@ -1,4 +1,4 @@
-import { CryptoError } from "@lango/crypto-core";
+import { CryptoError, ERROR_CODES } from "@lango/crypto-core";
 import type { StoreReads } from "@lango/store";
 import type { VaultContext } from "../context.ts";
 import type { Gate } from "../gate.ts";
@@ -17,7 +17,8 @@ export const createAudit = ({ context, auditKey, gate }: AuditOptions): Audit =>
   append: (event) =>
     gate.run(async () => {
       checkInput(event);
-      const { durability = "full", ...entry } = event;
+      const { action, target, outcome, code, detail, audience, durability = "full" } = event;
+      const entry = { action, target, outcome, code, detail, audience };
       return { seq: await context.log.commit(durability, entry) };
     }),
   verify: (options) => gate.run(() => verifyChain(context.store, auditKey, options)),
@@ -50,14 +51,21 @@ const ACTION = /^[a-z0-9.-]{1,64}$/;
 const MAX_TEXT_LENGTH = 1024;
 
 // Other parts of Lango report here what agents and people sent them.
-const checkInput = ({ action, target, detail }: AuditInput): void => {
+const checkInput = (event: AuditInput): void => {
+  const { action, target, detail, outcome = "success", audience = "owner", code } = event;
+  const known =
+    ["success", "failure"].includes(outcome) &&
+    ["owner", "agent"].includes(audience) &&
+    (code === undefined || Object.hasOwn(ERROR_CODES, code));
+  if (!known) throw new CryptoError("ERR_INVALID_ARGUMENT", "The event is no AuditInput");
   if (typeof action !== "string" || !ACTION.test(action)) {
     throw new CryptoError("ERR_INVALID_ARGUMENT", "An action is 1 to 64 of [a-z0-9.-]");
   }
   for (const [what, text] of Object.entries({ target, detail })) {
     if (text === undefined) continue;
-    if (text.length > MAX_TEXT_LENGTH || !text.isWellFormed()) {
-      throw new CryptoError("ERR_INVALID_ARGUMENT", `The ${what} of an event is too long`);
+    if (typeof text !== "string" || text.length > MAX_TEXT_LENGTH || !text.isWellFormed()) {
+      const message = `The ${what} of an event is valid text of at most ${MAX_TEXT_LENGTH} characters`;
+      throw new CryptoError("ERR_INVALID_ARGUMENT", message);
     }
   }
 };

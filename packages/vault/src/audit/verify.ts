@@ -8,12 +8,12 @@ import { currentHash, currentRows } from "./row-hashes.ts";
 
 const PAGE_ROWS = 500;
 const MAX_FAULTS = 100;
-/** How often rows that differ are looked at again while other processes write. */
+/** How often rows that others keep writing are looked at again. */
 const MAX_LOOKS = 50;
 
 /** What the chain says of a row: its newest hash, and the row of the chain that says so. */
 interface Expected {
-  readonly hash: string | null;
+  readonly hash: string;
   readonly seq: number;
 }
 
@@ -24,6 +24,8 @@ interface Walk {
   readonly faults: AuditFault[];
   /** By `table row`. */
   readonly expected: Map<string, Expected> | undefined;
+  /** The names that the last walk came across. */
+  readonly touched: Set<string>;
 }
 
 /**
@@ -42,6 +44,7 @@ export const verifyChain = async (
     hash: new Uint8Array(32),
     faults: [],
     expected: rows ? new Map() : undefined,
+    touched: new Set(),
   };
   await walkOn(store, auditKey, walk);
   if (walk.expected) await compareRows(store, auditKey, walk, walk.expected);
@@ -59,28 +62,25 @@ const distinct = (faults: readonly AuditFault[]): AuditFault[] => [
   ...new Map(faults.map((fault) => [`${fault.seq} ${fault.problem}`, fault])).values(),
 ];
 
-/** Walks from where the last walk ended to the end of the chain. */
+/** Walks from where the last walk ended to where the chain ends now; what others add meanwhile is for the next walk. */
 const walkOn = async (
   store: StoreReads,
   auditKey: AuditKey | undefined,
   walk: Walk,
 ): Promise<void> => {
-  for (;;) {
-    const page = await store.audit.page(walk.seq + 1, PAGE_ROWS);
+  const head = await store.audit.head();
+  while (walk.seq < head.seq) {
+    const limit = Math.min(PAGE_ROWS, head.seq - walk.seq);
+    const page = await store.audit.page(walk.seq + 1, limit);
     for (const row of page) checkLink(row, auditKey, walk);
-    if (page.length === 0) {
-      const head = await store.audit.head();
-      // Rows were added after the page was read: they are next.
-      if (head.seq > walk.seq && (await store.audit.page(walk.seq + 1, 1)).length > 0) continue;
-      if (head.seq !== walk.seq) {
-        const problem = `The log ends at row ${walk.seq}, its head says ${head.seq}: rows were cut off`;
-        walk.faults.push({ seq: walk.seq, problem });
-      } else if (!bytesEqual(head.hash, walk.hash)) {
-        walk.faults.push({ seq: walk.seq, problem: "The head does not fit the last row" });
-      }
-      return;
-    }
+    if (page.length === 0) break;
     await setImmediate();
+  }
+  if (walk.seq !== head.seq) {
+    const problem = `The log ends at row ${walk.seq}, its head says ${head.seq}`;
+    walk.faults.push({ seq: walk.seq, problem });
+  } else if (!bytesEqual(head.hash, walk.hash)) {
+    walk.faults.push({ seq: walk.seq, problem: "The head does not fit the last row" });
   }
 };
 
@@ -103,16 +103,23 @@ const checkLink = (row: AuditRow, auditKey: AuditKey | undefined, walk: Walk): v
   }
   const decoded = decodeEntry(entry);
   if (!decoded) fault(`Row ${seq} cannot be read`);
-  else if (walk.expected) note(walk.expected, seq, decoded);
+  else if (walk.expected) note(walk.expected, walk.touched, seq, decoded);
   walk.seq = seq;
   walk.hash = hash;
 };
 
-const note = (expected: Map<string, Expected>, seq: number, entry: AuditEntry): void => {
+const note = (
+  expected: Map<string, Expected>,
+  touched: Set<string>,
+  seq: number,
+  entry: AuditEntry,
+): void => {
   for (const [table, row, hash] of entry.rows ?? []) {
+    const name = `${table} ${row}`;
+    touched.add(name);
     // A removed row leaves the map: with every pruned version in it, memory would grow with the age of the vault.
-    if (hash === null) expected.delete(`${table} ${row}`);
-    else expected.set(`${table} ${row}`, { hash, seq });
+    if (hash === null) expected.delete(name);
+    else expected.set(name, { hash, seq });
   }
 };
 
@@ -122,43 +129,36 @@ const compareRows = async (
   walk: Walk,
   expected: Map<string, Expected>,
 ): Promise<void> => {
-  const unseen = new Set(expected.keys());
-  const suspects = new Set<string>();
+  const suspects = new Set(expected.keys());
   for await (const [table, row, hash] of currentRows(store)) {
     const name = `${table} ${row}`;
-    unseen.delete(name);
-    if (expected.get(name)?.hash !== hash) suspects.add(name);
+    if (expected.get(name)?.hash === hash) suspects.delete(name);
+    else suspects.add(name);
   }
-  for (const name of unseen) suspects.add(name);
-  await lookAgain(store, auditKey, walk, expected, suspects);
+  // Others may have written meanwhile. A verdict on a row counts when the chain did not mention it around the look.
+  for (let look = 1; suspects.size > 0 && look <= MAX_LOOKS; look += 1) {
+    await walkOn(store, auditKey, walk);
+    const found = new Map<string, AuditFault | undefined>();
+    for (const name of suspects) found.set(name, await lookAt(store, name, expected.get(name)));
+    walk.touched.clear();
+    await walkOn(store, auditKey, walk);
+    for (const [name, fault] of found) {
+      if (walk.touched.has(name)) continue;
+      suspects.delete(name);
+      if (fault) walk.faults.push(fault);
+    }
+  }
 };
 
-/**
- * Looks at the rows that differ once more. Others may have written meanwhile: a verdict counts only when the chain stood
- * still around it.
- */
-const lookAgain = async (
+const lookAt = async (
   store: StoreReads,
-  auditKey: AuditKey | undefined,
-  walk: Walk,
-  expected: Map<string, Expected>,
-  suspects: Set<string>,
-): Promise<void> => {
-  for (let look = 1; suspects.size > 0; look += 1) {
-    await walkOn(store, auditKey, walk);
-    const found: AuditFault[] = [];
-    for (const name of suspects) {
-      const [table = "", row = ""] = name.split(" ");
-      const hash = await currentHash(store, table, row);
-      const wanted = expected.get(name);
-      if (hash === (wanted?.hash ?? null)) suspects.delete(name);
-      else found.push({ seq: wanted?.seq ?? 0, problem: rowProblem(table, row, hash, wanted) });
-    }
-    if ((await store.audit.head()).seq <= walk.seq || look === MAX_LOOKS) {
-      walk.faults.push(...found);
-      return;
-    }
-  }
+  name: string,
+  wanted: Expected | undefined,
+): Promise<AuditFault | undefined> => {
+  const [table = "", row = ""] = name.split(" ");
+  const hash = await currentHash(store, table, row);
+  if (hash === (wanted?.hash ?? null)) return undefined;
+  return { seq: wanted?.seq ?? 0, problem: rowProblem(table, row, hash, wanted) };
 };
 
 const rowProblem = (
