@@ -24,7 +24,12 @@ function enableCompileCache(): void {
   }
   const folder = `${base}/lango`;
   try {
-    fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+    // Not recursive: that never ends where a folder cannot be made although its parent is there, as in /proc.
+    for (const path of [base, folder]) {
+      if (!fs.existsSync(path)) {
+        fs.mkdirSync(path, { mode: 0o700 });
+      }
+    }
     const { uid, mode } = fs.lstatSync(folder);
     if (uid === process.getuid?.() && (mode & 0o077) === 0) {
       process.getBuiltinModule("node:module").enableCompileCache(folder);

@@ -1,8 +1,18 @@
+import { spawn } from "node:child_process";
 import { createHash, createPublicKey, randomBytes, verify } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import { expectOneFault, fileWith, folder, lango, langoJson, vaultHome } from "./support.ts";
+import {
+  environment,
+  expectOneFault,
+  fileWith,
+  folder,
+  LANGO,
+  lango,
+  langoJson,
+  vaultHome,
+} from "./support.ts";
 
 let home: string;
 beforeEach(async () => {
@@ -157,6 +167,23 @@ describe("crypto encrypt and decrypt", () => {
     await keys("create", "mac", "--type", "signing");
     expectOneFault(await run(["crypto", "encrypt", "--key", "local:mac"], "x"), 2, /./);
     expect(existsSync(out)).toBe(false);
+  });
+
+  test.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const)("%s in the middle of a stream is %d and leaves no file", async (signal, code) => {
+    const out = join(folder(), "out");
+    const child = spawn(
+      process.execPath,
+      [...LANGO, "crypto", "encrypt", "--stream", "--out", out],
+      { env: environment(home), stdio: ["pipe", "ignore", "inherit"] },
+    );
+    child.stdin.write(message);
+    await expect.poll(() => readdirSync(dirname(out)), { timeout: 20_000 }).toHaveLength(1);
+    child.kill(signal);
+    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(code);
+    expect(readdirSync(dirname(out))).toEqual([]);
   });
 
   test("more than 64 MiB on stdin needs --stream", async () => {

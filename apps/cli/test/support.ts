@@ -47,16 +47,22 @@ export interface RunOptions {
 }
 
 /** The environment of a run: nothing of the machine's own but PATH. */
-export const environment = (
+export function environment(
   home: string | undefined,
   env: RunOptions["env"] = {},
-): NodeJS.ProcessEnv => ({
-  PATH: process.env["PATH"],
-  HOME: scratch,
-  XDG_CACHE_HOME: join(tmpdir(), `lango-test-cache-${process.getuid?.()}`),
-  ...(home === undefined ? {} : { LANGO_HOME: home, LANGO_PASSPHRASE: PASSPHRASE }),
-  ...env,
-});
+): Record<string, string> {
+  const all = {
+    PATH: process.env["PATH"],
+    HOME: scratch,
+    XDG_CACHE_HOME: join(tmpdir(), `lango-test-cache-${process.getuid?.()}`),
+    ...(home === undefined ? {} : { LANGO_HOME: home, LANGO_PASSPHRASE: PASSPHRASE }),
+    ...env,
+  };
+  // Left out and not undefined: a pseudo-terminal would pass that on as a word.
+  return Object.fromEntries(
+    Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+}
 
 /** Runs lango to its end. */
 export function lango(args: readonly string[], options: RunOptions = {}): Promise<Ran> {

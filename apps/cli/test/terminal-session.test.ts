@@ -45,7 +45,7 @@ describe("onboard on a terminal", () => {
     await reply(terminal, ENTER_NEW, `${PASSPHRASE}\r`);
     await reply(terminal, CONFIRM_NEW, "something else\r");
     expect(await terminal.end()).toMatchObject({ exitCode: 2 });
-    expect(terminal.output).toContain("lango: The two passphrases differ");
+    expect(terminal.output).toContain(" The two passphrases differ");
     expect(snapshot(home)).toEqual({});
   });
 
@@ -122,7 +122,7 @@ describe("secrets on a terminal", () => {
     const terminal = session(await vaultHome(), "security", "secrets", "history", "api/key");
     await reply(terminal, "passphrase: ", "a wrong passphrase\r");
     expect(await terminal.end()).toMatchObject({ exitCode: 4 });
-    expect(terminal.output).toContain("lango: The passphrase does not open the vault");
+    expect(terminal.output).toContain(" The passphrase does not open the vault");
     expect(terminal.output).not.toContain("a wrong passphrase");
   });
 

@@ -1,0 +1,108 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, test } from "vitest";
+import { expectOneFault, folder, lango, langoJson, SECRET, vaultHome } from "./support.ts";
+
+const app = fileURLToPath(new URL("..", import.meta.url));
+const program = [join(app, "dist/lango.js")];
+
+// Everything else is tested from the sources; this builds what is published, so that it is never an old one.
+beforeAll(() => {
+  const tsup = createRequire(join(app, "../../package.json")).resolve("tsup/package.json");
+  const { bin } = JSON.parse(readFileSync(tsup, "utf8"));
+  execFileSync(process.execPath, [join(dirname(tsup), bin.tsup)], { cwd: app, stdio: "pipe" });
+}, 60_000);
+
+describe("the program as it is published", () => {
+  test("does its work: onboard, set, get, run, status, audit, check, settings", async () => {
+    const home = join(folder(), "new");
+    const run = (args: string[], input = "") => lango(args, { home, input, program });
+    const expectGood = async (args: string[], stdout: RegExp, input = "") => {
+      const ran = await run(args, input);
+      expect(ran.code, `${args.join(" ")}: ${ran.stderr}`).toBe(0);
+      expect(ran.stdout).toMatch(stdout);
+    };
+    await expectGood(["onboard"], /^Created a vault/);
+    await expectGood(["security", "secrets", "set", "a"], /^stored a, version 1/, SECRET);
+    await expectGood(["security", "secrets", "get", "a", "--reveal"], /^sk-proj/);
+    await expectGood(["run", "--env", "T=a", "--", "sh", "-c", "echo $T"], /^sk-proj/);
+    await expectGood(["security", "status"], /^secrets +1$/m);
+    await expectGood(["audit", "verify", "--rows"], /rows, head/);
+    await expectGood(["settings", "set", "audit.onFailure", "spool"], /^set audit/);
+    await expectGood(["settings", "schema"], /"onFailure"/);
+    await expectGood(["security", "provider", "check", "local"], /passed/);
+    await expectGood(
+      ["keys", "create", "k", "--type", "signing", "--algorithm", "secp256k1"],
+      /k1/,
+    );
+    await expectGood(["crypto", "sign", "--key", "k", "--base64"], /=\n$/, "message");
+    await expectGood(["doctor"], /^ok +vault/m);
+  });
+
+  test("reports faults as the sources do", async () => {
+    const home = await vaultHome();
+    const env = { LANGO_PASSPHRASE: "a wrong one" };
+    const args = ["security", "secrets", "get", "api/key", "--reveal"];
+    expectOneFault(await lango(args, { home, env, program }), 4, /does not open the vault/);
+    const { document } = await langoJson(["securty"], { home, program });
+    expect(document.error?.hint).toContain("lango security");
+  });
+
+  test("takes everything along but native packages", () => {
+    const imports = readdirSync(join(app, "dist"))
+      .filter((name) => name.endsWith(".js"))
+      .flatMap((name) => [
+        ...readFileSync(join(app, "dist", name), "utf8").matchAll(
+          /(?:\bfrom|\bimport\(|\brequire\(|^import)\s*"([^."][^"]*)"/gm,
+        ),
+      ])
+      .map(([, specifier]) => specifier);
+    // The database driver is named by a constant of the store.
+    const packages = imports.filter((specifier = "") => /^@?[a-z][\w./-]*$/.test(specifier));
+    expect([...new Set(packages)]).toEqual(["@node-rs/argon2"]);
+  });
+
+  test("keeps compiled code in a private folder, or nowhere", async () => {
+    const cache = folder();
+    await lango(["--version"], { program, env: { XDG_CACHE_HOME: cache } });
+    expect(statSync(join(cache, "lango")).mode & 0o777).toBe(0o700);
+    expect(readdirSync(join(cache, "lango")).length).toBeGreaterThan(0);
+    const readOnly = "/proc/nothing/can/be/made/here";
+    const ran = await lango(["--version"], { program, env: { XDG_CACHE_HOME: readOnly } });
+    expect(ran).toMatchObject({ code: 0, stderr: "" });
+    const open = folder();
+    execFileSync("sh", ["-c", `mkdir -m 0777 "${open}/lango"`]);
+    await lango(["--version"], { program, env: { XDG_CACHE_HOME: open } });
+    expect(readdirSync(join(open, "lango"))).toEqual([]);
+  });
+
+  test("an old Node gets one sentence", () => {
+    const old = ["/usr/bin/node", "/usr/local/bin/node"].find(isOld);
+    const command = old ?? process.execPath;
+    // Where no old Node is installed, this one says that it is old.
+    const flags = old === undefined ? ["--import", PRETEND] : [];
+    const { status, stderr, stdout } = spawnSync(command, [...flags, ...program, "--version"], {
+      encoding: "utf8",
+    });
+    expect(stderr).toMatch(/^lango needs Node 24\.11 or newer; this is \d+\.\d+\.\d+\n$/);
+    expect(status).toBe(1);
+    expect(stdout).toBe("");
+  });
+});
+
+const PRETEND =
+  'data:text/javascript,Object.defineProperty(process.versions, "node", { value: "20.1.0" })';
+
+function isOld(path: string): boolean {
+  if (!existsSync(path)) {
+    return false;
+  }
+  const [major = 0, minor = 0] = execFileSync(path, ["--version"], { encoding: "utf8" })
+    .slice(1)
+    .split(".")
+    .map(Number);
+  return major < 24 || (major === 24 && minor < 11);
+}
