@@ -1,6 +1,6 @@
 import { access } from "node:fs/promises";
 import { CryptoError, isCryptoError } from "@lango/crypto-core";
-import { openStore, type VaultRow } from "@lango/store";
+import { openStore, type Store, type VaultRow } from "@lango/store";
 import { type HomePaths, homePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
 import type { HomeState } from "./types.ts";
 
@@ -61,6 +61,16 @@ export const mixed = (found: string): CryptoError =>
   new CryptoError("ERR_CONFLICT", found, {
     context: { hint: "Restore lango.db and keyslots.json from one backup" },
   });
+
+/** Opens the database that belongs to the slots which are there. */
+export const openDatabase = async (paths: HomePaths, mode: "open" | "read"): Promise<Store> => {
+  try {
+    return await openStore({ file: paths.database, mode });
+  } catch (error) {
+    if (!isCryptoError(error) || error.code !== "ERR_NOT_FOUND") throw error;
+    throw mixed(`${paths.keyslots} is there, ${paths.database} is not`);
+  }
+};
 
 /** The error of whoever wants to open a home without slots. */
 export const noVault = async (home: string): Promise<CryptoError> => {

@@ -1,5 +1,5 @@
 import { createSecretKey } from "node:crypto";
-import { type Bytes, type CryptoErrorCode, fromHex, isCryptoError, zero } from "@lango/crypto-core";
+import { type Bytes, fromHex, isCryptoError, zero } from "@lango/crypto-core";
 import {
   deriveVaultKeys,
   type Keyslots,
@@ -7,12 +7,12 @@ import {
   openValue,
   type VaultKeys,
 } from "@lango/envelope";
-import { openStore, type Store, type VaultRow } from "@lango/store";
+import type { Store, VaultRow } from "@lango/store";
 import type { Credential, SlotInfo, UnlockResult } from "@lango/unlock";
 import { type AuditKey, auditKeyAad } from "./audit/chain.ts";
 import { createAuditLog } from "./audit/log.ts";
 import type { VaultContext } from "./context.ts";
-import { checkSameVault, mixed, noVault } from "./home.ts";
+import { checkSameVault, noVault, openDatabase } from "./home.ts";
 import { type HomePaths, homePaths, readKeyslots } from "./keyslots-file.ts";
 import { checkRow } from "./rows.ts";
 import { isSettled, settle, vaultRow } from "./slot-file-state.ts";
@@ -44,7 +44,7 @@ export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
   let store: Store | undefined;
   let keys: VaultKeys | undefined;
   try {
-    store = await openDatabase(paths);
+    store = await openDatabase(paths, "open");
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
     keys = deriveVaultKeys(vaultKey, vaultId);
     const row = await vaultRow(store);
@@ -90,7 +90,7 @@ const openAnySlot = async (
       try {
         return await openSlot(keyslots, slot, secret);
       } catch (error) {
-        if (codeOf(error) !== "ERR_WRONG_PASSPHRASE") throw error;
+        if (!isCryptoError(error) || error.code !== "ERR_WRONG_PASSPHRASE") throw error;
         wrong = error;
       }
     }
@@ -99,18 +99,6 @@ const openAnySlot = async (
   }
   await noteUnlockFailure(paths, source, "ERR_WRONG_PASSPHRASE", clock());
   throw wrongCredential(source, wrong);
-};
-
-const codeOf = (error: unknown): CryptoErrorCode | undefined =>
-  isCryptoError(error) ? error.code : undefined;
-
-const openDatabase = async (paths: HomePaths): Promise<Store> => {
-  try {
-    return await openStore({ file: paths.database, mode: "open" });
-  } catch (error) {
-    if (codeOf(error) !== "ERR_NOT_FOUND") throw error;
-    throw mixed(`${paths.keyslots} is there, ${paths.database} is not`);
-  }
 };
 
 const openAuditKey = (keys: VaultKeys, vaultId: Bytes, row: VaultRow): AuditKey => {

@@ -1,9 +1,9 @@
-import { openStore, type Store } from "@lango/store";
+import type { Store } from "@lango/store";
 import { readTail } from "./audit/audit.ts";
 import { liveSecrets } from "./audit/row-hashes.ts";
 import { verifyChain } from "./audit/verify.ts";
 import { createGate } from "./gate.ts";
-import { checkSameVault, mixed, noVault } from "./home.ts";
+import { checkSameVault, mixed, noVault, openDatabase } from "./home.ts";
 import { keyInfo, keyUri } from "./key-registry.ts";
 import { homePaths, readKeyslots } from "./keyslots-file.ts";
 import { isHiddenFrom } from "./names.ts";
@@ -22,7 +22,7 @@ export const readVault = async ({ home }: { readonly home: string }): Promise<Lo
   const paths = homePaths(home);
   const file = await readKeyslots(paths);
   if (!file) throw await noVault(home);
-  const store = await openStore({ file: paths.database, mode: "read" });
+  const store = await openDatabase(paths, "read");
   try {
     const row = await store.vault.get();
     if (!row) throw mixed(`${paths.database} has no vault, ${paths.keyslots} has`);

@@ -1,5 +1,13 @@
 import { createHash, createHmac, type KeyObject } from "node:crypto";
-import { type Bytes, bytesEqual, CryptoError, toBase64, toPlain, utf8 } from "@lango/crypto-core";
+import {
+  type Bytes,
+  bytesEqual,
+  CryptoError,
+  concat,
+  toBase64,
+  toPlain,
+  utf8,
+} from "@lango/crypto-core";
 import { type JsonValue, jcs, parts } from "@lango/envelope";
 import type { DataKeyRow, KeyRow, KeyVersionRow, SecretRow, VaultRow } from "@lango/store";
 
@@ -104,11 +112,12 @@ export const checkRow = <T extends SteeringTable>(
   });
 };
 
-/** SHA-256 in hex of what the MAC of a row covers; the audit chain keeps it, so that old rows cannot come back unseen. */
-export const steeringHash = <T extends SteeringTable>(
-  table: T,
-  row: Omit<SteeringTables[T], "mac">,
-): string => sha256Hex(canonical(table, row));
+/**
+ * SHA-256 in hex of what the MAC of a row covers, and of the MAC. The audit chain keeps it, so that old rows cannot come
+ * back unseen.
+ */
+export const steeringHash = <T extends SteeringTable>(table: T, row: SteeringTables[T]): string =>
+  sha256Hex(concat(canonical(table, row), row.mac));
 
 export const sha256Hex = (bytes: Uint8Array): string =>
   createHash("sha256").update(bytes).digest("hex");

@@ -81,11 +81,9 @@ export const deleteIn = async (
   if (!existing || existing.deletedAt !== null) throw noSecret(name);
   checkRow(keys.rows, "secrets", existing);
   const removed = await tx.secrets.listVersions(existing.id);
-  const row = withMac(keys.rows, "secrets", { ...existing, deletedAt: clock() });
-  await tx.secrets.tombstone(
-    { id: row.id, deletedAt: row.deletedAt ?? 0, mac: row.mac },
-    existing.currentVersion,
-  );
+  const deletedAt = clock();
+  const row = withMac(keys.rows, "secrets", { ...existing, updatedAt: deletedAt, deletedAt });
+  await tx.secrets.tombstone({ id: row.id, deletedAt, mac: row.mac }, existing.currentVersion);
   const rows = [
     changeOf("secrets", row),
     ...removed.map(({ version }) => versionRemoved(row, version)),

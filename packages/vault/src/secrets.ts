@@ -114,12 +114,11 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
   };
 
   return {
-    set: (name, value, options = {}) => {
-      checkValue(value);
-      return onName("secret.set", name, options, () =>
-        write({ action: "secret.set", name, value, options }),
-      );
-    },
+    set: (name, value, options = {}) =>
+      onName("secret.set", name, options, async () => {
+        checkValue(value);
+        return write({ action: "secret.set", name, value, options });
+      }),
 
     get: (name, options = {}) =>
       onName("secret.get", name, options, async () => {

@@ -15,10 +15,11 @@ export const versionRowName = (
 ): string => `${secretRowName(row)}@${version}`;
 
 /** What the chain keeps of a change to a steering row. */
-export const changeOf = <T extends SteeringTable>(
-  table: T,
-  row: Omit<SteeringTables[T], "mac">,
-): RowChange => [table, rowNames[table](row), steeringHash(table, row)];
+export const changeOf = <T extends SteeringTable>(table: T, row: SteeringTables[T]): RowChange => [
+  table,
+  rowNames[table](row),
+  steeringHash(table, row),
+];
 
 /** What the chain keeps of a new version: the hash of its sealed value. */
 export const versionChange = (
@@ -37,7 +38,7 @@ export const versionRemoved = (
 ): RowChange => ["secret_versions", versionRowName(row, version), null];
 
 const rowNames: {
-  readonly [T in SteeringTable]: (row: Omit<SteeringTables[T], "mac">) => string;
+  readonly [T in SteeringTable]: (row: SteeringTables[T]) => string;
 } = {
   vault: () => "vault",
   keys: (row) => row.id,

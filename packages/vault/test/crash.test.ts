@@ -1,0 +1,165 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { isCryptoError } from "@lango/crypto-core";
+import { afterAll, describe, expect, test } from "vitest";
+import { inspectHome, type Vault } from "../src/index.ts";
+import { bytes, newHome, text } from "./helpers.ts";
+import { type Killed, runAndKill } from "./rig/spawn.ts";
+import { create, open, passphraseOf } from "./rig/work.ts";
+
+const KILLS = process.env["LANGO_TORTURE"] === "full" ? 200 : 20;
+
+/** Every stage of a job: the child is killed in each of them once, and then at random moments. */
+const STAGES = {
+  onboard: [
+    "onboard:database",
+    "onboard:rows",
+    "onboard-backup:written",
+    "onboard-backup:renamed",
+    "onboard:written",
+    "onboard:renamed",
+    "onboard:ready",
+  ],
+  secrets: ["secret:sealed", "secret:written", "secret:audited"],
+  passphrase: [
+    "slots:made",
+    "slots:pending",
+    "slots:written",
+    "slots:renamed",
+    "slots:current",
+    "slots-backup:written",
+    "slots-backup:renamed",
+  ],
+} as const;
+
+const counts = new Map<string, number>();
+const count = (job: string, { stage }: Killed): void => {
+  const name = `${job} killed after ${stage}`;
+  counts.set(name, (counts.get(name) ?? 0) + 1);
+};
+afterAll(() => {
+  for (const [name, times] of [...counts].sort()) process.stdout.write(`  ${name}: ${times}\n`);
+});
+
+/** Each kill: at every stage once, the rest of them at random moments of the first `withinMs` milliseconds. */
+const kills = (
+  stages: readonly string[],
+  withinMs: number,
+): { killAt: string; afterMs?: number }[] => [
+  ...stages.map((killAt) => ({ killAt })),
+  ...Array.from({ length: Math.max(0, KILLS - stages.length) }, () => ({
+    killAt: "",
+    afterMs: Math.random() * withinMs,
+  })),
+];
+
+const last = (lines: readonly string[], what: string): number =>
+  Number(lines.findLast((line) => line.startsWith(`${what} `))?.split(" ")[1] ?? -1);
+
+const checkWhole = async (vault: Vault, home: string): Promise<void> => {
+  expect(await vault.audit.verify({ rows: true })).toMatchObject({ ok: true, faults: [] });
+  expect(readFileSync(join(home, "keyslots.bak.json"))).toEqual(
+    readFileSync(join(home, "keyslots.json")),
+  );
+  expect(readdirSync(home).filter((name) => /\.(tmp|new)/.test(name))).toEqual([]);
+};
+
+const checkKilled = (job: string, killed: Killed, killAt: string): void => {
+  expect(killed.stderr).toBe("");
+  expect(killed.signal).toBe("SIGKILL");
+  if (killAt !== "") expect(killed.stage).toBe(killAt);
+  count(job, killed);
+};
+
+describe("kill -9", () => {
+  test("while onboarding: no vault, a whole one, or one that is made anew", {
+    timeout: 600_000,
+  }, async () => {
+    for (const { killAt, afterMs } of kills(STAGES.onboard, 300)) {
+      const base = newHome();
+      const killed = await runAndKill(
+        ["onboard", base, killAt],
+        afterMs === undefined ? {} : { afterMs },
+      );
+      checkKilled("onboard", killed, killAt);
+      const [done, begun] = [last(killed.lines, "done"), last(killed.lines, "begin")];
+      for (let step = Math.max(0, begun - 1); step <= begun; step += 1) {
+        const home = `${base}-${step}`;
+        const state = existsSync(home) ? await inspectHome(home) : "absent";
+        if (step <= done) expect(state).toBe("ready");
+        expect(["absent", "half-made", "ready"]).toContain(state);
+        if (state !== "ready") await (await create(home)).close();
+        const vault = await open(home);
+        await vault.secrets.set("a", bytes("v"));
+        expect(text((await vault.secrets.get("a")).value)).toBe("v");
+        await checkWhole(vault, home);
+        await vault.close();
+      }
+      expect(readdirSync(dirname(base)).length).toBeGreaterThan(0);
+    }
+  });
+
+  test("while writing secrets: what was confirmed is there, the rest as before", {
+    timeout: 600_000,
+  }, async () => {
+    const home = newHome();
+    const first = await create(home);
+    await first.secrets.set("earlier", bytes("stays"));
+    await first.close();
+    const values = new Map<string, string>();
+    for (const { killAt, afterMs } of kills(STAGES.secrets, 300)) {
+      const killed = await runAndKill(
+        ["secrets", home, killAt],
+        afterMs === undefined ? {} : { afterMs },
+      );
+      checkKilled("secrets", killed, killAt);
+      const [done, begun] = [last(killed.lines, "done"), last(killed.lines, "begin")];
+      for (let step = 0; step <= done; step += 1) values.set(`loop/${step % 7}`, `value ${step}`);
+      const vault = await open(home);
+      expect(text((await vault.secrets.get("earlier")).value)).toBe("stays");
+      for (const { name } of await vault.secrets.list()) {
+        const value = text((await vault.secrets.get(name)).value);
+        // The step under way may have been committed before it could be confirmed.
+        if (begun > done && name === `loop/${begun % 7}` && value === `value ${begun}`)
+          values.set(name, value);
+        if (name !== "earlier") expect(value).toBe(values.get(name));
+      }
+      expect((await vault.secrets.list()).length).toBe(values.size + 1);
+      await checkWhole(vault, home);
+      await vault.close();
+    }
+  });
+
+  test("while changing the passphrase: the old one or the new one opens, never neither", {
+    timeout: 600_000,
+  }, async () => {
+    const home = newHome();
+    const first = await create(home);
+    await first.secrets.set("a", bytes("v"));
+    await first.close();
+    let current = 0;
+    for (const { killAt, afterMs } of kills(STAGES.passphrase, 400)) {
+      const killed = await runAndKill(["passphrase", home, killAt], {
+        env: { RIG_STEP: String(current) },
+        ...(afterMs === undefined ? {} : { afterMs }),
+      });
+      checkKilled("passphrase", killed, killAt);
+      const done = last(killed.lines, "done");
+      const confirmed = done < 0 ? current : done + 1;
+      const opened: number[] = [];
+      for (const step of [confirmed, confirmed + 1]) {
+        const vault = await open(home, passphraseOf(step)).catch((error: unknown) => {
+          if (isCryptoError(error) && error.code === "ERR_WRONG_PASSPHRASE") return undefined;
+          throw error;
+        });
+        if (!vault) continue;
+        opened.push(step);
+        expect(text((await vault.secrets.get("a")).value)).toBe("v");
+        await checkWhole(vault, home);
+        await vault.close();
+      }
+      expect(opened).toHaveLength(1);
+      current = opened[0] ?? Number.NaN;
+    }
+  });
+});

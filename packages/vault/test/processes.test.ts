@@ -1,0 +1,49 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+import { bytes, newHome, text } from "./helpers.ts";
+import { script } from "./rig/spawn.ts";
+import { create, open } from "./rig/work.ts";
+
+const run = promisify(execFile);
+const DURATION_MS = process.env["LANGO_TORTURE"] === "full" ? 60_000 : 3_000;
+
+interface Report {
+  readonly written: Record<string, string>;
+  readonly reads: number;
+  readonly increments: number;
+  readonly conflicts: number;
+}
+
+test("three processes write and read: nothing lost, one chain", { timeout: 180_000 }, async () => {
+  const home = newHome();
+  const vault = await create(home);
+  await vault.secrets.set("shared", bytes("0"));
+  await vault.close();
+  const reports = await Promise.all(
+    [1, 2, 3].map(async (number) => {
+      const args = [
+        "--conditions=@lango/source",
+        script("worker"),
+        home,
+        `${number}`,
+        `${DURATION_MS}`,
+      ];
+      const { stdout } = await run(process.execPath, args);
+      return JSON.parse(stdout) as Report;
+    }),
+  );
+  const after = await open(home);
+  for (const { written } of reports) {
+    for (const [name, value] of Object.entries(written)) {
+      expect(text((await after.secrets.get(name)).value)).toBe(value);
+    }
+  }
+  const increments = reports.reduce((sum, report) => sum + report.increments, 0);
+  expect(increments).toBeGreaterThan(0);
+  expect(text((await after.secrets.get("shared")).value)).toBe(String(increments));
+  expect(await after.audit.verify({ rows: true })).toMatchObject({ ok: true, faults: [] });
+  const writes = (await after.audit.verify()).rows;
+  expect(writes).toBeGreaterThan(increments);
+  await after.close();
+});

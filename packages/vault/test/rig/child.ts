@@ -1,0 +1,21 @@
+// Does one kind of work until it is killed. Writes a line for each stage reached and each step that was confirmed, to the
+// file descriptor 3 that the test gave it, so that the test knows where the kill fell.
+import { subscribe } from "node:diagnostics_channel";
+import { writeSync } from "node:fs";
+import { STAGES } from "../../src/stages.ts";
+import { changeLoop, onboardLoop, secretsLoop } from "./work.ts";
+
+const [work = "", home = "", killAt = ""] = process.argv.slice(2);
+const say = (line: string): void => void writeSync(3, `${line}\n`);
+
+subscribe(STAGES, (stage) => {
+  say(`stage ${stage}`);
+  if (stage === killAt) process.kill(process.pid, "SIGKILL");
+});
+
+const loops: Record<string, (home: string, say: (line: string) => void) => Promise<void>> = {
+  onboard: onboardLoop,
+  secrets: secretsLoop,
+  passphrase: changeLoop,
+};
+await loops[work]?.(home, say);
