@@ -32,7 +32,7 @@ export interface FilePaths {
  *   refuses, with its error as `cause`.
  */
 export const sealFile = (options: SealOptions & FilePaths): Promise<void> =>
-  transformFile(options, () => startSealing(options));
+  transformFile(options, () => startSealing(options, alternatingMemory()));
 
 /**
  * Opens a sealed file, be it of {@link sealFile}, `createSealStream` or `seal`. All of it is authenticated before `to`
@@ -65,6 +65,16 @@ const transformFile = async (
   } finally {
     await source?.close();
   }
+};
+
+/** Two buffers in turn: {@link pump} has written what is in the one before it asks for it again. New ones cost a fifth. */
+const alternatingMemory = (): ((length: number) => Bytes) => {
+  let [next, other]: [Bytes, Bytes] = [new Uint8Array(), new Uint8Array()];
+  return (length) => {
+    [next, other] = [other, next];
+    if (next.length < length) next = new Uint8Array(length);
+    return next.subarray(0, length);
+  };
 };
 
 /** Reads the next block and writes the one before while the machine works on one. */

@@ -89,12 +89,15 @@ export const createSealStream = (options: SealOptions): TransformStream<Uint8Arr
 export const createOpenStream = (options: OpenOptions): TransformStream<Uint8Array, Bytes> =>
   toTransformStream(async () => ({ machine: createOpener(options) }));
 
-/** The bytes before the first segment, and what makes the segments. */
-export const startSealing = async (options: SealOptions): Promise<StartedMachine> => {
+/** The bytes before the first segment, and what makes the segments, in memory from `allocate`. */
+export const startSealing = async (
+  options: SealOptions,
+  allocate?: (length: number) => Bytes,
+): Promise<StartedMachine> => {
   const { key, recipients } = await wrapDataKey(options);
   try {
     const salt = randomBytesFresh(STREAM_SALT_BYTES);
-    const { header, machine } = createStreamSealer(key, userAad(options.aad), salt);
+    const { header, machine } = createStreamSealer(key, userAad(options.aad), salt, allocate);
     return { machine, first: concat(recipients, recipientsMac(key, recipients, header), header) };
   } finally {
     key.destroy();
