@@ -110,7 +110,7 @@ export const toTransformStream = (
   return new TransformStream<Uint8Array, Bytes>(transformer, QUEUE, QUEUE);
 };
 
-/** With queues of one chunk, the default, reading and writing would take turns: a quarter slower for files. */
+/** With queues of one chunk, the default, reading and writing would take turns. */
 const QUEUE: QueuingStrategy<Uint8Array> = {
   highWaterMark: 1024 * 1024,
   // What is no bytes is refused by the transform, with a better message.

@@ -19,6 +19,7 @@ import { createStreamOpener, createStreamSealer, STREAM_SALT_BYTES } from "./str
 import {
   MAX_VALUE_BYTES,
   openValue,
+  readValueHeader,
   SEALED_OVERHEAD_BYTES,
   sealValue,
   VALUE_HEADER_BYTES,
@@ -60,10 +61,12 @@ export const open = async (
   const { sealed } = options;
   const prelude = readPrelude(sealed);
   if (prelude === undefined) throw endsInHeader();
+  const body = sealed.subarray(prelude.bodyOffset);
+  // What is too short or too long to be a value is refused before a provider is asked.
+  if (prelude.body === "LNG1") readValueHeader(body);
   const key = await unwrapDataKey(prelude, options);
   const aad = userAad(options.aad);
   try {
-    const body = sealed.subarray(prelude.bodyOffset);
     if (prelude.body === "LNG1") return openValue(key, body, aad);
     const opener = createStreamOpener(key, aad, prelude.header);
     return concat(...opener.push(body.subarray(prelude.header.length)), ...opener.end());
