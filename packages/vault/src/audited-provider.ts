@@ -1,5 +1,5 @@
 import { type CryptoProvider, type KeyRequest, type Operation, zero } from "@lango/crypto-core";
-import type { AuditLog } from "./audit/log.ts";
+import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
 import type { KeyRegistry } from "./key-registry.ts";
 import { LOCAL } from "./key-registry.ts";
@@ -19,7 +19,7 @@ const AUDITED = [
 /** The provider with its uses in the log: a result is released after its row is committed, a failure has a row too. */
 export const auditedProvider = (
   provider: CryptoProvider,
-  log: AuditLog,
+  { log, counters }: Pick<VaultContext, "log" | "counters">,
   registry: KeyRegistry,
 ): CryptoProvider => {
   const audited: Partial<Record<Operation, unknown>> = {};
@@ -35,7 +35,8 @@ export const auditedProvider = (
       try {
         result = await method(request);
         const keyId = (await registry.findLocal(request.keyId))?.id;
-        await log.use({ action, target, keyId });
+        await log.use({ action, target });
+        counters.note({ keyId });
         return result;
       } catch (error) {
         if (result instanceof Uint8Array) zero(result);

@@ -18,6 +18,7 @@ import { checkRow } from "./rows.ts";
 import { isSettled, settle, vaultRow } from "./slot-file-state.ts";
 import type { OpenVaultOptions, Vault } from "./types.ts";
 import { foldUnlockFailures, noteUnlockFailure, wrongCredential } from "./unlock-failures.ts";
+import { createUseCounters } from "./use-counters.ts";
 import { assembleVault } from "./vault.ts";
 
 /**
@@ -52,7 +53,8 @@ export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
     checkRow(keys.rows, "vault", row);
     const auditKey = openAuditKey(keys, vaultId, row);
     const log = createAuditLog({ store, auditKey, clock, source });
-    const context: VaultContext = { store, vaultId, keys, log, clock };
+    const counters = createUseCounters({ store, clock });
+    const context: VaultContext = { store, vaultId, keys, log, counters, clock };
     // Also when another process was between file and row just now: then the lock is free in a moment.
     if (!(await isSettled(row, paths, file))) {
       await store.withLock(() => settle(context, paths, vaultKey));
