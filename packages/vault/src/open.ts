@@ -1,5 +1,5 @@
 import { createSecretKey } from "node:crypto";
-import { type Bytes, fromHex, isCryptoError, zero } from "@lango/crypto-core";
+import { type Bytes, CryptoError, fromHex, isCryptoError, zero } from "@lango/crypto-core";
 import {
   deriveVaultKeys,
   type Keyslots,
@@ -34,7 +34,10 @@ import { assembleVault } from "./vault.ts";
  *   - as `openStore` of `@lango/store`.
  */
 export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
-  const { home, clock = Date.now, providers = {} } = options;
+  const { home, clock = Date.now, providers = {}, audit } = options;
+  if (audit?.onFailure === "spool") {
+    throw new CryptoError("ERR_UNSUPPORTED", "audit.onFailure can only be deny so far");
+  }
   const paths = homePaths(home);
   const file = await readKeyslots(paths);
   if (!file) throw await noVault(home);
