@@ -3,6 +3,7 @@ import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
 import type { KeyRegistry } from "./key-registry.ts";
 import { LOCAL } from "./key-registry.ts";
+import { isKeyName } from "./names.ts";
 
 /** What uses key material or shows what it protects. Reading metadata and public keys leaves no row. */
 const AUDITED = [
@@ -30,7 +31,8 @@ export const auditedProvider = (
     if (!method) continue;
     audited[operation] = async (request: KeyRequest): Promise<unknown> => {
       const action = `key.${operation}`;
-      const target = `${LOCAL}:${request.keyId}`;
+      // What a caller made up does not go into the log.
+      const target = isKeyName(request.keyId) ? `${LOCAL}:${request.keyId}` : LOCAL;
       let result: unknown;
       try {
         result = await method(request);

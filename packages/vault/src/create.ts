@@ -128,8 +128,8 @@ const onboard = async (
   slots: readonly Slot[],
   clock: () => number,
 ): Promise<{ context: VaultContext; auditKey: AuditKey }> => {
-  const keys = deriveVaultKeys(vaultKey, vaultId);
   const keyslots = buildKeyslots(vaultKey, { vaultId: toHex(vaultId), generation: 1, slots });
+  const keys = deriveVaultKeys(vaultKey, vaultId);
   const audit = newAuditKey(vaultId, keys);
   const log = createAuditLog({ store, auditKey: audit.key, clock, source: SOURCE });
   const counters = createUseCounters({ store, clock });

@@ -18,6 +18,7 @@ import { auditFailure } from "./failures.ts";
 import type { Gate } from "./gate.ts";
 import { checkSeals, type KeyRegistry, keyUri } from "./key-registry.ts";
 import {
+  checkAudience,
   checkSecretName,
   DEFAULT_KEY,
   isHiddenFrom,
@@ -49,6 +50,7 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
   ): Promise<T> =>
     gate.run(async () => {
       checkSecretName(name);
+      checkAudience(audience);
       try {
         if (isHiddenFrom(audience, name)) {
           throw new CryptoError("ERR_DENIED", "Agents cannot use names under wallet/ and system/");
@@ -133,6 +135,7 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
 
     list: ({ audience } = {}) =>
       gate.run(async () => {
+        checkAudience(audience);
         await counters.flush();
         const uris = new Map((await registry.list()).map((key) => [key.id, keyUri(key)]));
         const infos: SecretInfo[] = [];
