@@ -1,24 +1,59 @@
+import { readdirSync } from "node:fs";
+import { basename, resolve } from "node:path";
 import { defineConfig } from "tsup";
 
-/** Native code and what has it stays outside, as do providers, which the user installs. */
-const EXTERNAL = ["better-sqlite3-multiple-ciphers", "better-sqlite3", "@node-rs/argon2"];
+/** What has native code is installed beside the program; so are providers, which are found at run time. */
+const NATIVE = ["better-sqlite3-multiple-ciphers", "better-sqlite3", "@node-rs/argon2"];
+
+const src = resolve(import.meta.dirname, "src");
+const files = (...paths: string[]) => paths.map((path) => resolve(src, path));
+
+/**
+ * The files of the program, beside `commands.js`, which holds every command that is not here. They are few and large
+ * because finding a file costs more than reading it, and several because start-up should read no more than it uses:
+ * `lango` loads in an old Node, `main` knows what commands there are, `security-status` is what scripts poll, and the
+ * rest are large and seldom needed.
+ */
+const FILES = files(
+  "lango.ts",
+  "main.ts",
+  "commands/security-status.ts",
+  "commands/provider-check.ts",
+  "config/schema.ts",
+  "config/validate.ts",
+  "cli/strength.ts",
+);
+const COMMANDS = readdirSync(`${src}/commands`)
+  .map((name) => `${src}/commands/${name}`)
+  .filter((path) => !FILES.includes(path));
+
+const nameOf = (path: string) => basename(path, ".ts");
+const exportOf = (path: string) => nameOf(path).replaceAll("-", "_");
 
 export default defineConfig({
-  entry: ["src/lango.ts"],
+  entry: Object.fromEntries(FILES.map((path) => [nameOf(path), path])),
   format: "esm",
   target: "node24",
   platform: "node",
-  // Each command is a chunk of its own: start-up reads only what the command uses.
-  splitting: true,
+  splitting: false,
   minifySyntax: true,
+  minifyWhitespace: true,
   sourcemap: false,
+  // Declarations and the build info of tsc live in dist too.
   clean: false,
   dts: false,
   removeNodeProtocol: false,
-  external: EXTERNAL,
-  noExternal: [/.*/],
+  external: NATIVE,
+  noExternal: [new RegExp(`^(?!${NATIVE.join("|")})`)],
   esbuildOptions(options) {
     options.conditions = ["@lango/source"];
+    options.entryPoints = {
+      ...(options.entryPoints as Record<string, string>),
+      commands: "commands",
+    };
+    options.banner = {
+      js: 'const require = (id) => process.getBuiltinModule("node:module").createRequire(import.meta.url)(id);',
+    };
   },
   esbuildPlugins: [
     {
@@ -27,9 +62,51 @@ export default defineConfig({
       setup(build) {
         build.onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: "builtin" }));
         build.onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
-          contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+          contents: [
+            `const builtin = process.getBuiltinModule("${path}");`,
+            "export default builtin;",
+            ...Object.keys(process.getBuiltinModule(path))
+              .filter((name) => name !== "default")
+              .map((name) => `export const ${name} = /* @__PURE__ */ (() => builtin.${name})();`),
+          ].join("\n"),
+        }));
+      },
+    },
+    {
+      // What is in another file of the program is loaded from there when it is needed, and not before.
+      name: "own-files",
+      setup(build) {
+        build.onResolve({ filter: /\.ts$/ }, ({ path, kind, resolveDir, namespace }) => {
+          const target = resolve(resolveDir, path);
+          if (kind === "entry-point" || namespace === "commands") {
+            return undefined;
+          }
+          if (FILES.includes(target)) {
+            const file = `./${nameOf(target)}.js`;
+            return kind === "dynamic-import"
+              ? { path: file, external: true }
+              : { path: file, namespace: "own-file" };
+          }
+          return COMMANDS.includes(target) ? { path: target, namespace: "command" } : undefined;
+        });
+        build.onLoad({ filter: /.*/, namespace: "own-file" }, ({ path }) => ({
+          contents: `module.exports = require(${JSON.stringify(path)});`,
+        }));
+        build.onLoad({ filter: /.*/, namespace: "command" }, ({ path }) => ({
+          contents: `export const run = async (...args) => (await import("./commands.js")).${exportOf(path)}(...args);`,
+        }));
+        build.onResolve({ filter: /.*/, namespace: "own-file" }, external);
+        build.onResolve({ filter: /.*/, namespace: "command" }, external);
+        build.onResolve({ filter: /^commands$/ }, () => ({ path: "all", namespace: "commands" }));
+        build.onLoad({ filter: /.*/, namespace: "commands" }, () => ({
+          contents: COMMANDS.map(
+            (path) => `export { run as ${exportOf(path)} } from "${path}";`,
+          ).join("\n"),
+          resolveDir: src,
         }));
       },
     },
   ],
 });
+
+const external = ({ path }: { path: string }) => ({ path, external: true });

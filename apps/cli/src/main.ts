@@ -61,7 +61,7 @@ async function runCommand(
 function runGroup(path: string, words: readonly string[]): Result {
   if (path !== "") {
     const names = children(COMMANDS, path).join(", ");
-    throw usageError(`"lango ${path}" needs a subcommand: ${names}`, `run "lango ${path} --help"`);
+    throw usageError(`"lango ${path}" needs a subcommand: ${names}`, `Run "lango ${path} --help"`);
   }
   if (parseRoot(words).flag("version")) {
     const version = readVersion();

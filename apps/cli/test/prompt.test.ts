@@ -1,53 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { type IPty, spawn } from "@lydell/node-pty";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { Terminal } from "./terminal.ts";
 
 const CHILD = fileURLToPath(new URL("prompt-child.ts", import.meta.url));
 const NODE = ["--conditions=@lango/source", CHILD];
-
-/** A program on a pseudo-terminal of its own. */
-class Terminal {
-  output = "";
-  readonly #pty: IPty;
-  readonly #ended: Promise<{ exitCode: number; signal?: number | undefined }>;
-
-  constructor(file: string, parameters: string[]) {
-    this.#pty = spawn(file, parameters, { cols: 200, env: process.env });
-    this.#pty.onData((data) => {
-      this.output += data;
-    });
-    this.#ended = new Promise((resolve) => this.#pty.onExit(resolve));
-    onTestFinished(() => {
-      try {
-        this.#pty.kill("SIGKILL");
-      } catch {}
-    });
-  }
-
-  async see(text: string): Promise<void> {
-    await expect.poll(() => this.output, { timeout: 10_000 }).toContain(text);
-  }
-
-  type(text: string | Buffer): void {
-    // Its types lag behind: bytes are written as they are, also half a character.
-    this.#pty.write(text as string);
-  }
-
-  /** The process that asks, as it says itself. */
-  childPid(): number {
-    return Number(/pid=(\d+)/.exec(this.output)?.[1]);
-  }
-
-  /** Takes the terminal away, as closing its window does. */
-  hangUp(): void {
-    (this.#pty as IPty & { destroy(): void }).destroy();
-  }
-
-  end(): Promise<{ exitCode: number; signal?: number | undefined }> {
-    return this.#ended;
-  }
-}
 
 const hex = (text: string): string => Buffer.from(text).toString("hex");
 const asking = async (how: string, label: string): Promise<Terminal> => {

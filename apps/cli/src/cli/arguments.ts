@@ -30,7 +30,7 @@ export const usageError = (message: string, hint?: string): CryptoError =>
  */
 export function parseArguments(command: CommandRow, words: readonly string[]): Arguments {
   const known: Readonly<Record<string, Option>> = { ...GLOBAL_OPTIONS, ...commandOptions(command) };
-  const help = `run "${commandLine(command)} --help"`;
+  const help = `Run "${commandLine(command)} --help"`;
   // Not strict: its own messages would not fit ours, so the tokens are checked here.
   const { tokens } = parseArgs({
     args: [...words],
@@ -80,7 +80,7 @@ function checkOption(
   const option = Object.hasOwn(known, name) ? known[name] : undefined;
   if (option === undefined) {
     const near = suggest(name, Object.keys(known));
-    throw usageError(`unknown option ${rawName}`, near ? `did you mean --${near}?` : help);
+    throw usageError(`Unknown option ${rawName}`, near ? `Did you mean --${near}?` : help);
   }
   if (timesBefore > 0 && option.type === "string" && !option.multiple) {
     throw usageError(`${rawName} is given more than once`, help);
@@ -94,7 +94,7 @@ function checkOption(
   if (value === undefined || (!inlineValue && value.length > 1 && value.startsWith("-"))) {
     throw usageError(
       `${rawName} needs a value`,
-      value === undefined ? help : `write ${rawName}=${value} if that is the value`,
+      value === undefined ? help : `Write ${rawName}=${value} if that is the value`,
     );
   }
   if (option.choices !== undefined && !option.choices.includes(value)) {

@@ -32,5 +32,4 @@ function showsColor(
 }
 
 /** Whether a file descriptor is a terminal. `node:tty` is loaded here and not above: it costs milliseconds. */
-export const isTerminal = (fd: number): boolean =>
-  process.getBuiltinModule("node:tty").isatty(fd);
+export const isTerminal = (fd: number): boolean => process.getBuiltinModule("node:tty").isatty(fd);

@@ -38,7 +38,10 @@ export function checkStreamOutput(args: Arguments): void {
     return;
   }
   if (args.flag("json") || args.flag("base64") || isTerminal(1)) {
-    throw usageError("A stream has no text form", "Use --out FILE or a pipe, without --base64 and --json");
+    throw usageError(
+      "A stream has no text form",
+      "Use --out FILE or a pipe, without --base64 and --json",
+    );
   }
 }
 

@@ -66,6 +66,6 @@ const describe = ({ code, message, context }: CryptoError): Failure => ({
 // A bug of ours or a fault of the system: the stack helps nobody but us, so it is shown on request only.
 const unexpected = (error: unknown): Failure => ({
   code: "ERR_INTERNAL",
-  message: printable(`unexpected: ${error instanceof Error ? error.message : String(error)}`),
-  hint: "run it again with --debug for the stack",
+  message: printable(`Unexpected: ${error instanceof Error ? error.message : String(error)}`),
+  hint: "Run it again with --debug for the stack",
 });

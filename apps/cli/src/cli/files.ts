@@ -1,17 +1,10 @@
-import {
-  closeSync,
-  createReadStream,
-  fsyncSync,
-  openSync,
-  renameSync,
-  rmSync,
-} from "node:fs";
+import { closeSync, createReadStream, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import {
   type Bytes,
-  concat,
   CryptoError,
   type CryptoErrorCode,
+  concat,
   isCryptoError,
   randomBytesFresh,
   toHex,

@@ -7,7 +7,10 @@ export function commandHelp(command: Command): string {
   const sections = [
     `Usage: ${usage(command)}`,
     command.summary,
-    section("Examples", command.examples.map((example) => `  ${example}`)),
+    section(
+      "Examples",
+      command.examples.map((example) => `  ${example}`),
+    ),
     section("Options", optionLines(commandOptions(command))),
     section("Options of every command", optionLines(GLOBAL_OPTIONS)),
   ];
@@ -20,8 +23,9 @@ export function commandHelp(command: Command): string {
 /** Help of a group of commands; `""` is lango itself. */
 export function groupHelp(commands: readonly Command[], group: string): string {
   const rows = commands.filter(({ path }) => group === "" || path.startsWith(`${group} `));
-  const examples = (group === "" ? FIRST_STEPS : rows.flatMap((row) => row.examples.slice(0, 1)))
-    .map((example) => `  ${example}`);
+  const examples = (
+    group === "" ? FIRST_STEPS : rows.flatMap((row) => row.examples.slice(0, 1))
+  ).map((example) => `  ${example}`);
   return [
     group === ""
       ? "lango keeps the keys and secrets of AI agents."

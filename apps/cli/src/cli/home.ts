@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { CryptoError } from "@lango/crypto-core";
 import { inspectHome } from "@lango/vault";
 import type { Context } from "./context.ts";
+import { onboard } from "./onboarding.ts";
 import { askYes, canAsk } from "./terminal.ts";
 
 /**
@@ -25,11 +26,12 @@ export async function requireVault(context: Context): Promise<void> {
     canAsk(context) &&
     (await askYes({ ...context, yes: false }, `There is no vault in ${context.home}. Create it?`))
   ) {
-    const { onboard } = await import("../commands/onboard.ts");
     context.note((await onboard(context, {})).text);
     return;
   }
   throw new CryptoError("ERR_LOCKED", `There is no vault in ${context.home}`, {
-    context: { hint: 'Create it with "lango onboard", or name its folder with --home or LANGO_HOME' },
+    context: {
+      hint: 'Create it with "lango onboard", or name its folder with --home or LANGO_HOME',
+    },
   });
 }

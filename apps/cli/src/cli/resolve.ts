@@ -1,5 +1,5 @@
-import type { Command } from "./command.ts";
 import { usageError } from "./arguments.ts";
+import type { Command } from "./command.ts";
 import { GLOBAL_OPTIONS } from "./options.ts";
 import { suggest } from "./suggest.ts";
 
@@ -36,8 +36,8 @@ export function resolve(commands: readonly Command[], argv: readonly string[]): 
       const near = suggest(word, children(commands, path));
       const full = path === "" ? near : `${path} ${near}`;
       throw usageError(
-        `unknown command "${next}"`,
-        near ? `did you mean "lango ${full}"?` : `run "${`lango ${path}`.trim()} --help"`,
+        `Unknown command "${next}"`,
+        near ? `Did you mean "lango ${full}"?` : `Run "${`lango ${path}`.trim()} --help"`,
       );
     }
     path = next;

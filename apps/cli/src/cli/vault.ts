@@ -4,8 +4,8 @@ import { openVault, type Vault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
-import { hardenProcess } from "./process.ts";
 import { requireVault } from "./home.ts";
+import { hardenProcess } from "./process.ts";
 import { askSecret, canAsk } from "./terminal.ts";
 
 export interface VaultNeeds {

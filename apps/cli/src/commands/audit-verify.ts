@@ -36,6 +36,6 @@ function toResult(report: AuditReport, checked: "full" | "links"): Result {
     text: lines.join("\n"),
     ...(ok
       ? {}
-      : { failure: new CryptoError("ERR_INTEGRITY", `the audit log has ${faults.length} faults`) }),
+      : { failure: new CryptoError("ERR_INTEGRITY", `The audit log has ${faults.length} faults`) }),
   };
 }

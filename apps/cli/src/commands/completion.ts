@@ -1,5 +1,5 @@
-import type { Handler } from "../cli/command.ts";
 import { usageError } from "../cli/arguments.ts";
+import type { Handler } from "../cli/command.ts";
 import { commandOptions, GLOBAL_OPTIONS } from "../cli/options.ts";
 import { children } from "../cli/resolve.ts";
 import { COMMANDS } from "../table/index.ts";
@@ -9,7 +9,7 @@ export const run: Handler = async (_context, args) => {
   const shell = args.positional("SHELL");
   const write = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
   if (write === undefined) {
-    throw usageError(`there is no completion for "${shell}"`, "use bash, zsh or fish");
+    throw usageError(`There is no completion for "${shell}"`, "Use bash, zsh or fish");
   }
   const script = write(candidates());
   return { data: { shell, script }, text: script };

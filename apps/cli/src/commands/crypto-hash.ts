@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { toHex, toPlain } from "@lango/crypto-core";
 import type { Handler } from "../cli/command.ts";
-import { readChunks } from "../cli/files.ts";
 import { deliver } from "../cli/deliver.ts";
+import { readChunks } from "../cli/files.ts";
 
 /** Hashes stdin or a file of any size (FIPS 180-4). */
 export const run: Handler = async (_context, args) => {

@@ -1,2 +1,28 @@
+import { CHECKS, type Finding } from "../cli/checks.ts";
 import type { Handler } from "../cli/command.ts";
-export const run: Handler = async () => ({});
+import { printable } from "../cli/output.ts";
+
+const EXIT_FINDINGS = 10;
+
+/** Looks for what is wrong and changes nothing. */
+export const run: Handler = async (context) => {
+  const findings: (Finding & { readonly check: string })[] = [];
+  for (const [check, look] of Object.entries(CHECKS)) {
+    const { stop, ...finding } = await look(context);
+    findings.push({ check, ...finding });
+    if (stop) {
+      break;
+    }
+  }
+  const healthy = findings.every(({ ok }) => ok);
+  const width = Math.max(...findings.map(({ check }) => check.length));
+  const lines = findings.flatMap(({ check, ok, detail, fix }) => [
+    `${context.paint(1, ok ? "green" : "red", ok ? "ok   " : "fault")} ${check.padEnd(width)}  ${printable(detail)}`,
+    ...(fix === undefined ? [] : [`      ${" ".repeat(width)}  ${printable(fix)}`]),
+  ]);
+  return {
+    data: { healthy, checks: findings },
+    text: lines.join("\n"),
+    exit: healthy ? 0 : EXIT_FINDINGS,
+  };
+};

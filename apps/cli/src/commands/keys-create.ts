@@ -9,7 +9,7 @@ export const run: Handler = (context, args) => {
   const name = args.positional("NAME");
   const type = args.string("type") as KeyType | undefined;
   if (type === undefined) {
-    throw usageError("--type is missing", "use --type encryption or --type signing");
+    throw usageError("--type is missing", "Use --type encryption or --type signing");
   }
   // The vault knows which algorithms there are and refuses the others.
   const algorithm = args.string("algorithm") as KeyAlgorithm | undefined;

@@ -9,8 +9,8 @@ export const run: Handler = (context, args) =>
     const wanted = args.positional("KEY");
     const key = (await vault.keys.list()).find(({ name, uri }) => [name, uri].includes(wanted));
     if (key === undefined) {
-      throw new CryptoError("ERR_KEY_NOT_FOUND", `there is no key ${wanted}`, {
-        context: { hint: 'run "lango keys list"' },
+      throw new CryptoError("ERR_KEY_NOT_FOUND", `There is no key ${wanted}`, {
+        context: { hint: 'Run "lango keys list"' },
       });
     }
     return {

@@ -11,7 +11,12 @@ export const run: Handler = async ({ home }) => {
       const packageName = `@lango/crypto-${name}`;
       const version = installedVersion(packageName, home) ?? null;
       const installed = version !== null;
-      return { name, installed, version, install: installed ? null : installCommand(packageName, home) };
+      return {
+        name,
+        installed,
+        version,
+        install: installed ? null : installCommand(packageName, home),
+      };
     }),
   ];
   return {

@@ -1,6 +1,6 @@
 import type { Handler } from "../cli/command.ts";
-import { requireYes } from "../cli/terminal.ts";
 import { findSecret } from "../cli/reader.ts";
+import { requireYes } from "../cli/terminal.ts";
 import { withVault } from "../cli/vault.ts";
 
 /** Removes a secret with all its versions. */

@@ -12,7 +12,9 @@ export const run: Handler = async (context, args) => {
   const version = args.number("version");
   if (!args.flag("reveal")) {
     if (version !== undefined) {
-      throw usageError("--version goes with --reveal: a reference always means the current version");
+      throw usageError(
+        "--version goes with --reveal: a reference always means the current version",
+      );
     }
     return withReader(context, async (vault) => {
       await findSecret(vault, name);

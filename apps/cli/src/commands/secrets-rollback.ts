@@ -17,7 +17,7 @@ export const run: Handler = (context, args) =>
         wanted === undefined
           ? `${name} has no version before the current one`
           : `${name} has no version ${wanted}`,
-        { context: { hint: `run "lango security secrets history ${name}"` } },
+        { context: { hint: `Run "lango security secrets history ${name}"` } },
       );
     }
     if (args.flag("dry-run")) {

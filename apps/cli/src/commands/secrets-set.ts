@@ -26,7 +26,7 @@ export const run: Handler = async (context, args) => {
             : `would store a version of ${name} after version ${version}`,
       };
     }
-    const value = await readValue(context, args, source);
+    const value = await readValue(args, source);
     try {
       const result = await vault.secrets.set(name, value, {
         key: args.string("key"),
@@ -48,18 +48,18 @@ function valueSource(context: Context, args: Arguments): ValueSource {
   const onCommandLine = args.optional("VALUE") !== undefined;
   const fromFile = args.string("from-file") !== undefined;
   if (onCommandLine && fromFile) {
-    throw usageError("give VALUE or --from-file, not both");
+    throw usageError("Give VALUE or --from-file, not both");
   }
   if (onCommandLine) {
     const ci = context.env["CI"]?.toLowerCase() ?? "";
     if (args.flag("strict") || !["", "0", "false"].includes(ci)) {
       throw usageError(
-        `a value on the command line is refused ${args.flag("strict") ? "with --strict" : "in CI"}`,
-        "pipe it in, or use --from-file",
+        `A value on the command line is refused ${args.flag("strict") ? "with --strict" : "in CI"}`,
+        "Pipe it in, or use --from-file",
       );
     }
     context.warn(
-      "a value on the command line is seen by other processes and kept in the shell's history; leave it out to be asked for it",
+      "A value on the command line is seen by other processes and kept in the shell's history; leave it out and it is asked for",
     );
     return "argument";
   }
@@ -69,23 +69,19 @@ function valueSource(context: Context, args: Arguments): ValueSource {
   if (!isTerminalInput()) {
     if (args.flag("passphrase-stdin")) {
       throw usageError(
-        "stdin cannot hold both the passphrase and the value",
-        "use --passphrase-fd or --from-file",
+        "Standard input cannot hold both the passphrase and the value",
+        "Use --passphrase-fd or --from-file",
       );
     }
     return "stdin";
   }
   if (!canAsk(context)) {
-    throw usageError("there is no value", "pipe it in, or use --from-file");
+    throw usageError("There is no value", "Pipe it in, or use --from-file");
   }
   return "prompt";
 }
 
-async function readValue(
-  context: Context,
-  args: Arguments,
-  source: ValueSource,
-): Promise<Uint8Array> {
+async function readValue(args: Arguments, source: ValueSource): Promise<Uint8Array> {
   switch (source) {
     case "argument":
       return new TextEncoder().encode(args.optional("VALUE"));

@@ -1,2 +1,11 @@
 import type { Handler } from "../cli/command.ts";
-export const run: Handler = async () => ({});
+import { printable } from "../cli/output.ts";
+import { getSetting } from "../config/get.ts";
+
+/** Shows one setting or a group of them; a token is hidden. */
+export const run: Handler = async ({ home }, args) => {
+  const key = args.positional("KEY");
+  const value = await getSetting(home, key);
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return { data: { key, value }, text: printable(text) };
+};

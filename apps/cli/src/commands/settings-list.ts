@@ -1,2 +1,20 @@
 import type { Handler } from "../cli/command.ts";
-export const run: Handler = async () => ({});
+import { table } from "../cli/output.ts";
+import { listSettings } from "../config/get.ts";
+
+/** Shows every setting. */
+export const run: Handler = async ({ home }) => {
+  const settings = await listSettings(home);
+  return {
+    data: { settings },
+    text: table(
+      ["SETTING", "VALUE", "", "MEANING"],
+      settings.map(({ path, value, isDefault, description }) => [
+        path,
+        JSON.stringify(value),
+        isDefault ? "" : "set",
+        description,
+      ]),
+    ),
+  };
+};

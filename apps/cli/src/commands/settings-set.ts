@@ -1,2 +1,15 @@
 import type { Handler } from "../cli/command.ts";
-export const run: Handler = async () => ({});
+import { getSetting } from "../config/get.ts";
+import { setSetting } from "../config/set.ts";
+
+/** Changes one setting in config.json. */
+export const run: Handler = async ({ home }, args) => {
+  const key = args.positional("KEY");
+  const dryRun = args.flag("dry-run");
+  await setSetting(home, key, args.positional("VALUE"), { dryRun });
+  if (dryRun) {
+    return { data: { key, dryRun }, text: `would set ${key}` };
+  }
+  // Read again, because a token is not shown.
+  return { data: { key, value: await getSetting(home, key) }, text: `set ${key}` };
+};

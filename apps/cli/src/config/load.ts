@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { CryptoError, isCryptoError } from "@lango/crypto-core";
-import type { JsonValue } from "@lango/envelope";
+import { type JsonValue, parseJsonStrict } from "@lango/envelope";
 import { chmodHint } from "@lango/unlock";
 import { type Config, DEFAULTS } from "./defaults.ts";
 
@@ -91,7 +91,6 @@ function holdsToken(value: JsonValue): boolean {
 }
 
 async function parse(bytes: Uint8Array, path: string): Promise<JsonValue> {
-  const { parseJsonStrict } = await import("@lango/envelope");
   try {
     return parseJsonStrict(bytes, { maxBytes: MAX_CONFIG_BYTES });
   } catch (error) {

@@ -12,16 +12,23 @@ import { validateConfig } from "./validate.ts";
  *
  * @param path - Its keys, joined by dots; a group takes JSON.
  * @param text - `true` or `false`, a number, JSON for lists and groups, else the text itself, as the setting's type is.
+ * @param options.dryRun - Checks everything and writes nothing. Default false.
  * @returns The value that was written.
  * @throws CryptoError `ERR_CONFIG` when the result would have a fault, naming each, and like `loadConfig`;
  *   `ERR_INVALID_ARGUMENT` for ill-formed JSON; `ERR_ACCESS_DENIED` when the file may not be written.
  */
-export async function setSetting(home: string, path: string, text: string): Promise<JsonValue> {
+export async function setSetting(
+  home: string,
+  path: string,
+  text: string,
+  options: { readonly dryRun?: boolean } = {},
+): Promise<JsonValue> {
   const keys = path.split(".");
   const value = parseValue(text, schemaAt(keys)?.type, path);
   const before = await readConfigFile(home);
   const after = withValue(before, keys, value);
   validateConfig(after, "The setting was not changed");
+  if (options.dryRun === true) return value;
   mkdirSync(home, { recursive: true, mode: 0o700 });
   await writeFileWhole(resolveLink(configPath(home)), async (fd) => {
     writeFileSync(fd, `${JSON.stringify(after, null, 2)}\n`);

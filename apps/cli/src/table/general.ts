@@ -68,7 +68,10 @@ export const GENERAL_COMMANDS: readonly Command[] = [
     summary: "check the audit log",
     examples: ["lango audit verify --rows", "lango audit verify --links"],
     options: {
-      rows: { type: "boolean", summary: "compare the rows of secrets, keys and slots with the log" },
+      rows: {
+        type: "boolean",
+        summary: "compare the rows of secrets, keys and slots with the log",
+      },
       links: { type: "boolean", summary: "check the chain only, which needs no passphrase" },
     },
     unlocks: true,

@@ -1,0 +1,71 @@
+import { CryptoError, zero } from "@lango/crypto-core";
+import type { Kdf } from "@lango/envelope";
+import { createUnlocker, type UnlockOptions } from "@lango/unlock";
+import { createVault, inspectHome } from "@lango/vault";
+import type { Context } from "./context.ts";
+import { configuredKdf } from "./kdf.ts";
+import { hardenProcess } from "./process.ts";
+import { askSecret, canAsk } from "./terminal.ts";
+import { warnOfWeakness } from "./warn-of-weakness.ts";
+
+export interface OnboardOptions {
+  /** Default: what `security.kdf` says. */
+  readonly kdf?: Kdf | undefined;
+  readonly sources?: Pick<UnlockOptions, "passphraseFd" | "passphraseFile" | "passphraseStdin">;
+}
+
+/**
+ * Asks for a passphrase and creates the vault.
+ *
+ * @throws CryptoError `ERR_CONFLICT` for any vault that is there, sound or damaged; `ERR_LOCKED` without a passphrase.
+ */
+export async function onboard(
+  context: Context,
+  { kdf, sources }: OnboardOptions,
+): Promise<{ readonly id: string; readonly text: string }> {
+  await refuseExisting(context.home);
+  hardenProcess();
+  const unlocker = createUnlocker({
+    ...sources,
+    home: context.home,
+    env: context.env,
+    prompt: canAsk(context) ? askSecret : undefined,
+    stdinFree: true,
+  });
+  const given = await unlocker.obtainNewPassphrase();
+  try {
+    await warnOfWeakness(context, given.passphrase);
+    await using vault = await createVault({
+      home: context.home,
+      credentials: [{ kind: "passphrase", passphrase: given.passphrase }],
+      kdf: kdf ?? (await configuredKdf(context.home)),
+    });
+    context.warn(
+      "Whoever loses this passphrase loses the data: nothing else opens this vault. Keep a copy of it in a safe place",
+    );
+    context.note('Next: "lango security secrets set NAME" stores a secret,');
+    context.note('      "lango run --env VAR=NAME -- CMD" hands it to a program.');
+    return { id: vault.id, text: `Created a vault in ${context.home}` };
+  } finally {
+    zero(given.passphrase);
+  }
+}
+
+/** @throws CryptoError `ERR_CONFLICT` for any vault that is there. */
+export async function refuseExisting(home: string): Promise<void> {
+  const state = await inspectHome(home);
+  if (state === "ready" || typeof state === "object") {
+    throw new CryptoError(
+      "ERR_CONFLICT",
+      `${home} holds a vault already${state === "ready" ? "" : `, and it is damaged: ${state.damaged.message}`}`,
+      {
+        context: {
+          hint:
+            state === "ready"
+              ? "Nothing was changed; name another folder with --home"
+              : 'Nothing was changed; run "lango doctor"',
+        },
+      },
+    );
+  }
+}

@@ -1,0 +1,95 @@
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import {
+  environment,
+  fileWith,
+  folder,
+  LANGO,
+  lango,
+  PASSPHRASE,
+  SECRET,
+  vaultHome,
+} from "./support.ts";
+
+const KILLS = process.env["LANGO_TORTURE"] === "full" ? 200 : 8;
+const WEAK = ["--kdf", "pbkdf2-sha256:1000", "--accept-weak-kdf"];
+
+/** Starts lango and kills it without notice after a while; tells whether it was still there. */
+async function killAfter(ms: number, args: readonly string[], home: string): Promise<boolean> {
+  const child = spawn(process.execPath, [...LANGO, ...args], {
+    env: environment(home),
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  child.stdin.on("error", () => {});
+  child.stdin.end("a new value");
+  const ended = new Promise<boolean>((resolve) =>
+    child.on("exit", (_, signal) => resolve(signal === "SIGKILL")),
+  );
+  await sleep(ms);
+  child.kill("SIGKILL");
+  return ended;
+}
+
+/** How long a command takes here, so that kills fall into it. */
+async function durationOf(args: readonly string[], home: string): Promise<number> {
+  const start = performance.now();
+  expect((await lango(args, { home, input: "x" })).code).toBe(0);
+  return performance.now() - start;
+}
+
+// The second half of a run is where files change; loading the program comes before it.
+const moments = (duration: number): number[] =>
+  Array.from({ length: KILLS }, (_, i) => duration * (0.45 + (0.6 * i) / KILLS));
+
+describe("kill -9", () => {
+  test("of onboard leaves nothing, or a vault, or what the next onboard replaces", async () => {
+    const duration = await durationOf(["onboard", ...WEAK], join(folder(), "new"));
+    for (const moment of moments(duration)) {
+      const home = join(folder(), "new");
+      await killAfter(moment, ["onboard", ...WEAK], home);
+      const again = await lango(["onboard", ...WEAK], { home });
+      const finished = again.code === 9 && again.stderr.includes("holds a vault already\n");
+      expect(again.code === 0 || finished, again.stderr).toBe(true);
+      expect((await lango(["audit", "verify", "--rows"], { home })).code).toBe(0);
+    }
+  });
+
+  test("of secrets set leaves the old value or the new one", async () => {
+    const home = await vaultHome();
+    const args = ["security", "secrets", "set", "api/key"];
+    const duration = await durationOf(["security", "secrets", "set", "other"], home);
+    for (const moment of moments(duration)) {
+      await killAfter(moment, args, home);
+      const value = await lango(["security", "secrets", "get", "api/key", "--reveal"], { home });
+      expect([SECRET, "a new value"], value.stderr).toContain(value.stdout);
+    }
+    expect((await lango(["audit", "verify", "--rows"], { home })).code).toBe(0);
+  });
+
+  test("of migrate-passphrase leaves a vault that one of the two opens", async () => {
+    const next = "another passphrase";
+    const flags = (from: string, to: string) => [
+      "security",
+      "migrate-passphrase",
+      "--old-passphrase-file",
+      fileWith(from),
+      "--new-passphrase-file",
+      fileWith(to),
+      ...WEAK,
+    ];
+    const duration = await durationOf(flags(PASSPHRASE, next), await vaultHome());
+    for (const moment of moments(duration)) {
+      const home = await vaultHome();
+      await killAfter(moment, flags(PASSPHRASE, next), home);
+      const read = (passphrase: string) =>
+        lango(["security", "secrets", "get", "api/key", "--reveal"], {
+          home,
+          env: { LANGO_PASSPHRASE: passphrase },
+        });
+      const values = [(await read(PASSPHRASE)).stdout, (await read(next)).stdout];
+      expect(values).toContain(SECRET);
+    }
+  });
+});
