@@ -83,7 +83,10 @@ const bareReader = (folder: string) => {
 const measureGet = async (vault: Vault, folder: string): Promise<Measure[]> => {
   const bare = bareReader(folder);
   let next = 0;
-  const anyName = () => nameOf((next = (next * 7 + 13) % REAL));
+  const anyName = () => {
+    next = (next * 7 + 13) % REAL;
+    return nameOf(next);
+  };
   const getAtOnce = (count: number) =>
     Promise.all(Array.from({ length: count }, () => vault.secrets.get(anyName())));
   const bareMany = async (count: number) => {
