@@ -142,8 +142,7 @@ describe("onboard", () => {
     const home = await vaultHome();
     damage(home);
     const before = snapshot(home);
-    expectOneFault(await lango(["onboard"], { home }), 9, /damaged/);
+    expectOneFault(await lango(["onboard"], { home }), 9, /holds a damaged vault/);
     expect(snapshot(home)).toEqual(before);
   });
-
 });

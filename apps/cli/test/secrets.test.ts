@@ -183,10 +183,17 @@ describe("secrets list, history, rollback, delete", () => {
     const env = { LANGO_PASSPHRASE: undefined };
     const ran = await secrets(["list"], { env });
     expect(ran.code).toBe(0);
-    expect(ran.stdout).toMatch(/^NAME +KEY +VERSION +CREATED +UPDATED +USES\napi\/key +local:default +1 /);
+    expect(ran.stdout).toMatch(
+      /^NAME +KEY +VERSION +CREATED +UPDATED +USES\napi\/key +local:default +1 /,
+    );
     expect(ran.stdout).not.toContain(SECRET);
     const { data } = await secretsJson(["list"], { env });
-    expect(data.secrets[0]).toMatchObject({ name: "api/key", key: "local:default", version: 1, uses: 0 });
+    expect(data.secrets[0]).toMatchObject({
+      name: "api/key",
+      key: "local:default",
+      version: 1,
+      uses: 0,
+    });
     await reveal("api/key");
     expect((await secretsJson(["list"], { env })).data.secrets[0].uses).toBe(1);
   });
@@ -198,7 +205,9 @@ describe("secrets list, history, rollback, delete", () => {
       { version: 2, current: true, size: 6 },
       { version: 1, current: false, size: SECRET.length },
     ]);
-    expect((await secrets(["rollback", "api/key", "--dry-run"])).stdout).toMatch(/^would make version 1/);
+    expect((await secrets(["rollback", "api/key", "--dry-run"])).stdout).toMatch(
+      /^would make version 1/,
+    );
     expect((await secretsJson(["rollback", "api/key"])).data).toEqual({
       name: "api/key",
       version: 3,
@@ -281,7 +290,13 @@ describe("migrate-passphrase", () => {
   test("refuses a wrong old one, a short new one and a weak key derivation", async () => {
     const slots = snapshot(home)[join(home, "keyslots.json")];
     const wrong = ["--old-passphrase-file", fileWith("wrong passphrase")];
-    const args = ["security", "migrate-passphrase", ...wrong, "--new-passphrase-file", fileWith(next)];
+    const args = [
+      "security",
+      "migrate-passphrase",
+      ...wrong,
+      "--new-passphrase-file",
+      fileWith(next),
+    ];
     expectOneFault(await lango(args, { home }), 4, /does not open/);
     const short = ["security", "migrate-passphrase", "--new-passphrase-file", fileWith("short")];
     expectOneFault(await lango(short, { home }), 2, /5 characters/);

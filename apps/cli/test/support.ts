@@ -1,6 +1,14 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -104,11 +112,13 @@ export function folder(): string {
 
 let template: Promise<string> | undefined;
 
+/** The vault that {@link vaultHome} copies, for tests that change nothing in it. */
+export const sharedVaultHome = (): Promise<string> => (template ??= makeVault());
+
 /** A home with a vault that holds the secret `api/key`; a copy of one that is made once for a test file. */
 export async function vaultHome(): Promise<string> {
-  template ??= makeVault();
   const home = join(folder(), "home");
-  cpSync(await template, home, { recursive: true });
+  cpSync(await sharedVaultHome(), home, { recursive: true });
   chmodSync(home, 0o700);
   return home;
 }

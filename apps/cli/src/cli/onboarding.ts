@@ -1,4 +1,4 @@
-import { CryptoError, zero } from "@lango/crypto-core";
+import { CryptoError, isCryptoError, zero } from "@lango/crypto-core";
 import type { Kdf } from "@lango/envelope";
 import { createUnlocker, type UnlockOptions } from "@lango/unlock";
 import { createVault, inspectHome } from "@lango/vault";
@@ -51,21 +51,21 @@ export async function onboard(
   }
 }
 
-/** @throws CryptoError `ERR_CONFLICT` for any vault that is there. */
+/** @throws CryptoError `ERR_CONFLICT` for any vault that is there, sound or damaged. */
 export async function refuseExisting(home: string): Promise<void> {
   const state = await inspectHome(home);
-  if (state === "ready" || typeof state === "object") {
-    throw new CryptoError(
-      "ERR_CONFLICT",
-      `${home} holds a vault already${state === "ready" ? "" : `, and it is damaged: ${state.damaged.message}`}`,
-      {
-        context: {
-          hint:
-            state === "ready"
-              ? "Nothing was changed; name another folder with --home"
-              : 'Nothing was changed; run "lango doctor"',
-        },
-      },
-    );
+  if (state === "absent" || state === "half-made") {
+    return;
   }
+  if (state === "ready") {
+    throw conflict(`${home} holds a vault already`, "name another folder with --home");
+  }
+  const { damaged } = state;
+  // A folder that others can write is no vault yet, and says itself how to mend it.
+  throw isCryptoError(damaged) && damaged.code === "ERR_CONFIG"
+    ? damaged
+    : conflict(`${home} holds a damaged vault: ${damaged.message}`, 'run "lango doctor"');
 }
+
+const conflict = (message: string, way: string): CryptoError =>
+  new CryptoError("ERR_CONFLICT", message, { context: { hint: `Nothing was changed; ${way}` } });

@@ -1,0 +1,208 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { expectOneFault, folder, lango, langoJson, PASSPHRASE, vaultHome } from "./support.ts";
+
+const LOCKED = { LANGO_PASSPHRASE: undefined };
+
+describe("security status", () => {
+  test("needs no passphrase", async () => {
+    const home = await vaultHome();
+    const { document, code } = await langoJson(["security", "status"], { home, env: LOCKED });
+    expect(code).toBe(0);
+    expect(document.data).toMatchObject({
+      home,
+      mode: "local",
+      locked: true,
+      keyCount: 1,
+      secretCount: 1,
+      degraded: false,
+      companion: null,
+      slots: [{ kind: "passphrase", kdf: "pbkdf2-sha256" }],
+    });
+    const ran = await lango(["security", "status"], { home });
+    expect(ran.stdout).toMatch(/^mode +local$/m);
+    expect(ran.stdout).toMatch(/^unlock source +LANGO_PASSPHRASE$/m);
+    expect(ran.stdout).toMatch(/^secrets +1$/m);
+    expect(ran.stdout).toMatch(/^degraded +no$/m);
+  });
+
+  test("names the source that would open the vault, and why earlier ones would not", async () => {
+    const home = await vaultHome();
+    writeFileSync(join(home, "passphrase"), PASSPHRASE, { mode: 0o600 });
+    for (const command of [["security", "status"], ["whoami"]]) {
+      const { document } = await langoJson(command, { home, env: LOCKED });
+      const { sources } = document.data;
+      expect(sources.at(-1)).toMatchObject({ state: "would use" });
+      expect(sources.at(-1).source).toContain("keyfile");
+      expect(sources.some((each: { state: string }) => each.state === "skipped")).toBe(true);
+    }
+  });
+
+  test("shows what the configuration says", async () => {
+    const home = await vaultHome();
+    await lango(["settings", "set", "security.signer.provider", "aws-kms"], { home });
+    const { document } = await langoJson(["security", "status"], { home });
+    expect(document.data.mode).toBe("aws-kms");
+  });
+});
+
+test("whoami names user, vault and source", async () => {
+  const home = await vaultHome();
+  const { document } = await langoJson(["whoami"], { home });
+  expect(document.data).toMatchObject({
+    user: userInfo().username,
+    home,
+    source: "LANGO_PASSPHRASE",
+  });
+  expect((await lango(["whoami"], { home, env: LOCKED })).stdout).toMatch(/^not LANGO_PASSPHRASE/m);
+});
+
+describe("audit", () => {
+  test("verify checks everything with the key, the chain without", async () => {
+    const home = await vaultHome();
+    const full = await langoJson(["audit", "verify", "--rows"], { home });
+    expect(full.document.data).toMatchObject({ checked: "full", ok: true, faults: [] });
+    const links = await langoJson(["audit", "verify", "--links"], { home, env: LOCKED });
+    expect(links.document.data).toMatchObject({ checked: "links", ok: true });
+    expect((await lango(["audit", "verify", "--links"], { home, env: LOCKED })).stdout).toMatch(
+      /MACs were not/,
+    );
+  });
+
+  test("a log that was altered is 8, with its faults beside the error", async () => {
+    const home = await vaultHome();
+    // The driver that the program itself uses.
+    const Database = createRequire(import.meta.url)("better-sqlite3-multiple-ciphers");
+    const database = new Database(join(home, "lango.db"));
+    database.prepare("UPDATE audit_log SET entry = replace(entry, 'api/key', 'api/kex')").run();
+    database.close();
+    const text = await lango(["audit", "verify", "--links"], { home, env: LOCKED });
+    expect(text.code).toBe(8);
+    expect(text.stderr).toMatch(/^lango: The audit log has \d+ faults?\n/);
+    expect(text.stdout).toMatch(/^row \d+: /m);
+    const { document, code } = await langoJson(["audit", "verify"], { home });
+    expect(code).toBe(8);
+    expect(document.error?.code).toBe("ERR_INTEGRITY");
+    expect(document.data.faults.length).toBeGreaterThan(0);
+  });
+
+  test("tail shows the newest events without a key", async () => {
+    const home = await vaultHome();
+    const { document } = await langoJson(["audit", "tail", "-n", "2"], { home, env: LOCKED });
+    expect(document.data.events).toHaveLength(2);
+    const text = await lango(["audit", "tail"], { home, env: LOCKED });
+    expect(text.stdout).toMatch(/^SEQ +TIME +WHO +ACTION +TARGET +OUTCOME\n/);
+    expect(text.stdout).toContain("secret.set");
+    expectOneFault(await lango(["audit", "tail", "-n", "0"], { home }), 2, /at least 1/);
+  });
+});
+
+describe("settings", () => {
+  test("set, get and list", async () => {
+    const home = await vaultHome();
+    const args = ["settings", "set", "security.keyring.enabled", "true"];
+    expect((await lango([...args, "--dry-run"], { home })).stdout).toMatch(/^would set/);
+    expect((await lango(["settings", "get", "security.keyring.enabled"], { home })).stdout).toBe(
+      "false\n",
+    );
+    expect((await lango(args, { home })).stdout).toBe("set security.keyring.enabled\n");
+    expect(
+      (await langoJson(["settings", "get", "security.keyring"], { home })).document.data,
+    ).toEqual({ key: "security.keyring", value: { enabled: true } });
+    const { document } = await langoJson(["settings", "list"], { home });
+    const setting = document.data.settings.find(
+      (each: { path: string }) => each.path === "security.keyring.enabled",
+    );
+    expect(setting).toMatchObject({ value: true, isDefault: false, type: "boolean" });
+    expect((await lango(["settings", "list"], { home })).stdout).toContain("audit.onFailure");
+  });
+
+  test("never shows a token", async () => {
+    const home = await vaultHome();
+    const token = "gateway-token-0123456789abcdef";
+    const set = await langoJson(["settings", "set", "gateway.auth.token", token], { home });
+    expect(set.code, set.stdout).toBe(0);
+    const shown = [
+      set.stdout,
+      (await lango(["settings", "get", "gateway"], { home })).stdout,
+      (await lango(["settings", "list"], { home })).stdout,
+    ].join("");
+    expect(shown).toContain("(hidden)");
+    expect(shown).not.toContain(token);
+  });
+
+  test("schema is a JSON Schema", async () => {
+    const schema = JSON.parse((await lango(["settings", "schema"])).stdout);
+    expect(schema.properties.security.properties.signer).toBeDefined();
+    expect((await langoJson(["settings", "schema"])).document.data).toEqual(schema);
+  });
+});
+
+describe("provider", () => {
+  test("list tells what is installed and how to install the rest, in a home with a space too", async () => {
+    const home = join(folder(), "a home");
+    const { document } = await langoJson(["security", "provider", "list"], { home });
+    expect(document.data.providers[0]).toMatchObject({ name: "local", installed: true });
+    expect(document.data.providers.map((each: { name: string }) => each.name)).toEqual([
+      "local",
+      "rpc",
+      "aws-kms",
+      "gcp-kms",
+      "azure-kv",
+      "pkcs11",
+    ]);
+    const missing = document.data.providers[1];
+    expect(missing.install).toBe(`npm install --prefix '${home}/providers' @lango/crypto-rpc`);
+  });
+
+  test("check runs the conformance checks on local keys", async () => {
+    const { document, code } = await langoJson(["security", "provider", "check", "local"]);
+    expect(code).toBe(0);
+    expect(document.data.ok).toBe(true);
+    expect(document.data.checks.length).toBeGreaterThan(30);
+    const text = await lango(["security", "provider", "check", "local:default"]);
+    expect(text.stdout).toMatch(/^CHECK +OUTCOME +MS +REASON\n/);
+  });
+
+  test("check of one that is not installed is 69 with the command", async () => {
+    const home = folder();
+    const ran = await lango(["security", "provider", "check", "aws-kms:key"], { home });
+    expectOneFault(ran, 69, /@lango\/crypto-aws-kms is not installed/);
+    expect(ran.stderr).toContain(`npm install --prefix ${home}/providers @lango/crypto-aws-kms`);
+    expectOneFault(
+      await lango(["security", "provider", "check", "../x"], { home }),
+      2,
+      /ill-formed/,
+    );
+  });
+});
+
+describe("doctor", () => {
+  test("finds nothing wrong with a good home", async () => {
+    const home = join(folder(), "new");
+    await lango(["onboard"], { home });
+    const { document, code } = await langoJson(["doctor"], { home });
+    expect(document.data.checks.filter((each: { ok: boolean }) => !each.ok)).toEqual([]);
+    expect(code).toBe(0);
+    const text = await lango(["doctor"], { home });
+    expect(text.stdout).toMatch(/^ok +node +\d+/m);
+    expect(text.stdout).toMatch(/^ok +core dumps +/m);
+  });
+
+  test("is 10 and says what to do", async () => {
+    const home = await vaultHome();
+    const weak = await langoJson(["doctor"], { home });
+    expect(weak.code).toBe(10);
+    const keyslots = weak.document.data.checks.find(
+      (each: { check: string }) => each.check === "keyslots",
+    );
+    expect(keyslots).toMatchObject({ ok: false, fix: 'Run "lango security migrate-passphrase"' });
+    const none = await lango(["doctor"], { home: join(folder(), "none") });
+    expect(none.code).toBe(10);
+    expect(none.stdout).toContain('Run "lango onboard"');
+    expect(readFileSync(join(home, "keyslots.json"), "utf8")).not.toBe("");
+  });
+});

@@ -1,0 +1,172 @@
+import { spawn } from "node:child_process";
+import { chmodSync, readFileSync } from "node:fs";
+import { beforeAll, describe, expect, test } from "vitest";
+import {
+  environment,
+  expectOneFault,
+  fileWith,
+  LANGO,
+  lango,
+  langoJson,
+  PASSPHRASE,
+  SECRET,
+  sharedVaultHome,
+} from "./support.ts";
+
+// One vault for the file: running a command changes nothing but the log.
+let home: string;
+beforeAll(async () => {
+  home = await sharedVaultHome();
+});
+
+const run = (args: readonly string[], options: Parameters<typeof lango>[1] = {}) =>
+  lango(["run", ...args], { home, ...options });
+const node = (script: string) => ["--", process.execPath, "-e", script];
+
+describe("run", () => {
+  test("puts the secret into the child's environment, and only there", async () => {
+    const script = `
+      const fs = require("node:fs");
+      const at = (pid, file) => fs.readFileSync("/proc/" + pid + "/" + file, "latin1");
+      process.stdout.write(JSON.stringify({
+        value: process.env.TOKEN,
+        args: at("self", "cmdline"),
+        environ: at("self", "environ"),
+        parentArgs: at(process.ppid, "cmdline"),
+        parentEnviron: at(process.ppid, "environ"),
+      }))`;
+    const ran = await run(["--env", "TOKEN=api/key", ...node(script)], {
+      env: { LANGO_KEYFILE: "/nonexistent", LANGO_PKCS11_PIN: "1234-pin", LANGO_HOME: home },
+    });
+    expect(ran.code, ran.stderr).toBe(0);
+    expect(ran.stderr).toBe("output not masked\n");
+    const seen = JSON.parse(ran.stdout);
+    expect(seen.value).toBe(SECRET);
+    expect(seen.environ).toContain(`TOKEN=${SECRET}`);
+    expect(seen.environ).not.toContain(PASSPHRASE);
+    expect(seen.environ).not.toMatch(/LANGO_PASSPHRASE|LANGO_KEYFILE|LANGO_PKCS11_PIN|1234-pin/);
+    expect(seen.environ).toContain("LANGO_HOME=");
+    expect(seen.args + seen.parentArgs + seen.parentEnviron).not.toContain(SECRET);
+  });
+
+  test("closes the descriptor that the passphrase came from", async () => {
+    const script = "[ ! -e /proc/$$/fd/3 ]";
+    const child = spawn(
+      process.execPath,
+      [...LANGO, "run", "--passphrase-fd", "3", "--env", "T=api/key", "--", "sh", "-c", script],
+      {
+        env: environment(home, { LANGO_PASSPHRASE: undefined }),
+        stdio: ["ignore", "ignore", "ignore", "pipe"],
+      },
+    );
+    (child.stdio[3] as NodeJS.WritableStream).end(PASSPHRASE);
+    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(0);
+  });
+
+  test("hands on stdin, arguments, working directory and umask as they are, without a shell", async () => {
+    const script = `
+      const out = [process.argv.slice(1), process.cwd(), process.umask().toString(8)];
+      process.stdin.on("data", (d) => out.push(String(d)));
+      process.stdin.on("end", () => console.log(JSON.stringify(out)))`;
+    const words = ["$HOME", "; echo no", "a b", "--json", "*"];
+    const ran = await run([...node(script), ...words], { input: "to the child", cwd: "/" });
+    const [argv, cwd, umask, input] = JSON.parse(ran.stdout);
+    expect(argv).toEqual(words);
+    expect(cwd).toBe("/");
+    expect(umask).toBe(process.umask().toString(8));
+    expect(input).toBe("to the child");
+  });
+
+  test.each([0, 1, 7, 10, 125, 255])("passes on exit code %d", async (code) => {
+    expect((await run(node(`process.exit(${code})`))).code).toBe(code);
+  });
+
+  test.each([
+    ["SIGKILL", 137],
+    ["SIGTERM", 143],
+    ["SIGINT", 130],
+    ["SIGSEGV", 139],
+  ])("reports a child that ended by %s as %d", async (signal, code) => {
+    expect((await run(node(`process.kill(process.pid, "${signal}")`))).code).toBe(code);
+  });
+
+  test.each(["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT"] as const)(
+    "passes %s on to the child",
+    async (signal) => {
+      const script = `process.on("${signal}", () => { console.log("got it"); process.exit(5); });
+        console.log("ready"); setInterval(() => {}, 1000)`;
+      const child = spawn(process.execPath, [...LANGO, "run", ...node(script)], {
+        env: environment(home),
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      let out = "";
+      child.stdout.on("data", (chunk) => {
+        out += chunk;
+        if (String(chunk).includes("ready")) child.kill(signal);
+      });
+      const code = await new Promise((resolve) => child.on("close", resolve));
+      expect(code).toBe(5);
+      expect(out).toBe("ready\ngot it\n");
+    },
+  );
+
+  test("127 and 126 for what cannot be started, 125 for its own failures", async () => {
+    expectFaultAtStart(await run(["--", "/nonexistent/command"]), 127, /no such command/);
+    const script = fileWith("#!/bin/sh\n");
+    chmodSync(script, 0o600);
+    expectFaultAtStart(await run(["--", script]), 126, /cannot be executed/);
+    expectOneFault(await run(["--env", "T=none", "--", "true"]), 125, /none/);
+    expectOneFault(
+      await run(["--", "true"], { env: { LANGO_PASSPHRASE: "a wrong one" } }),
+      125,
+      /not open/,
+    );
+    expectOneFault(await run(["true"]), 125, /-- CMD|takes 0 words/);
+    expectOneFault(await run([]), 125, /needs "-- CMD/);
+    expectOneFault(await run(["--", "true"], { home: "/nonexistent" }), 125, /no vault/);
+  });
+
+  test.each([
+    ["TOKEN", /takes NAME=SECRET/],
+    ["1X=api/key", /takes NAME=SECRET/],
+    ["=api/key", /takes NAME=SECRET/],
+    ["LANGO_PASSPHRASE=api/key", /never reaches a command/],
+  ])("refuses --env %s", async (assignment, line) => {
+    expectOneFault(await run(["--env", assignment, "--", "true"]), 125, line);
+  });
+
+  test("refuses a variable given twice, and a value that is no text", async () => {
+    const twice = ["--env", "T=api/key", "--env", "T=api/key", "--", "true"];
+    expectOneFault(await run(twice), 125, /gives T twice/);
+    for (const input of [new Uint8Array([255]), "a\u0000b"]) {
+      await lango(["security", "secrets", "set", "bytes"], { home, input });
+      expectOneFault(await run(["--env", "T=bytes", "--", "true"]), 125, /no text/);
+    }
+  });
+
+  test("its failures are documents with --json, its child's output is not touched", async () => {
+    const failed = await langoJson(["run", "--env", "T=none", "--", "true"], { home });
+    expect(failed).toMatchObject({ code: 125, document: { error: { code: "ERR_NOT_FOUND" } } });
+    const ran = await run(["--json", ...node("console.log(1)")]);
+    expect(ran).toMatchObject({ code: 0, stdout: "1\n", stderr: "" });
+  });
+
+  test("is in the log, with the secret's name", async () => {
+    await run(["--env", "T=api/key", "--", "true"]);
+    const { document } = await langoJson(["audit", "tail"], { home });
+    const actions = document.data.events.slice(-3).map((event: { action: string }) => event.action);
+    expect(actions).toEqual(["vault.unlock", "secret.get", "run.start"]);
+    expect(JSON.stringify(document)).not.toContain(SECRET);
+    expect(readFileSync(`${home}/lango.db`).includes(SECRET)).toBe(false);
+  });
+});
+
+/** Like {@link expectOneFault}, after the line that says that nothing is masked. */
+function expectFaultAtStart(
+  ran: Awaited<ReturnType<typeof lango>>,
+  code: number,
+  line: RegExp,
+): void {
+  const stderr = ran.stderr.replace("output not masked\n", "");
+  expectOneFault({ ...ran, stderr }, code, line);
+}

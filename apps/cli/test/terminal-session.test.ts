@@ -1,0 +1,214 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { environment, folder, LANGO, PASSPHRASE, SECRET, snapshot, vaultHome } from "./support.ts";
+import { Terminal } from "./terminal.ts";
+
+const CTRL_C = "\u0003";
+const ENTER_NEW = "Enter encryption passphrase (min 8 characters): ";
+const CONFIRM_NEW = "Confirm passphrase: ";
+const WEAK = ["--kdf", "pbkdf2-sha256:1000", "--accept-weak-kdf"];
+
+/** lango on a terminal, with nothing in the environment that opens a vault. */
+const session = (home: string, ...args: string[]): Terminal =>
+  new Terminal(
+    process.execPath,
+    [...LANGO, ...args],
+    environment(home, { LANGO_PASSPHRASE: undefined }),
+  );
+
+/** Sees a prompt, then answers it. */
+async function reply(terminal: Terminal, prompt: string, text: string): Promise<void> {
+  await terminal.see(prompt);
+  terminal.type(text);
+}
+
+describe("onboard on a terminal", () => {
+  test("asks twice with exactly these words, echoing stars", async () => {
+    const home = join(folder(), "new");
+    const terminal = session(home, "onboard", ...WEAK);
+    await reply(terminal, ENTER_NEW, `${PASSPHRASE}\r`);
+    await reply(terminal, CONFIRM_NEW, `${PASSPHRASE}\r`);
+    expect(await terminal.end()).toMatchObject({ exitCode: 0 });
+    const lines = terminal.output.split("\r\n");
+    const stars = "*".repeat(PASSPHRASE.length);
+    expect(lines[0]).toBe(ENTER_NEW + stars);
+    expect(lines[1]).toBe(CONFIRM_NEW + stars);
+    expect(terminal.output).toContain("Whoever loses this passphrase loses the data");
+    expect(terminal.output).toContain(`Created a vault in ${home}`);
+    expect(terminal.output).not.toContain(PASSPHRASE);
+  });
+
+  test("makes nothing of two that differ", async () => {
+    const home = folder();
+    const terminal = session(home, "onboard", ...WEAK);
+    await reply(terminal, ENTER_NEW, `${PASSPHRASE}\r`);
+    await reply(terminal, CONFIRM_NEW, "something else\r");
+    expect(await terminal.end()).toMatchObject({ exitCode: 2 });
+    expect(terminal.output).toContain("lango: The two passphrases differ");
+    expect(snapshot(home)).toEqual({});
+  });
+
+  test.each([
+    ["the first question", 0],
+    ["the second question", 1],
+  ])("Ctrl-C at %s is 130 and makes nothing", async (_, answered) => {
+    const home = folder();
+    const terminal = session(home, "onboard", ...WEAK);
+    if (answered === 1) {
+      await reply(terminal, ENTER_NEW, `${PASSPHRASE}\r`);
+    }
+    await reply(terminal, answered === 1 ? CONFIRM_NEW : ENTER_NEW, CTRL_C);
+    expect(await terminal.end()).toMatchObject({ exitCode: 130 });
+    expect(terminal.output).not.toContain("lango:");
+    expect(snapshot(home)).toEqual({});
+  });
+
+  test("asks nothing with --no-input", async () => {
+    const terminal = session(folder(), "onboard", "--no-input");
+    expect(await terminal.end()).toMatchObject({ exitCode: 4 });
+    expect(terminal.output).not.toContain("Enter");
+  });
+});
+
+describe("a command without a vault on a terminal", () => {
+  test("offers onboard, and goes on after a yes", async () => {
+    const home = join(folder(), "new");
+    writeConfig(home);
+    const terminal = session(home, "security", "secrets", "set", "first");
+    await reply(terminal, `There is no vault in ${home}. Create it? [y/N] `, "y\r");
+    await reply(terminal, ENTER_NEW, `${PASSPHRASE}\r`);
+    await reply(terminal, CONFIRM_NEW, `${PASSPHRASE}\r`);
+    await terminal.see("Created a vault in");
+    await reply(terminal, "passphrase: ", `${PASSPHRASE}\r`);
+    await reply(terminal, "Enter value of first: ", `${SECRET}\r`);
+    await reply(terminal, "Confirm value: ", `${SECRET}\r`);
+    expect(await terminal.end()).toMatchObject({ exitCode: 0 });
+    expect(terminal.output).toContain("stored first, version 1");
+    expect(terminal.output).not.toContain(SECRET);
+  });
+
+  test("is 4 after a no, also with --yes, which is not meant for this", async () => {
+    for (const flags of [[], ["--yes"]]) {
+      const home = folder();
+      const terminal = session(home, "security", "secrets", "list", ...flags);
+      await reply(terminal, "Create it? [y/N] ", "n\r");
+      expect(await terminal.end()).toMatchObject({ exitCode: 4 });
+      expect(snapshot(home)).toEqual({});
+    }
+  });
+});
+
+describe("secrets on a terminal", () => {
+  test("set asks twice, hidden, and refuses two that differ", async () => {
+    const home = await vaultHome();
+    const good = session(home, "security", "secrets", "set", "x");
+    await reply(good, "passphrase: ", `${PASSPHRASE}\r`);
+    await reply(good, "Enter value of x: ", `${SECRET}\r`);
+    await reply(good, "Confirm value: ", `${SECRET}\r`);
+    expect(await good.end()).toMatchObject({ exitCode: 0 });
+    expect(good.output).toContain("*".repeat(SECRET.length));
+    expect(good.output).not.toContain(SECRET);
+
+    const bad = session(home, "security", "secrets", "set", "x");
+    await reply(bad, "passphrase: ", `${PASSPHRASE}\r`);
+    await reply(bad, "Enter value of x: ", "one\r");
+    await reply(bad, "Confirm value: ", "two\r");
+    expect(await bad.end()).toMatchObject({ exitCode: 2 });
+    expect(bad.output).toContain("The two entries differ");
+  });
+
+  test("a wrong passphrase is 4 and one line", async () => {
+    const terminal = session(await vaultHome(), "security", "secrets", "history", "api/key");
+    await reply(terminal, "passphrase: ", "a wrong passphrase\r");
+    expect(await terminal.end()).toMatchObject({ exitCode: 4 });
+    expect(terminal.output).toContain("lango: The passphrase does not open the vault");
+    expect(terminal.output).not.toContain("a wrong passphrase");
+  });
+
+  test("--reveal asks for the passphrase although a keyfile would open the vault", async () => {
+    const home = await vaultHome();
+    writeFileSync(join(home, "passphrase"), PASSPHRASE, { mode: 0o600 });
+    const terminal = session(home, "security", "secrets", "get", "api/key", "--reveal");
+    await reply(terminal, "passphrase: ", `${PASSPHRASE}\r`);
+    expect(await terminal.end()).toMatchObject({ exitCode: 0 });
+    // On a terminal a line break follows, so that the prompt stands on its own line.
+    expect(terminal.output).toContain(`\r\n${SECRET}\r\n`);
+    // What shows no value asks nothing.
+    const other = session(home, "security", "secrets", "history", "api/key");
+    expect(await other.end()).toMatchObject({ exitCode: 0 });
+    expect(other.output).not.toContain("passphrase: ");
+  });
+
+  test("delete asks", async () => {
+    const home = await vaultHome();
+    writeFileSync(join(home, "passphrase"), PASSPHRASE, { mode: 0o600 });
+    const question = "Delete api/key and every version of it? [y/N] ";
+    const no = session(home, "security", "secrets", "delete", "api/key");
+    await reply(no, question, "\r");
+    expect(await no.end()).toMatchObject({ exitCode: 5 });
+    const interrupted = session(home, "security", "secrets", "delete", "api/key");
+    await reply(interrupted, question, CTRL_C);
+    expect(await interrupted.end()).toMatchObject({ exitCode: 130 });
+    const yes = session(home, "security", "secrets", "delete", "api/key");
+    await reply(yes, question, "yes\r");
+    expect(await yes.end()).toMatchObject({ exitCode: 0 });
+    expect(yes.output).toContain("deleted api/key");
+  });
+});
+
+describe("migrate-passphrase on a terminal", () => {
+  test("asks the old one and twice the new one", async () => {
+    const home = await vaultHome();
+    const terminal = session(home, "security", "migrate-passphrase", "--kdf", "pbkdf2-sha256");
+    await reply(terminal, "passphrase: ", `${PASSPHRASE}\r`);
+    await reply(
+      terminal,
+      "Enter new encryption passphrase (min 8 characters): ",
+      "a new one here\r",
+    );
+    await reply(terminal, "Confirm new passphrase: ", "a new one here\r");
+    expect(await terminal.end()).toMatchObject({ exitCode: 0 });
+    expect(terminal.output).toContain("The passphrase was changed");
+  });
+});
+
+describe("output on a terminal", () => {
+  test("bytes are base64, colours are there, and NO_COLOR takes them away", async () => {
+    const home = await vaultHome();
+    const digest = new Terminal(
+      "/bin/sh",
+      ["-c", `printf abc | "${process.execPath}" ${LANGO.join(" ")} crypto hash`],
+      environment(home),
+    );
+    await digest.end();
+    expect(digest.output.trim()).toBe("ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
+    const colored = session(home, "doctor");
+    await colored.end();
+    expect(colored.output).toContain("\u001b[32m");
+    const plain = new Terminal(
+      process.execPath,
+      [...LANGO, "doctor"],
+      environment(home, { NO_COLOR: "1" }),
+    );
+    await plain.end();
+    expect(plain.output).not.toContain("\u001b[32m");
+  });
+
+  test("run does not deliver Ctrl-C twice", async () => {
+    const home = await vaultHome();
+    writeFileSync(join(home, "passphrase"), PASSPHRASE, { mode: 0o600 });
+    const script = `let n = 0; process.on("SIGINT", () => { n++; });
+      console.log("ready"); setTimeout(() => { console.log("signals " + n); process.exit(0); }, 1500)`;
+    const terminal = session(home, "run", "--", process.execPath, "-e", script);
+    await reply(terminal, "ready", CTRL_C);
+    expect(await terminal.end()).toMatchObject({ exitCode: 0 });
+    expect(terminal.output).toContain("signals 1");
+  });
+});
+
+/** A key derivation that is quick enough for a test is below the floor; this one is just above it. */
+function writeConfig(home: string): void {
+  mkdirSync(home, { mode: 0o700 });
+  writeFileSync(join(home, "config.json"), '{"security":{"kdf":"pbkdf2-sha256"}}', { mode: 0o600 });
+}
