@@ -3,6 +3,7 @@ import { utf8 } from "@lango/crypto-core";
 import { jcs, parts } from "@lango/envelope";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { recordAad } from "../src/names.ts";
 import { checkRow, withMac } from "../src/rows.ts";
 import { expectCode } from "./helpers.ts";
 
@@ -63,4 +64,18 @@ test("every column under the MAC counts, the counters do not", async () => {
       "ERR_INTEGRITY",
     );
   }
+});
+
+test("the AAD of a value is the documented one, with the version as u64", () => {
+  const vaultId = new Uint8Array(16).fill(3);
+  fc.assert(
+    fc.property(fc.maxSafeNat(), (version) => {
+      const number = new Uint8Array(8);
+      new DataView(number.buffer).setBigUint64(0, BigInt(version));
+      const names = ["secrets", "a/b", "value"].map(utf8);
+      expect(recordAad(vaultId, "secrets", "a/b", version)).toEqual(
+        parts(utf8("lango/v1/record"), vaultId, ...names, number),
+      );
+    }),
+  );
 });
