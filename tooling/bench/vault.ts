@@ -17,13 +17,13 @@ const VALUE_BYTES = 64;
 const passphrase = () => new TextEncoder().encode(PASSPHRASE);
 const nameOf = (i: number) => `bench/secret-${String(i).padStart(7, "0")}`;
 
-const unlock = async () => ({
+const unlock = async (slots: readonly { readonly id: string }[]) => ({
   credential: {
     kind: "passphrase" as const,
     source: "bench",
     secret: passphrase(),
     ambient: false,
-    slotIds: [],
+    slotIds: slots.map((slot) => slot.id),
   },
   skipped: [],
 });
@@ -52,21 +52,22 @@ const buildVault = async (home: string, count: number, real: number): Promise<vo
   const [{ id }] = database.prepare("select id from secrets where name = ?").all(nameOf(0)) as [
     { id: string },
   ];
-  const secret = copy("secrets", { id: "?", name: "?" }, "id = ?");
-  const version = copy("secret_versions", { secret_id: "?" }, "secret_id = ?");
+  const secret = copy("secrets", { id: "$copy", name: "$name" }, "id = $id");
+  const version = copy("secret_versions", { secret_id: "$copy" }, "secret_id = $id");
   database.transaction(() => {
     for (let i = real; i < count; i++) {
-      const copyId = randomBytes(12).toString("hex");
-      secret.run(copyId, nameOf(i), id);
-      version.run(copyId, id);
+      const copy = randomBytes(12).toString("hex");
+      secret.run({ copy, name: nameOf(i), id });
+      version.run({ copy, id });
     }
   })();
   database.close();
 };
 
 /** The least that a reader has to do: a prepared SELECT by name, then AES-GCM by hand. No audit, no MAC, no bookkeeping. */
-const bareReader = () => {
-  const database = new Database(":memory:");
+const bareReader = (folder: string) => {
+  const database = new Database(path.join(folder, "bare.db"));
+  database.exec("pragma journal_mode = wal; pragma synchronous = normal");
   const key = createDataKey(randomBytes(32), randomBytes(12));
   const aad = randomBytes(100);
   database.exec("create table secrets (name text primary key, sealed blob) without rowid");
@@ -79,10 +80,13 @@ const bareReader = () => {
   return (name: string) => openValue(key, (select.get(name) as { sealed: Uint8Array }).sealed, aad);
 };
 
-const measureGet = async (vault: Vault): Promise<Measure[]> => {
-  const bare = bareReader();
+const measureGet = async (vault: Vault, folder: string): Promise<Measure[]> => {
+  const bare = bareReader(folder);
   let next = 0;
-  const anyName = () => nameOf((next = (next * 7 + 13) % REAL));
+  const anyName = () => {
+    next = (next * 7 + 13) % REAL;
+    return nameOf(next);
+  };
   const getAtOnce = (count: number) =>
     Promise.all(Array.from({ length: count }, () => vault.secrets.get(anyName())));
   const bareMany = async (count: number) => {
@@ -140,7 +144,7 @@ export const measureVault = async (): Promise<Measure[]> => {
     await buildVault(few, FEW, FEW);
     await buildVault(many, MANY, REAL);
     const vault = await openVault({ home: many, unlock });
-    const reads = await measureGet(vault);
+    const reads = await measureGet(vault, folder);
     await vault.close();
     return [
       ...reads,

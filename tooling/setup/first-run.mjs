@@ -20,7 +20,7 @@ function ownVault() {
   if (status === 0) {
     say("\nNext, for example:");
     say("  ./lango security secrets set demo/api-key");
-    say("  ./lango run --env API_KEY=demo/api-key -- env");
+    say("  ./lango run --env API_KEY=demo/api-key -- your-program");
     say("  ./lango --help");
   }
   return status;

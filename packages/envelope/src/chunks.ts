@@ -1,3 +1,4 @@
+import type { QueuingStrategy, Transformer } from "node:stream/web";
 import { type Bytes, CryptoError } from "@lango/crypto-core";
 
 /** A step of a pipeline: bytes in, in pieces of any length; bytes out. */
@@ -47,35 +48,34 @@ export const createCollector = (): Collector => {
  * Cuts a stream into segments of `size` bytes. A segment is held back until more bytes follow, so that the last one is
  * known as such; it has 1 to `size` bytes, or none if the whole stream has none.
  *
- * @param each - Its argument is only valid during the call.
+ * @param handle - Takes the segments that a chunk completed, which are only valid during the call, or the last one.
  */
 export const createSegmenter = (
   size: number,
-  each: (segment: Uint8Array, last: boolean) => Bytes,
+  handle: (segments: readonly Uint8Array[], last: boolean) => Bytes[],
 ): SyncChunkMachine => {
   const held = new Uint8Array(size);
   let length = 0;
   return {
     push: (chunk) => {
-      const out: Bytes[] = [];
+      const segments: Uint8Array[] = [];
       let offset = 0;
-      while (length + chunk.length - offset > size) {
-        if (length === 0) {
-          out.push(each(chunk.subarray(offset, offset + size), false));
-          offset += size;
-          continue;
-        }
-        held.set(chunk.subarray(offset, offset + size - length), length);
-        offset += size - length;
+      if (length > 0 && length + chunk.length > size) {
+        offset = size - length;
+        held.set(chunk.subarray(0, offset), length);
+        segments.push(held);
         length = 0;
-        out.push(each(held, false));
       }
+      for (; length === 0 && chunk.length - offset > size; offset += size) {
+        segments.push(chunk.subarray(offset, offset + size));
+      }
+      const out = segments.length === 0 ? [] : handle(segments, false);
       held.set(chunk.subarray(offset), length);
       length += chunk.length - offset;
       return out;
     },
     end: () => {
-      const out = [each(held.subarray(0, length), true)];
+      const out = handle([held.subarray(0, length)], true);
       held.fill(0);
       return out;
     },
@@ -93,7 +93,7 @@ export const toTransformStream = (
   ): void => {
     for (const chunk of chunks) if (chunk.length > 0) controller.enqueue(chunk);
   };
-  return new TransformStream<Uint8Array, Bytes>({
+  const transformer: Transformer<Uint8Array, Bytes> = {
     start: async (controller) => {
       const started = await start();
       machine = started.machine;
@@ -106,5 +106,13 @@ export const toTransformStream = (
       enqueue(controller, await machine.push(chunk));
     },
     flush: async (controller) => enqueue(controller, await machine.end()),
-  });
+  };
+  return new TransformStream<Uint8Array, Bytes>(transformer, QUEUE, QUEUE);
+};
+
+/** With queues of one chunk, the default, reading and writing would take turns. */
+const QUEUE: QueuingStrategy<Uint8Array> = {
+  highWaterMark: 1024 * 1024,
+  // What is no bytes is refused by the transform, with a better message.
+  size: (chunk) => chunk?.byteLength ?? 1,
 };

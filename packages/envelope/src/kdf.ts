@@ -101,7 +101,7 @@ export const kdfFromJson = (json: KdfJson): Kdf => {
 /**
  * Derives 32 bytes from a passphrase.
  *
- * Argon2id runs in `@node-rs/argon2` where it is installed (four times as fast), else in Node itself (24.7 and later).
+ * Argon2id runs in `@node-rs/argon2` where it is installed (several times as fast), else in Node itself (24.7 and later).
  *
  * @param passphrase - As {@link normalizePassphrase} returns it; not changed.
  * @returns 32 bytes; the caller zeroes them.

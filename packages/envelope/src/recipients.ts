@@ -62,12 +62,15 @@ export interface SealOptions {
   readonly recipients: readonly Recipient[];
   /** Authenticated, not stored: pass the same bytes when opening. Absent and empty mean the same. */
   readonly aad?: Uint8Array | undefined;
+  /** Ends calls of providers and work on files. A stream that runs is aborted through its pipe. */
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface OpenOptions {
   readonly resolve: ResolveRecipient;
+  /** The same bytes as when sealing. Absent and empty mean the same. */
   readonly aad?: Uint8Array | undefined;
+  /** As in {@link SealOptions}. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -1,5 +1,5 @@
 import { type FileHandle, open as openHandle, rename, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import {
   type Bytes,
   CryptoError,
@@ -28,11 +28,11 @@ export interface FilePaths {
  * The result is written beside `to` under a temporary name, readable by its owner only, and renamed at the end: `to` is
  * never half written. It is handed to the system, not forced to the disk. On failure the temporary file is removed.
  *
- * @throws {@link CryptoError} As `seal`; `ERR_NOT_FOUND`, `ERR_ACCESS_DENIED`, `ERR_INVALID_ARGUMENT` or `ERR_INTERNAL` for what the file system
- *   refuses, with its error as `cause`.
+ * @throws {@link CryptoError} As `seal`; `ERR_NOT_FOUND`, `ERR_ACCESS_DENIED`, `ERR_INVALID_ARGUMENT` or
+ *   `ERR_INTERNAL` for what the file system refuses, with its error as `cause`.
  */
 export const sealFile = (options: SealOptions & FilePaths): Promise<void> =>
-  transformFile(options, () => startSealing(options));
+  transformFile(options, () => startSealing(options, alternatingMemory()));
 
 /**
  * Opens a sealed file, be it of {@link sealFile}, `createSealStream` or `seal`. All of it is authenticated before `to`
@@ -47,7 +47,8 @@ const transformFile = async (
   { from, to, signal }: FilePaths & { readonly signal?: AbortSignal | undefined },
   start: () => Promise<StartedMachine>,
 ): Promise<void> => {
-  const temporary = join(dirname(to), `.${basename(to)}.${toHex(randomBytesFresh(8))}.tmp`);
+  // Not named after `to`, whose name may be as long as a name can be.
+  const temporary = join(dirname(to), `.lango-${toHex(randomBytesFresh(8))}.tmp`);
   let source: FileHandle | undefined;
   let target: FileHandle | undefined;
   try {
@@ -65,6 +66,16 @@ const transformFile = async (
   } finally {
     await source?.close();
   }
+};
+
+/** Two buffers in turn: {@link pump} has written what is in the one before it asks for it again. */
+const alternatingMemory = (): ((length: number) => Bytes) => {
+  let [next, other]: [Bytes, Bytes] = [new Uint8Array(), new Uint8Array()];
+  return (length) => {
+    [next, other] = [other, next];
+    if (next.length < length) next = new Uint8Array(length);
+    return next.subarray(0, length);
+  };
 };
 
 /** Reads the next block and writes the one before while the machine works on one. */

@@ -19,6 +19,7 @@ import { createStreamOpener, createStreamSealer, STREAM_SALT_BYTES } from "./str
 import {
   MAX_VALUE_BYTES,
   openValue,
+  readValueHeader,
   SEALED_OVERHEAD_BYTES,
   sealValue,
   VALUE_HEADER_BYTES,
@@ -60,10 +61,12 @@ export const open = async (
   const { sealed } = options;
   const prelude = readPrelude(sealed);
   if (prelude === undefined) throw endsInHeader();
+  const body = sealed.subarray(prelude.bodyOffset);
+  // What is too short or too long to be a value is refused before a provider is asked.
+  if (prelude.body === "LNG1") readValueHeader(body);
   const key = await unwrapDataKey(prelude, options);
   const aad = userAad(options.aad);
   try {
-    const body = sealed.subarray(prelude.bodyOffset);
     if (prelude.body === "LNG1") return openValue(key, body, aad);
     const opener = createStreamOpener(key, aad, prelude.header);
     return concat(...opener.push(body.subarray(prelude.header.length)), ...opener.end());
@@ -89,12 +92,15 @@ export const createSealStream = (options: SealOptions): TransformStream<Uint8Arr
 export const createOpenStream = (options: OpenOptions): TransformStream<Uint8Array, Bytes> =>
   toTransformStream(async () => ({ machine: createOpener(options) }));
 
-/** The bytes before the first segment, and what makes the segments. */
-export const startSealing = async (options: SealOptions): Promise<StartedMachine> => {
+/** The bytes before the first segment, and what makes the segments, in memory from `allocate`. */
+export const startSealing = async (
+  options: SealOptions,
+  allocate?: (length: number) => Bytes,
+): Promise<StartedMachine> => {
   const { key, recipients } = await wrapDataKey(options);
   try {
     const salt = randomBytesFresh(STREAM_SALT_BYTES);
-    const { header, machine } = createStreamSealer(key, userAad(options.aad), salt);
+    const { header, machine } = createStreamSealer(key, userAad(options.aad), salt, allocate);
     return { machine, first: concat(recipients, recipientsMac(key, recipients, header), header) };
   } finally {
     key.destroy();

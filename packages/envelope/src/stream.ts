@@ -106,24 +106,35 @@ export const readStreamHeader = (bytes: Uint8Array): StreamHeader => {
   };
 };
 
-/** Seals with a salt of the caller's, which must be random and new. */
+/**
+ * Seals with a salt of the caller's, which must be random and new.
+ *
+ * @param allocate - Gives the memory of each piece of output. Default: new memory, not zeroed, since all is written.
+ */
 export const createStreamSealer = (
   key: DataKey,
   aad: Uint8Array,
   salt: Uint8Array,
+  allocate: (length: number) => Bytes = (length) =>
+    new Uint8Array(Buffer.allocUnsafeSlow(length).buffer),
 ): { header: Bytes; machine: SyncChunkMachine } => {
   const { identity } = subkeysOf(key);
   const header = concat(PREFIX, identity, salt);
   const segmentKey = deriveStreamKey(key, header, aad);
   const nextNonce = createNonces();
-  const machine = createSegmenter(SEGMENT_BYTES, (segment, last) => {
-    const nonce = nextNonce(last);
-    if (nonce === undefined) {
-      throw new CryptoError("ERR_INVALID_ARGUMENT", "A stream holds 256 TiB at most");
+  const machine = createSegmenter(SEGMENT_BYTES, (segments, last) => {
+    const length = segments.reduce((sum, segment) => sum + segment.length + TAG_BYTES, 0);
+    const out = allocate(length);
+    let offset = 0;
+    for (const segment of segments) {
+      const nonce = nextNonce(last);
+      if (nonce === undefined) {
+        throw new CryptoError("ERR_INVALID_ARGUMENT", "A stream holds 256 TiB at most");
+      }
+      sealAesGcmInto(segmentKey, nonce, NO_AAD, segment, out, offset);
+      offset += segment.length + TAG_BYTES;
     }
-    const out = new Uint8Array(segment.length + TAG_BYTES);
-    sealAesGcmInto(segmentKey, nonce, NO_AAD, segment, out, 0);
-    return out;
+    return [out];
   });
   return { header, machine };
 };
@@ -140,7 +151,7 @@ export const createStreamOpener = (
   const segmentKey = deriveStreamKey(key, header, aad);
   const nextNonce = createNonces();
   let first = true;
-  return createSegmenter(SEGMENT_BYTES + TAG_BYTES, (segment, last) => {
+  const openSegment = (segment: Uint8Array, last: boolean): Bytes => {
     // A last segment without content would let two byte strings stand for one stream; only the empty stream has one.
     if (segment.length < TAG_BYTES || (segment.length === TAG_BYTES && !first)) {
       throw new CryptoError("ERR_MALFORMED_ENVELOPE", "The stream ends inside a segment");
@@ -151,7 +162,10 @@ export const createStreamOpener = (
       throw new CryptoError("ERR_MALFORMED_ENVELOPE", "The stream has more than 2^32 segments");
     }
     return openAesGcm(segmentKey, nonce, NO_AAD, segment);
-  });
+  };
+  return createSegmenter(SEGMENT_BYTES + TAG_BYTES, (segments, last) =>
+    segments.map((segment) => openSegment(segment, last)),
+  );
 };
 
 const NO_AAD = new Uint8Array();

@@ -110,6 +110,14 @@ describe("seal and open", () => {
     }
   });
 
+  it("asks nobody about a message that is too short for its value", async () => {
+    const sealed = await seal({ plaintext: bytes(0), recipients: [alpha] });
+    const asked: string[] = [];
+    const run = () => open({ sealed: sealed.subarray(0, -1), resolve: resolver({}, asked) });
+    expect(await codeOf(run)).toBe("ERR_MALFORMED_ENVELOPE");
+    expect(asked).toEqual([]);
+  });
+
   it("fails under other AAD", async () => {
     const sealed = await sealForBoth();
     for (const other of [undefined, text("AAD"), userAad(aad)]) {

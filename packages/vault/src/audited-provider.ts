@@ -1,8 +1,9 @@
 import { type CryptoProvider, type KeyRequest, type Operation, zero } from "@lango/crypto-core";
-import type { AuditLog } from "./audit/log.ts";
+import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
 import type { KeyRegistry } from "./key-registry.ts";
 import { LOCAL } from "./key-registry.ts";
+import { isKeyName } from "./names.ts";
 
 /** What uses key material or shows what it protects. Reading metadata and public keys leaves no row. */
 const AUDITED = [
@@ -19,7 +20,7 @@ const AUDITED = [
 /** The provider with its uses in the log: a result is released after its row is committed, a failure has a row too. */
 export const auditedProvider = (
   provider: CryptoProvider,
-  log: AuditLog,
+  { log, counters }: Pick<VaultContext, "log" | "counters">,
   registry: KeyRegistry,
 ): CryptoProvider => {
   const audited: Partial<Record<Operation, unknown>> = {};
@@ -30,12 +31,14 @@ export const auditedProvider = (
     if (!method) continue;
     audited[operation] = async (request: KeyRequest): Promise<unknown> => {
       const action = `key.${operation}`;
-      const target = `${LOCAL}:${request.keyId}`;
+      // What a caller made up does not go into the log.
+      const target = isKeyName(request.keyId) ? `${LOCAL}:${request.keyId}` : LOCAL;
       let result: unknown;
       try {
         result = await method(request);
         const keyId = (await registry.findLocal(request.keyId))?.id;
-        await log.use({ action, target, keyId });
+        await log.use({ action, target });
+        counters.note({ keyId });
         return result;
       } catch (error) {
         if (result instanceof Uint8Array) zero(result);

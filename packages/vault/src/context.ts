@@ -2,6 +2,7 @@ import type { Bytes } from "@lango/crypto-core";
 import type { VaultKeys } from "@lango/envelope";
 import type { Store } from "@lango/store";
 import type { AuditLog } from "./audit/log.ts";
+import type { UseCounters } from "./use-counters.ts";
 
 /** What every part of an open vault works with. */
 export interface VaultContext {
@@ -10,5 +11,6 @@ export interface VaultContext {
   readonly vaultId: Bytes;
   readonly keys: VaultKeys;
   readonly log: AuditLog;
+  readonly counters: UseCounters;
   readonly clock: () => number;
 }

@@ -36,6 +36,7 @@ import { withMac } from "./rows.ts";
 import { settle } from "./slot-file-state.ts";
 import { reached } from "./stages.ts";
 import type { CreateVaultOptions, Vault } from "./types.ts";
+import { createUseCounters } from "./use-counters.ts";
 import { assembleVault } from "./vault.ts";
 
 const SOURCE = "onboard";
@@ -127,11 +128,12 @@ const onboard = async (
   slots: readonly Slot[],
   clock: () => number,
 ): Promise<{ context: VaultContext; auditKey: AuditKey }> => {
-  const keys = deriveVaultKeys(vaultKey, vaultId);
   const keyslots = buildKeyslots(vaultKey, { vaultId: toHex(vaultId), generation: 1, slots });
+  const keys = deriveVaultKeys(vaultKey, vaultId);
   const audit = newAuditKey(vaultId, keys);
   const log = createAuditLog({ store, auditKey: audit.key, clock, source: SOURCE });
-  const context: VaultContext = { store, vaultId, keys, log, clock };
+  const counters = createUseCounters({ store, clock });
+  const context: VaultContext = { store, vaultId, keys, log, counters, clock };
   reached("onboard:database");
   await insertRows(context, keyslots, audit.sealed);
   reached("onboard:rows");

@@ -7,6 +7,7 @@ import {
 } from "@lango/crypto-core";
 import type { KeyRow } from "@lango/store";
 import type { VaultContext } from "./context.ts";
+import { checkKeyName } from "./names.ts";
 import { checkRow } from "./rows.ts";
 import type { KeyInfo } from "./types.ts";
 
@@ -35,7 +36,10 @@ export const createKeyRegistry = ({
 
   const findByUri = async (uri: string): Promise<KeyRow | undefined> => {
     const { scheme, keyId } = parseKeyUri(uri);
-    if (scheme === LOCAL) return findLocal(keyId);
+    if (scheme === LOCAL) {
+      checkKeyName(keyId);
+      return findLocal(keyId);
+    }
     return (await list()).find((row) => row.provider === scheme && row.remoteKeyId === keyId);
   };
 
@@ -53,7 +57,9 @@ export const createKeyRegistry = ({
     list,
     findLocal,
     async find(nameOrUri) {
-      const row = await (nameOrUri.includes(":") ? findByUri(nameOrUri) : findByName(nameOrUri));
+      const isUri = typeof nameOrUri === "string" && nameOrUri.includes(":");
+      if (!isUri) checkKeyName(nameOrUri);
+      const row = await (isUri ? findByUri(nameOrUri) : findByName(nameOrUri));
       return row ?? notFound(nameOrUri);
     },
     async findById(id) {

@@ -34,7 +34,11 @@ export const createKeys = ({ context, registry, local, providers, gate }: KeysOp
         ? createLocal(registry, local, options, type)
         : register(context, providers, options, options.uri, type);
     }),
-  list: () => gate.run(async () => (await registry.list()).map(keyInfo)),
+  list: () =>
+    gate.run(async () => {
+      await context.counters.flush();
+      return (await registry.list()).map(keyInfo);
+    }),
   describe: (nameOrUri) => gate.run(async () => keyInfo(await registry.find(nameOrUri))),
   publicKey: (nameOrUri) =>
     gate.run(async () => {

@@ -1,5 +1,5 @@
 import { createSecretKey } from "node:crypto";
-import { type Bytes, fromHex, isCryptoError, zero } from "@lango/crypto-core";
+import { type Bytes, CryptoError, fromHex, isCryptoError, zero } from "@lango/crypto-core";
 import {
   deriveVaultKeys,
   type Keyslots,
@@ -18,6 +18,7 @@ import { checkRow } from "./rows.ts";
 import { isSettled, settle, vaultRow } from "./slot-file-state.ts";
 import type { OpenVaultOptions, Vault } from "./types.ts";
 import { foldUnlockFailures, noteUnlockFailure, wrongCredential } from "./unlock-failures.ts";
+import { createUseCounters } from "./use-counters.ts";
 import { assembleVault } from "./vault.ts";
 
 /**
@@ -33,7 +34,10 @@ import { assembleVault } from "./vault.ts";
  *   - as `openStore` of `@lango/store`.
  */
 export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
-  const { home, clock = Date.now, providers = {} } = options;
+  const { home, clock = Date.now, providers = {}, audit } = options;
+  if (audit?.onFailure === "spool") {
+    throw new CryptoError("ERR_UNSUPPORTED", "audit.onFailure can only be deny so far");
+  }
   const paths = homePaths(home);
   const file = await readKeyslots(paths);
   if (!file) throw await noVault(home);
@@ -52,7 +56,8 @@ export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
     checkRow(keys.rows, "vault", row);
     const auditKey = openAuditKey(keys, vaultId, row);
     const log = createAuditLog({ store, auditKey, clock, source });
-    const context: VaultContext = { store, vaultId, keys, log, clock };
+    const counters = createUseCounters({ store, clock });
+    const context: VaultContext = { store, vaultId, keys, log, counters, clock };
     // Also when another process was between file and row just now: then the lock is free in a moment.
     if (!(await isSettled(row, paths, file))) {
       await store.withLock(() => settle(context, paths, vaultKey));

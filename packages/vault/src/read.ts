@@ -6,7 +6,7 @@ import { createGate } from "./gate.ts";
 import { checkSameVault, mixed, noVault, openDatabase } from "./home.ts";
 import { keyInfo, keyUri } from "./key-registry.ts";
 import { homePaths, readKeyslots } from "./keyslots-file.ts";
-import { isHiddenFrom } from "./names.ts";
+import { checkAudience, isHiddenFrom } from "./names.ts";
 import { secretInfo } from "./secrets.ts";
 import { listSlots } from "./slots.ts";
 import { readStatus } from "./status.ts";
@@ -53,6 +53,7 @@ export const readVault = async ({ home }: { readonly home: string }): Promise<Lo
 };
 
 const listSecrets = async (store: Store, audience: Audience | undefined): Promise<SecretInfo[]> => {
+  checkAudience(audience);
   const uris = new Map((await store.keys.list()).map((key) => [key.id, keyUri(key)]));
   const infos: SecretInfo[] = [];
   for await (const row of liveSecrets(store)) {

@@ -11,12 +11,14 @@ import {
 import { openValue, readValueHeader } from "@lango/envelope";
 import type { KeyRow, SecretRow } from "@lango/store";
 import { liveSecrets } from "./audit/row-hashes.ts";
+import { createSecretCheck } from "./checked-rows.ts";
 import type { VaultContext } from "./context.ts";
 import type { DataKeys } from "./data-keys.ts";
 import { auditFailure } from "./failures.ts";
 import type { Gate } from "./gate.ts";
 import { checkSeals, type KeyRegistry, keyUri } from "./key-registry.ts";
 import {
+  checkAudience,
   checkSecretName,
   DEFAULT_KEY,
   isHiddenFrom,
@@ -24,7 +26,6 @@ import {
   recordAad,
   SECRETS,
 } from "./names.ts";
-import { checkRow } from "./rows.ts";
 import { deleteIn, noSecret, type SecretWrite, writeIn } from "./secret-write.ts";
 import { reached } from "./stages.ts";
 import type { AudienceOption, SecretInfo, Secrets, SetSecretResult } from "./types.ts";
@@ -37,12 +38,8 @@ export interface SecretsOptions {
 }
 
 export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOptions): Secrets => {
-  const { store, vaultId, keys, log } = context;
-
-  const checkedRow = (row: SecretRow): SecretRow => {
-    checkRow(keys.rows, "secrets", row);
-    return row;
-  };
+  const { store, vaultId, keys, log, counters } = context;
+  const check = createSecretCheck(keys.rows);
 
   /** Runs one operation on a name: checks the name, hides what agents may not see, audits what fails. */
   const onName = <T>(
@@ -53,6 +50,7 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
   ): Promise<T> =>
     gate.run(async () => {
       checkSecretName(name);
+      checkAudience(audience);
       try {
         if (isHiddenFrom(audience, name)) {
           throw new CryptoError("ERR_DENIED", "Agents cannot use names under wallet/ and system/");
@@ -81,7 +79,7 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
   ): Promise<{ row: SecretRow; version: number; value: Bytes }> => {
     const row = await store.secrets.find(SECRETS, name);
     if (!row) throw noSecret(name);
-    checkedRow(row);
+    check(row);
     if (version === undefined || version === row.currentVersion) {
       const value = await openSealed(name, row.currentVersion, row.dataKeyId, row.sealed);
       return { row, version: row.currentVersion, value };
@@ -126,8 +124,8 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
         const { row, version, value } = await read(name, options.version);
         try {
           const { audience } = options;
-          const { id: secretId, keyId } = row;
-          await log.use({ action: "secret.get", target: name, version, audience, secretId, keyId });
+          await log.use({ action: "secret.get", target: name, version, audience });
+          counters.note({ secretId: row.id, keyId: row.keyId });
           return { name, version, value };
         } catch (error) {
           zero(value);
@@ -137,10 +135,12 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
 
     list: ({ audience } = {}) =>
       gate.run(async () => {
+        checkAudience(audience);
+        await counters.flush();
         const uris = new Map((await registry.list()).map((key) => [key.id, keyUri(key)]));
         const infos: SecretInfo[] = [];
         for await (const row of liveSecrets(store)) {
-          checkedRow(row);
+          check(row);
           if (!isHiddenFrom(audience, row.name)) infos.push(secretInfo(row, uris));
         }
         return infos;
@@ -150,7 +150,7 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
       onName("secret.history", name, options, async () => {
         const row = await store.secrets.describe(SECRETS, name);
         if (!row || row.deletedAt !== null) throw noSecret(name);
-        checkedRow(row);
+        check(row);
         const versions = await store.secrets.listVersions(row.id);
         return versions.map(({ version, createdAt, size }) => ({
           version,

@@ -36,8 +36,8 @@ export interface OpenVaultOptions {
 
 export interface AuditOptions {
   /**
-   * What happens to a read whose audit row cannot be committed. Default is `deny`: the value is not released.
-   * `spool`: the row goes to a MACed file of at most 16 MiB in the home, folded into the chain later; a full one denies.
+   * What happens to a read whose audit row cannot be committed. Default is `deny`: the value is not released. `spool` is
+   * refused with `ERR_UNSUPPORTED` so far.
    */
   readonly onFailure?: "deny" | "spool" | undefined;
 }

@@ -35,13 +35,14 @@ export const assembleVault = (options: AssembleOptions): Vault => {
   const dataKeys = createDataKeys({ context, providers });
   const local = auditedProvider(
     createLocalProvider({ source: createLocalKeySource(context, registry) }),
-    context.log,
+    context,
     registry,
   );
   let closing: Promise<void> | undefined;
 
   const close = async (): Promise<void> => {
     await gate.close();
+    await context.counters.flush();
     dataKeys.close();
     await local.close();
     keys.destroy();

@@ -73,6 +73,19 @@ describe("the registry", () => {
   });
 });
 
+test("what is no key name is refused in one line and stays out of the log", async () => {
+  const vault = await makeVault(newHome());
+  for (const name of ["", "a\nb", "local:a\nb", "local:a/b", "x".repeat(300), 5, null]) {
+    await expectCode(() => vault.keys.describe(name as string), "ERR_INVALID_ARGUMENT");
+  }
+  const keyId = "made up \ud800";
+  await expectCode(
+    () => vault.keys.provider().encrypt({ keyId, plaintext: bytes("x") }),
+    "ERR_KEY_NOT_FOUND",
+  );
+  expect(await vault.audit.tail(1)).toMatchObject([{ target: "local", code: "ERR_KEY_NOT_FOUND" }]);
+});
+
 describe("the provider", () => {
   test("encrypts, signs and MACs with keys of the registry, after opening again too", async () => {
     const home = newHome();

@@ -210,6 +210,15 @@ test("agents can neither name nor see what is under wallet/ and system/", async 
   expect(events.at(-1)).toMatchObject({ target: "wallet/private-key", actor: { kind: "owner" } });
 });
 
+test("a misspelt audience is nobody", async () => {
+  const vault = await makeVault(newHome());
+  await vault.secrets.set("wallet/k", bytes("v"));
+  for (const audience of ["agents", "", null, "Owner"] as never[]) {
+    await expectCode(() => vault.secrets.get("wallet/k", { audience }), "ERR_INVALID_ARGUMENT");
+    await expectCode(() => vault.secrets.list({ audience }), "ERR_INVALID_ARGUMENT");
+  }
+});
+
 test("a secret stays with the key that it was given, and a key must be able to seal", async () => {
   const vault = await makeVault(newHome());
   await vault.keys.create({ name: "team", type: "encryption" });

@@ -15,9 +15,6 @@ export interface NewUse {
   readonly target: string;
   readonly version?: number | undefined;
   readonly audience?: Audience | undefined;
-  /** Rows whose counters and times the use moves on. */
-  readonly secretId?: string | undefined;
-  readonly keyId?: string | undefined;
 }
 
 /** Writes the chain. */
@@ -70,14 +67,7 @@ export const createAuditLog = ({ store, auditKey, clock, source }: AuditLogOptio
 
   const commitUses = (uses: readonly WaitingUse[]): Promise<number> =>
     // NORMAL survives the death of this process; a power cut may lose the last rows of reads, never one of a write.
-    store.transaction("normal", async (tx) => {
-      const now = clock();
-      for (const [id, count] of tally(uses.map((use) => use.secretId))) {
-        await tx.secrets.touch(id, count, now);
-      }
-      for (const [id] of tally(uses.map((use) => use.keyId))) await tx.keys.touch(id, now);
-      return appendIn(tx, ...useEntries(uses));
-    });
+    store.transaction("normal", (tx) => appendIn(tx, ...useEntries(uses)));
 
   const flush = async (): Promise<void> => {
     while (waiting.length > 0) {
@@ -124,10 +114,4 @@ const useEntries = (uses: readonly WaitingUse[]): NewEntry[] => {
     }
   }
   return entries;
-};
-
-const tally = (ids: readonly (string | undefined)[]): Map<string, number> => {
-  const counts = new Map<string, number>();
-  for (const id of ids) if (id !== undefined) counts.set(id, (counts.get(id) ?? 0) + 1);
-  return counts;
 };
