@@ -2,6 +2,8 @@ import { CryptoError } from "./errors.ts";
 import { nodeCrypto } from "./node-crypto.ts";
 import type { Bytes } from "./provider.ts";
 
+const encoder = new TextEncoder();
+
 /**
  * The UTF-8 bytes of a string.
  *
@@ -12,7 +14,7 @@ export const utf8 = (text: string): Bytes => {
   if (!text.isWellFormed()) {
     throw new CryptoError("ERR_INVALID_ARGUMENT", "Text is not valid Unicode: a lone surrogate");
   }
-  return toPlain(new TextEncoder().encode(text));
+  return toPlain(encoder.encode(text));
 };
 
 /** The parts one after another, in new memory. */

@@ -19,8 +19,9 @@ export interface SqliteStoreOptions {
 }
 
 /**
- * Two connections: one reads, outside any transaction, and so sees committed rows only; the other runs the transactions
- * of this process one after the other, and is opened by the first of them. Neither waits for the other (WAL).
+ * Two connections: one runs the transactions of this process one after the other, and is opened by the first of them;
+ * the other reads while a transaction runs, and so sees committed rows only. Neither waits for the other (WAL). Between
+ * transactions the first one reads too: a commit empties the page cache of every connection but its own.
  */
 export function createSqliteStore(options: SqliteStoreOptions): Store {
   const { file, reader, timeoutMs } = options;
@@ -28,6 +29,8 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
   let writer: Writer | undefined;
   /** Settles, never rejects, when the last transaction in the queue has ended. */
   let queue: Promise<unknown> = Promise.resolve();
+
+  const idle = (): Connection => writer?.idle() ?? reader;
 
   const checkOpen = () => {
     if (closing !== undefined) throw new CryptoError("ERR_CLOSED", `The store ${file} is closed`);
@@ -53,8 +56,8 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
   };
 
   const reads = readsOf({
-    first: (statement, params) => read(() => reader.first(statement, params)),
-    all: (statement, params) => read(() => reader.all(statement, params)),
+    first: (statement, params) => read(() => idle().first(statement, params)),
+    all: (statement, params) => read(() => idle().all(statement, params)),
   });
 
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {

@@ -57,6 +57,12 @@ export class Writer {
     }
   }
 
+  /** The connection while no transaction runs: a read on it would otherwise see rows that are not committed. */
+  idle(): Connection | undefined {
+    const { connection } = this.#options;
+    return connection.database.inTransaction ? undefined : connection;
+  }
+
   close(): void {
     this.#options.connection.database.close();
   }

@@ -3,12 +3,10 @@ import {
   type Bytes,
   CryptoError,
   type CryptoErrorCode,
-  decryptionFailed,
   isCryptoError,
-  toHex,
   zero,
 } from "@lango/crypto-core";
-import { openValue, readValueHeader } from "@lango/envelope";
+import { openValue } from "@lango/envelope";
 import type { KeyRow, SecretRow } from "@lango/store";
 import { liveSecrets } from "./audit/row-hashes.ts";
 import { createSecretCheck } from "./checked-rows.ts";
@@ -68,7 +66,7 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
     dataKeyId: string,
     sealed: Uint8Array,
   ): Promise<Bytes> => {
-    if (toHex(readValueHeader(sealed).dataKeyId) !== dataKeyId) throw decryptionFailed();
+    // By the row, not by the header: a header that names another data key does not open with this one.
     const dataKey = await dataKeys.opener(dataKeyId, sealed.length);
     return openValue(dataKey, sealed, recordAad(vaultId, SECRETS, name, version));
   };
