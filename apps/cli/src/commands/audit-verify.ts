@@ -1,6 +1,5 @@
 import { CryptoError } from "@lango/crypto-core";
 import type { AuditReport } from "@lango/vault";
-import { usageError } from "../cli/arguments.ts";
 import type { Handler, Result } from "../cli/command.ts";
 import { printable } from "../cli/output.ts";
 import { withReader } from "../cli/reader.ts";
@@ -8,17 +7,12 @@ import { withVault } from "../cli/vault.ts";
 
 /** Checks the audit log: its chain, and with the key its MACs. */
 export const run: Handler = (context, args) => {
-  const rows = args.flag("rows");
-  if (!args.flag("links")) {
-    return withVault(context, args, {}, async (vault) =>
-      toResult(await vault.audit.verify({ rows }), "full"),
-    );
-  }
-  if (rows && args.flag("links")) {
-    // Row hashes need no key, but the answer would look like the one that does.
-    throw usageError("--rows needs the key; leave out --links");
-  }
-  return withReader(context, async (vault) => toResult(await vault.audit.verifyLinks(), "links"));
+  const options = { rows: args.flag("rows") };
+  return args.flag("links")
+    ? withReader(context, async ({ audit }) => toResult(await audit.verifyLinks(options), "links"))
+    : withVault(context, args, {}, async ({ audit }) =>
+        toResult(await audit.verify(options), "full"),
+      );
 };
 
 function toResult(report: AuditReport, checked: "full" | "links"): Result {
@@ -36,6 +30,11 @@ function toResult(report: AuditReport, checked: "full" | "links"): Result {
     text: lines.join("\n"),
     ...(ok
       ? {}
-      : { failure: new CryptoError("ERR_INTEGRITY", `The audit log has ${faults.length} faults`) }),
+      : {
+          failure: new CryptoError(
+            "ERR_INTEGRITY",
+            `The audit log has ${faults.length === 1 ? "1 fault" : `${faults.length} faults`}`,
+          ),
+        }),
   };
 }
