@@ -14,7 +14,7 @@ import {
   vaultHome,
 } from "./support.ts";
 
-const KILLS = torture(8, 200);
+const KILLS = torture(8, 60);
 const WEAK = ["--kdf", "pbkdf2-sha256:1000", "--accept-weak-kdf"];
 
 /** Starts lango and kills it without notice after a while; counts whether it was still there. */
