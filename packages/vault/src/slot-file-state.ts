@@ -5,14 +5,8 @@ import type { StoreReads, VaultRow } from "@lango/store";
 import type { NewEntry } from "./audit/log.ts";
 import { changeOf } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
-import {
-  type HomePaths,
-  type KeyslotsFile,
-  readKeyslots,
-  readSmallFile,
-  replaceFile,
-  temporaryOf,
-} from "./keyslots-file.ts";
+import { readSmallFile, replaceFile, temporaryOf } from "./files.ts";
+import { type HomePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
 import { checkRow, withMac } from "./rows.ts";
 import { reached } from "./stages.ts";
 
@@ -20,9 +14,9 @@ import { reached } from "./stages.ts";
 // the row was brought back (with it a passphrase that was changed); a row that is older, with an old database.
 
 /** How a file stands to the vault row. `pending`: it was renamed into place, but the row does not know yet. */
-type Standing = "current" | "pending" | "older" | "newer";
+export type Standing = "current" | "pending" | "older" | "newer";
 
-const standing = (row: VaultRow, { generation, mac }: Keyslots): Standing => {
+export const standing = (row: VaultRow, { generation, mac }: Keyslots): Standing => {
   const fileMac = fromHex(mac) ?? new Uint8Array();
   const isPending = row.pendingMac !== null && bytesEqual(fileMac, row.pendingMac);
   if (generation === row.pendingGeneration && isPending) return "pending";
@@ -75,7 +69,7 @@ export const isSettled = async (
 ): Promise<boolean> =>
   isFinal(row) && standing(row, file.keyslots) === "current" && (await isBackedUp(paths, file));
 
-const isFinal = (row: VaultRow): boolean => row.state === "ready" && row.pendingMac === null;
+export const isFinal = (row: VaultRow): boolean => row.state === "ready" && row.pendingMac === null;
 
 /**
  * Puts new slots in force. Whenever the process dies, either the old file or the new one is in place, and the row says
