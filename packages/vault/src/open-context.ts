@@ -38,7 +38,7 @@ export interface OpenedContext {
 
 /** Finds a credential, opens a slot with it and the database with its key, and checks that they are of one vault. */
 export const openContext = async (options: OpenVaultOptions): Promise<OpenedContext> => {
-  const { home, clock = Date.now, audit } = options;
+  const { home, clock = Date.now, audit, busyTimeoutMs } = options;
   const paths = homePaths(home);
   const file = await readKeyslots(paths);
   if (!file) throw await noVault(home);
@@ -54,7 +54,7 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
     await store?.close();
   };
   try {
-    store = await openDatabase(paths, "open");
+    store = await openDatabase(paths, "open", busyTimeoutMs);
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
     keys = deriveVaultKeys(vaultKey, vaultId);
     const row = await vaultRow(store);

@@ -1,7 +1,8 @@
 import { rm } from "node:fs/promises";
 import { bytesEqual, CryptoError, fromHex, isCryptoError } from "@lango/crypto-core";
 import { type Keyslots, serializeKeyslots, verifyKeyslots } from "@lango/envelope";
-import type { StoreReads, VaultRow } from "@lango/store";
+import type { StoreReads, StoreTransaction, VaultRow } from "@lango/store";
+import type { RowChange } from "./audit/entry.ts";
 import type { NewEntry } from "./audit/log.ts";
 import { changeOf } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
@@ -77,6 +78,7 @@ export const isFinal = (row: VaultRow): boolean => row.state === "ready" && row.
  *
  * @param check - Sees the new file as it is on the disk before it takes the place of the old one.
  * @param entry - What the log says of the change.
+ * @param also - Other rows that change with the announcement.
  */
 export const writeKeyslots = async (
   context: VaultContext,
@@ -84,6 +86,7 @@ export const writeKeyslots = async (
   next: Keyslots,
   check: (written: Uint8Array) => Promise<void>,
   entry: NewEntry,
+  also: (tx: StoreTransaction) => Promise<RowChange[]> = async () => [],
 ): Promise<void> => {
   const { store, keys, log } = context;
   const row = await vaultRow(store);
@@ -95,7 +98,8 @@ export const writeKeyslots = async (
   });
   await store.transaction("full", async (tx) => {
     await tx.vault.update(pending, row.mac);
-    await log.appendIn(tx, { ...entry, rows: [changeOf("vault", pending)] });
+    const rows = [changeOf("vault", pending), ...(await also(tx))];
+    await log.appendIn(tx, { ...entry, rows });
   });
   reached("slots:pending");
   const bytes = serializeKeyslots(next);

@@ -36,6 +36,8 @@ export interface OpenVaultOptions {
    */
   readonly providers?: Readonly<Record<string, CryptoProvider>> | undefined;
   readonly audit?: AuditOptions | undefined;
+  /** How long to wait for other processes that have the database locked, in milliseconds. Default: 5,000. */
+  readonly busyTimeoutMs?: number | undefined;
   /** Milliseconds since the epoch. Default: `Date.now`. */
   readonly clock?: (() => number) | undefined;
 }
@@ -58,6 +60,23 @@ export interface AuditOptions {
    * nobody can change here. One that is lost on the way is covered by the next.
    */
   readonly onAnchor?: ((anchor: AuditAnchor) => void | Promise<void>) | undefined;
+}
+
+/** What `acceptRollback` takes; as `openVault`. */
+export type AcceptRollbackOptions = Pick<
+  OpenVaultOptions,
+  "home" | "unlock" | "busyTimeoutMs" | "clock"
+>;
+/** What `acceptRollback` found and did. */
+export interface AcceptedRollback {
+  /** Which file was from earlier; `none`: they fit, or only an interrupted change had to be ended. */
+  readonly older: "keyslots" | "store" | "none";
+  /** Generation of the slots from now on. */
+  readonly generation: number;
+  /** Data keys that seal nothing new any more. */
+  readonly retiredDataKeys: number;
+  /** Names of files of anchors that the older database cannot contain; they were renamed. */
+  readonly setAside: readonly string[];
 }
 
 /** What a home folder holds. `half-made`: an onboarding that never finished and may be made anew. */
