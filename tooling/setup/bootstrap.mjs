@@ -15,14 +15,13 @@ const commands = {
   build: () => [[], {}],
   check: () => [vitest("--project", "checks"), {}],
   bench: () => [["tooling/bench/run.ts", ...args], {}],
-  torture: () => [vitest(), { LANGO_TORTURE: "full" }],
+  torture: () => [["tooling/setup/torture.ts", ...args], {}],
   format: () => [[toolProgram("@biomejs/biome"), "check", "--write", ...args], {}],
   changeset: () => [[toolProgram("@changesets/cli"), ...args], {}],
 };
 
 function vitest(/** @type {string[]} */ ...own) {
-  const more = args.filter((arg) => arg !== "--full");
-  return [toolProgram("vitest"), "run", "--config", "vitest.workspace.ts", ...own, ...more];
+  return [toolProgram("vitest"), "run", "--config", "vitest.workspace.ts", ...own, ...args];
 }
 
 async function main() {

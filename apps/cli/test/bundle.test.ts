@@ -31,7 +31,7 @@ describe("the program as it is published", () => {
     await expectGood(["run", "--env", "T=a", "--", "sh", "-c", "echo $T"], /^sk-proj/);
     await expectGood(["security", "status"], /^secrets +1$/m);
     await expectGood(["audit", "verify", "--rows"], /rows, head/);
-    await expectGood(["settings", "set", "audit.onFailure", "spool"], /^set audit/);
+    await expectGood(["settings", "set", "payment.limits.maxPerTx", "2.00"], /^set payment/);
     await expectGood(["settings", "schema"], /"onFailure"/);
     await expectGood(["security", "provider", "check", "local"], /passed/);
     await expectGood(

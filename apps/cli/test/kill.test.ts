@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { count, report, torture } from "../../../tooling/vitest/torture.ts";
 import {
   environment,
   fileWith,
@@ -13,11 +14,16 @@ import {
   vaultHome,
 } from "./support.ts";
 
-const KILLS = process.env["LANGO_TORTURE"] === "full" ? 200 : 8;
+const KILLS = torture(8, 200);
 const WEAK = ["--kdf", "pbkdf2-sha256:1000", "--accept-weak-kdf"];
 
-/** Starts lango and kills it without notice after a while; tells whether it was still there. */
-async function killAfter(ms: number, args: readonly string[], home: string): Promise<boolean> {
+/** Starts lango and kills it without notice after a while; counts whether it was still there. */
+async function killAfter(
+  outcomes: Map<string, number>,
+  ms: number,
+  args: readonly string[],
+  home: string,
+): Promise<void> {
   const child = spawn(process.execPath, [...LANGO, ...args], {
     env: environment(home),
     stdio: ["pipe", "ignore", "ignore"],
@@ -29,7 +35,7 @@ async function killAfter(ms: number, args: readonly string[], home: string): Pro
   );
   await sleep(ms);
   child.kill("SIGKILL");
-  return ended;
+  count(outcomes, (await ended) ? "killed" : "had ended");
 }
 
 /** How long a command takes here, so that kills fall into it. */
@@ -44,31 +50,42 @@ const moments = (duration: number): number[] =>
   Array.from({ length: KILLS }, (_, i) => duration * (0.45 + (0.6 * i) / KILLS));
 
 describe("kill -9", () => {
-  test("of onboard leaves nothing, or a vault, or what the next onboard replaces", async () => {
+  test("of onboard leaves nothing, or a vault, or what the next onboard replaces", {
+    timeout: torture(120_000, 3_600_000),
+  }, async () => {
+    const outcomes = new Map<string, number>();
     const duration = await durationOf(["onboard", ...WEAK], join(folder(), "new"));
     for (const moment of moments(duration)) {
       const home = join(folder(), "new");
-      await killAfter(moment, ["onboard", ...WEAK], home);
+      await killAfter(outcomes, moment, ["onboard", ...WEAK], home);
       const again = await lango(["onboard", ...WEAK], { home });
       const finished = again.code === 9 && again.stderr.includes("holds a vault already\n");
       expect(again.code === 0 || finished, again.stderr).toBe(true);
       expect((await lango(["audit", "verify", "--rows"], { home })).code).toBe(0);
     }
+    report("kill -9 of lango onboard", outcomes);
   });
 
-  test("of secrets set leaves the old value or the new one", async () => {
+  test("of secrets set leaves the old value or the new one", {
+    timeout: torture(120_000, 3_600_000),
+  }, async () => {
+    const outcomes = new Map<string, number>();
     const home = await vaultHome();
     const args = ["security", "secrets", "set", "api/key"];
     const duration = await durationOf(["security", "secrets", "set", "other"], home);
     for (const moment of moments(duration)) {
-      await killAfter(moment, args, home);
+      await killAfter(outcomes, moment, args, home);
       const value = await lango(["security", "secrets", "get", "api/key", "--reveal"], { home });
       expect([SECRET, "a new value"], value.stderr).toContain(value.stdout);
     }
     expect((await lango(["audit", "verify", "--rows"], { home })).code).toBe(0);
+    report("kill -9 of lango secrets set", outcomes);
   });
 
-  test("of migrate-passphrase leaves a vault that one of the two opens", async () => {
+  test("of migrate-passphrase leaves a vault that one of the two opens", {
+    timeout: torture(120_000, 3_600_000),
+  }, async () => {
+    const outcomes = new Map<string, number>();
     const next = "another passphrase";
     const flags = (from: string, to: string) => [
       "security",
@@ -82,7 +99,7 @@ describe("kill -9", () => {
     const duration = await durationOf(flags(PASSPHRASE, next), await vaultHome());
     for (const moment of moments(duration)) {
       const home = await vaultHome();
-      await killAfter(moment, flags(PASSPHRASE, next), home);
+      await killAfter(outcomes, moment, flags(PASSPHRASE, next), home);
       const read = (passphrase: string) =>
         lango(["security", "secrets", "get", "api/key", "--reveal"], {
           home,
@@ -91,5 +108,6 @@ describe("kill -9", () => {
       const values = [(await read(PASSPHRASE)).stdout, (await read(next)).stdout];
       expect(values).toContain(SECRET);
     }
+    report("kill -9 of lango migrate-passphrase", outcomes);
   });
 });

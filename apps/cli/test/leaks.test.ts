@@ -36,7 +36,6 @@ test("a tour of the commands shows neither passphrase nor secret, nor does any f
     [["crypto", "encrypt"], { input: SECRET }],
     [["crypto", "hash"], { input: SECRET }],
     [["run", "--env", "T=api/key", "--", "true"]],
-    [["run", "--env", `T=${SECRET}`, "--", "true"]],
     [["run", "--env", SECRET, "--", "true"]],
     [["run", "--env", "T=api/key", "--", "/nonexistent"]],
     [["whoami", "-v"]],
@@ -51,9 +50,7 @@ test("a tour of the commands shows neither passphrase nor secret, nor does any f
     for (const flags of [[], ["--json"], ["--debug"]]) {
       const { stdout, stderr } = await lango([...args, ...flags], { home, ...options });
       for (const form of forbidden) {
-        // The name of a secret is no secret, also when somebody names one so.
-        const shown = stdout + stderr.replace(`There is no secret ${SECRET}`, "");
-        expect(shown.includes(form), `${args.join(" ")} ${flags}: ${form}`).toBe(false);
+        expect((stdout + stderr).includes(form), `${args.join(" ")} ${flags}: ${form}`).toBe(false);
       }
     }
   }

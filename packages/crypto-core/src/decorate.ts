@@ -143,7 +143,8 @@ export const raceSignal = <T>(
     const onAbort = (): void => reject(signal.reason);
     // Before the call, so that ours is heard before any listener of the provider.
     signal.addEventListener("abort", onAbort, { once: true });
-    run()
+    // A method may also throw at once; the listener must go then too.
+    new Promise<T>((settle) => settle(run()))
       .then((result) => {
         // `decrypt`, `unwrapKey` and `random` give bytes; nobody is there to zero them any more.
         if (signal.aborted && isBytes(result)) result.fill(0);

@@ -92,6 +92,18 @@ describe.each([
     expect(vi.getTimerCount()).toBe(0);
     expect(removed).toHaveBeenCalledTimes(added.mock.calls.length);
   });
+
+  it("leaves none behind when the provider throws before its promise", async () => {
+    const { signal } = new AbortController();
+    const added = vi.spyOn(signal, "addEventListener");
+    const removed = vi.spyOn(signal, "removeEventListener");
+    provider.encrypt = () => {
+      throw new TypeError("at once");
+    };
+    expect(await errorOf(encrypt(decorate(provider), signal))).toBeInstanceOf(TypeError);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(removed).toHaveBeenCalledTimes(added.mock.calls.length);
+  });
 });
 
 describe("withDeadline", () => {

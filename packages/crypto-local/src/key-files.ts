@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import {
   type Bytes,
@@ -100,7 +100,8 @@ function asObject(value: unknown, path: string, faults: string[]): Record<string
 function readKeyFile(path: string, bytes: number): Bytes {
   let file: number;
   try {
-    file = openSync(path, "r");
+    // Without O_NONBLOCK a named pipe would hold the whole process for ever.
+    file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     throw new CryptoError("ERR_CONFIG", `Key file ${path} cannot be opened (${code})`, { cause });

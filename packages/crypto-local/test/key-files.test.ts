@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,6 +46,25 @@ test.each([
   const config = { keys: { k: { algorithm: "aes-256-gcm", files: [path()] } } };
   const failed = expect(Promise.resolve(config).then(create)).rejects;
   await failed.toMatchObject({ code: "ERR_CONFIG", message: expect.stringMatching(message) });
+});
+
+test.skipIf(process.platform === "win32")("a named pipe is refused at once", () => {
+  const path = join(folder, "pipe");
+  spawnSync("mkfifo", ["-m", "600", path]);
+  // In a process of its own: opening a pipe to which nobody writes would block this one.
+  const program = `
+    import { provider } from "@lango/crypto-local";
+    provider.create({ keys: { k: { algorithm: "aes-256-gcm", files: [process.argv[1]] } } }, {});`;
+  const options = ["--conditions=@lango/source", "--input-type=module", "--eval", program, path];
+  const { signal, stderr } = spawnSync(process.execPath, options, {
+    cwd: import.meta.dirname,
+    encoding: "utf8",
+    timeout: 20_000,
+  });
+  expect({ signal, stderr }).toEqual({
+    signal: null,
+    stderr: expect.stringContaining("no regular file"),
+  });
 });
 
 test("a file whose bytes are no scalar of the curve names no byte of it", async () => {

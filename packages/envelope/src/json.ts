@@ -9,6 +9,9 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue };
 
+/** Longest path in a message, in characters. */
+const MAX_SHOWN_PATH = 256;
+
 /** Deeper input is refused: it would only serve to exhaust the stack. */
 const MAX_DEPTH = 32;
 
@@ -63,7 +66,7 @@ export const parseJsonStrict = (
     );
   }
   const parser: Parser = { text: typeof input === "string" ? input : decodeUtf8(input), at: 0 };
-  const value = parseValue(parser, "");
+  const value = parseValue(parser, "", 0);
   skipSpace(parser);
   if (parser.at < parser.text.length) throw fault(parser, "text after the end");
   return value;
@@ -106,12 +109,15 @@ const match = (parser: Parser, expression: RegExp): string | undefined => {
 
 const skipSpace = (parser: Parser): string | undefined => match(parser, SPACE);
 
-const parseValue = (parser: Parser, path: string): JsonValue => {
+// The path is only ever added to, which costs nothing however long its keys are, and read when there is a fault.
+const parseValue = (parser: Parser, path: string, depth: number): JsonValue => {
   skipSpace(parser);
   const first = parser.text[parser.at];
   if (first === "{" || first === "[") {
-    if (path.split("/").length > MAX_DEPTH) throw fault(parser, "too many levels");
-    return first === "{" ? parseObject(parser, path) : parseArray(parser, path);
+    if (depth === MAX_DEPTH) throw fault(parser, "too many levels");
+    return first === "{"
+      ? parseObject(parser, path, depth + 1)
+      : parseArray(parser, path, depth + 1);
   }
   if (first === '"') return parseString(parser);
   const number = match(parser, NUMBER);
@@ -155,15 +161,15 @@ const isEmpty = (parser: Parser, close: string): boolean => {
   return true;
 };
 
-const parseArray = (parser: Parser, path: string): JsonValue => {
+const parseArray = (parser: Parser, path: string, depth: number): JsonValue => {
   const items: JsonValue[] = [];
   if (isEmpty(parser, "]")) return items;
-  do items.push(parseValue(parser, `${path}/${items.length}`));
+  do items.push(parseValue(parser, `${path}/${items.length}`, depth));
   while (another(parser, "]"));
   return items;
 };
 
-const parseObject = (parser: Parser, path: string): JsonValue => {
+const parseObject = (parser: Parser, path: string, depth: number): JsonValue => {
   const members: Record<string, JsonValue> = Object.create(null);
   if (isEmpty(parser, "}")) return members;
   do {
@@ -175,13 +181,16 @@ const parseObject = (parser: Parser, path: string): JsonValue => {
     if (key in members) {
       throw new CryptoError(
         "ERR_MALFORMED_ENVELOPE",
-        `JSON has the key ${JSON.stringify(memberPath)} twice`,
+        `JSON has the key ${JSON.stringify(shortened(memberPath))} twice`,
       );
     }
     skipSpace(parser);
     if (parser.text[parser.at] !== ":") throw fault(parser, "an unexpected character");
     parser.at += 1;
-    members[key] = parseValue(parser, memberPath);
+    members[key] = parseValue(parser, memberPath, depth);
   } while (another(parser, "}"));
   return members;
 };
+
+const shortened = (path: string): string =>
+  path.length <= MAX_SHOWN_PATH ? path : `${path.slice(0, MAX_SHOWN_PATH)}…`;

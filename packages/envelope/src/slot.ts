@@ -200,11 +200,21 @@ const slotKeyOf = async (
     throw new CryptoError("ERR_MALFORMED_ENVELOPE", `Slot ${slot.id} has no key derivation`);
   }
   const kdf = kdfFromJson(slot.kdf);
-  const passphrase = openOrWrong(slot, () => canonicalPassphrase(secret));
+  const passphrase = openingPassphrase(secret);
   try {
     return await derivePassphraseKey(passphrase, kdf);
   } finally {
     zero(passphrase);
+  }
+};
+
+/** What is no UTF-8 opens nothing; it is derived from all the same, so that it takes as long as the right one. */
+const openingPassphrase = (secret: Uint8Array): Bytes => {
+  try {
+    return canonicalPassphrase(secret);
+  } catch (error) {
+    if (!isCryptoError(error)) throw error;
+    return new Uint8Array(secret);
   }
 };
 

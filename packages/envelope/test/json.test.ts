@@ -78,6 +78,18 @@ describe("parseJsonStrict", () => {
     expect(await codeOf(() => parse("[".repeat(9_999)))).toBe("ERR_MALFORMED_ENVELOPE");
   });
 
+  it("does not hang on many lists under a long key", () => {
+    // When each list read its path, this took minutes: the time limit of a test is what fails then.
+    const input = `{"${"k".repeat(500_000)}":[${Array(160_000).fill("[]").join()}]}`;
+    expect(parseJsonStrict(input, { maxBytes: 1_000_000 })).toBeDefined();
+  });
+
+  it("does not repeat a whole path in its message", async () => {
+    const key = "k".repeat(4_000);
+    const error = await errorOf(() => parse(`{"${key}":1,"${key}":2}`));
+    expect(error.message).toBe(`JSON has the key "/${"k".repeat(255)}…" twice`);
+  });
+
   it("takes __proto__ as a key like any other", () => {
     const value = parse('{"__proto__":{"admin":true}}') as Record<string, unknown>;
     expect(Object.keys(value)).toEqual(["__proto__"]);

@@ -89,6 +89,29 @@ describe("slots", () => {
     );
   });
 
+  it("derive from whatever is given, so that a wrong passphrase costs what the right one costs", async () => {
+    const costly = await createSlot(vaultKey, vaultId, {
+      kind: "passphrase",
+      passphrase,
+      kdf: { name: "pbkdf2-sha256", iterations: 200_000, salt: pattern(16) },
+    });
+    const one = buildKeyslots(vaultKey, {
+      vaultId: toHex(vaultId),
+      generation: 1,
+      slots: [costly],
+    });
+    for (const secret of [passphrase, text("correct horsf"), text("x"), bytes(9, 0xff)]) {
+      const opening = openSlot(one, costly, secret).catch(() => "failed");
+      // A derivation is still running in its thread when the event loop turns; a refusal without one is not.
+      const first = await Promise.race([
+        opening,
+        new Promise((resolve) => setImmediate(resolve, "at work")),
+      ]);
+      expect(first).toBe("at work");
+      await opening;
+    }
+  });
+
   it("take the passphrase as typed: newline and composition do not matter", async () => {
     const typed = text("cafe\u0301 au lait\n");
     const slot = await createSlot(vaultKey, vaultId, {

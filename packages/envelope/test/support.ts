@@ -2,10 +2,6 @@ import assert from "node:assert/strict";
 import { type Bytes, type CryptoErrorCode, isCryptoError } from "@lango/crypto-core";
 import { createDataKey, type DataKey } from "@lango/envelope";
 
-/** Iterations of rigs: small in `npm test`, the stated counts when `LANGO_TORTURE=full`. */
-export const torture = (usual: number, full: number): number =>
-  process.env["LANGO_TORTURE"] === "full" ? full : usual;
-
 export const bytes = (length: number, fill = 0): Bytes => new Uint8Array(length).fill(fill);
 /** Bytes that differ from place to place. */
 export const pattern = (length: number, start = 0): Bytes =>

@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { torture } from "../../../tooling/vitest/torture.ts";
 import { insertKeys, insertSecret, newStore } from "./helpers.ts";
 import { bytes, versionRow } from "./rows.ts";
 
 const KEEP = 3;
-const RUNS = process.env["LANGO_TORTURE"] === "full" ? 300 : 30;
+const RUNS = torture(30, 300);
 
 type Step = { readonly do: "set" | "set stale" | "delete" | "set and fail"; readonly name: string };
 

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Store } from "@lango/store";
 import { expect, it } from "vitest";
+import { report, torture } from "../../../tooling/vitest/torture.ts";
 import {
   ended,
   fails,
@@ -14,7 +15,7 @@ import {
   tempHome,
 } from "./helpers.ts";
 
-const KILLS = process.env["LANGO_TORTURE"] === "full" ? 200 : 20;
+const KILLS = torture(20, 200);
 
 /** Every committed state has as many secrets as audit rows as reserved messages. */
 async function checkWhole(store: Store): Promise<number> {
@@ -85,8 +86,9 @@ it(`kill -9 at ${KILLS} random moments of writing leaves whole transactions only
     before = secrets;
   }
   expect(before).toBeGreaterThan(0);
+  report("kill -9 of a writer of the store", new Map([["whole", KILLS]]));
   expect(readdirSync(dirname(store.file)).sort()).toEqual(["lango.db", "lango.lock"]);
-}, 600_000);
+}, 3_600_000);
 
 it(`kill -9 at ${KILLS} moments of creating leaves a whole database or none`, async () => {
   const found = new Set<string>();
@@ -106,7 +108,7 @@ it(`kill -9 at ${KILLS} moments of creating leaves a whole database or none`, as
   }
   // Not all of them came too early or too late.
   expect(found.size).toBeGreaterThan(1);
-}, 600_000);
+}, 3_600_000);
 
 it("withLock keeps other processes out, and the kernel frees it when its holder dies", async () => {
   const store = await newStore({ busyTimeoutMs: 100 });

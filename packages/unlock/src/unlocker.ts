@@ -99,7 +99,7 @@ function plan(
           ...masterKeySources(around),
           unasked("provider slot", "provider", "this version does not open provider slots"),
           ...passphraseSources(around, around.prompt),
-          unasked("recovery words", "recovery", "only lango security recovery restore takes them"),
+          unasked("recovery words", "recovery", "this version does not take recovery words"),
         ];
   return { sources, passOver };
 }

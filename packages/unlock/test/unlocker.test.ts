@@ -150,7 +150,7 @@ describe("nothing found", () => {
         `container secret ${home}/run-secrets/lango_passphrase: does not exist`,
         "prompt: there is no terminal to ask on",
         "stdin: the command reads its input from it",
-        "recovery words: only lango security recovery restore takes them",
+        "recovery words: this version does not take recovery words",
       ].join("; "),
     );
   });

@@ -2,12 +2,18 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isCryptoError } from "@lango/crypto-core";
 import { afterAll, describe, expect, test } from "vitest";
+<<<<<<< HEAD
 import { inspectHome, openVault, type Vault } from "../src/index.ts";
+=======
+import { count, report, torture } from "../../../tooling/vitest/torture.ts";
+import { inspectHome, type Vault } from "../src/index.ts";
+>>>>>>> main
 import { bytes, newHome, text } from "./helpers.ts";
 import { type Killed, runAndKill } from "./rig/spawn.ts";
 import { create, open, passphraseOf, unlockWith } from "./rig/work.ts";
 
-const KILLS = process.env["LANGO_TORTURE"] === "full" ? 200 : 20;
+const KILLS = torture(20, 200);
+const AT_EACH_STAGE = torture(1, 5);
 
 /** Every stage of a job: the child is killed in each of them once, and then at random moments. */
 const STAGES = {
@@ -33,22 +39,21 @@ const STAGES = {
   ],
 } as const;
 
-const counts = new Map<string, number>();
-const count = (job: string, { stage }: Killed): void => {
-  const name = `${job} killed after ${stage}`;
-  counts.set(name, (counts.get(name) ?? 0) + 1);
-};
+/** How often each job was killed after each of its stages. */
+const killed = new Map<string, Map<string, number>>(
+  Object.keys(STAGES).map((job) => [job, new Map()]),
+);
 afterAll(() => {
-  for (const [name, times] of [...counts].sort()) process.stdout.write(`  ${name}: ${times}\n`);
+  for (const [job, stages] of killed) report(`kill -9 of ${job}, after`, stages);
 });
 
-/** Each kill: at every stage once, the rest of them at random moments of the first `withinMs` milliseconds. */
+/** Each kill: at every stage once (5 times in the full count), the rest at random moments of the first `withinMs` ms. */
 const kills = (
   stages: readonly string[],
   withinMs: number,
 ): { killAt: string; afterMs?: number }[] => [
-  ...stages.map((killAt) => ({ killAt })),
-  ...Array.from({ length: Math.max(0, KILLS - stages.length) }, () => ({
+  ...Array.from({ length: AT_EACH_STAGE }, () => stages.map((killAt) => ({ killAt }))).flat(),
+  ...Array.from({ length: Math.max(0, KILLS - AT_EACH_STAGE * stages.length) }, () => ({
     killAt: "",
     afterMs: Math.random() * withinMs,
   })),
@@ -65,16 +70,16 @@ const checkWhole = async (vault: Vault, home: string): Promise<void> => {
   expect(readdirSync(home).filter((name) => /\.(tmp|new)/.test(name))).toEqual([]);
 };
 
-const checkKilled = (job: string, killed: Killed, killAt: string): void => {
-  expect(killed.stderr).toBe("");
-  expect(killed.signal).toBe("SIGKILL");
-  if (killAt !== "") expect(killed.stage).toBe(killAt);
-  count(job, killed);
+const checkKilled = (job: string, { stderr, signal, stage }: Killed, killAt: string): void => {
+  expect(stderr).toBe("");
+  expect(signal).toBe("SIGKILL");
+  if (killAt !== "") expect(stage).toBe(killAt);
+  count(killed.get(job) ?? new Map(), stage);
 };
 
 describe("kill -9", () => {
   test("while onboarding: no vault, a whole one, or one that is made anew", {
-    timeout: 600_000,
+    timeout: 3_600_000,
   }, async () => {
     for (const { killAt, afterMs } of kills(STAGES.onboard, 300)) {
       const base = newHome();
@@ -101,7 +106,7 @@ describe("kill -9", () => {
   });
 
   test("while writing secrets: what was confirmed is there, the rest as before", {
-    timeout: 600_000,
+    timeout: 3_600_000,
   }, async () => {
     const home = newHome();
     const first = await create(home);
@@ -155,7 +160,7 @@ describe("kill -9", () => {
   });
 
   test("while changing the passphrase: the old one or the new one opens, never neither", {
-    timeout: 600_000,
+    timeout: 3_600_000,
   }, async () => {
     const home = newHome();
     const first = await create(home);

@@ -1,12 +1,13 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
+import { report, torture } from "../../../tooling/vitest/torture.ts";
 import { bytes, newHome, text } from "./helpers.ts";
 import { script } from "./rig/spawn.ts";
 import { create, open } from "./rig/work.ts";
 
 const run = promisify(execFile);
-const DURATION_MS = process.env["LANGO_TORTURE"] === "full" ? 60_000 : 3_000;
+const DURATION_MS = torture(3_000, 60_000);
 
 interface Report {
   readonly written: Record<string, string>;
@@ -16,7 +17,7 @@ interface Report {
 }
 
 test("three processes write and read: nothing lost, one chain, anchored by all of them", {
-  timeout: 180_000,
+  timeout: 600_000,
 }, async () => {
   const home = newHome();
   const vault = await create(home);
@@ -52,4 +53,12 @@ test("three processes write and read: nothing lost, one chain, anchored by all o
   expect(anchors.outside).toBeGreaterThanOrEqual(1);
   expect(anchors.checkedWith).toEqual({ given: 0, registry: anchors.outside, anchor: 0 });
   await after.close();
+  report(
+    `three processes at once for ${DURATION_MS / 1000} s: operations`,
+    new Map([
+      ["increments", increments],
+      ["reads", reports.reduce((sum, { reads }) => sum + reads, 0)],
+      ["conflicts", reports.reduce((sum, { conflicts }) => sum + conflicts, 0)],
+    ]),
+  );
 });
