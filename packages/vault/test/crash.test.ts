@@ -2,12 +2,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isCryptoError } from "@lango/crypto-core";
 import { afterAll, describe, expect, test } from "vitest";
-<<<<<<< HEAD
-import { inspectHome, openVault, type Vault } from "../src/index.ts";
-=======
 import { count, report, torture } from "../../../tooling/vitest/torture.ts";
-import { inspectHome, type Vault } from "../src/index.ts";
->>>>>>> main
+import { inspectHome, openVault, type Vault } from "../src/index.ts";
 import { bytes, newHome, text } from "./helpers.ts";
 import { type Killed, runAndKill } from "./rig/spawn.ts";
 import { create, open, passphraseOf, unlockWith } from "./rig/work.ts";

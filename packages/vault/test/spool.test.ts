@@ -129,14 +129,18 @@ describe("a database that another process keeps locked", () => {
 
 test("a database that cannot grow", async () => {
   const home = await makeHome();
-  const databases: InstanceType<SqliteConstructor>[] = [];
+  const databases: (InstanceType<SqliteConstructor> & { readonly open: boolean })[] = [];
   const Limited = function open(...args: ConstructorParameters<SqliteConstructor>) {
     const database = new Sqlite(...args);
-    databases.push(database);
+    databases.push(database as (typeof databases)[number]);
     return database;
   } as unknown as SqliteConstructor;
   const limit = (pages: number): void => {
-    for (const database of databases) database.exec(`pragma max_page_count = ${pages}`);
+    for (const database of databases) {
+      // The vault's lock is a database too, closed when it is given back.
+      if (!database.open) continue;
+      database.exec(`pragma max_page_count = ${pages}`);
+    }
   };
   await using store = await openStore({
     file: join(home, "lango.db"),
