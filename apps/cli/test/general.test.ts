@@ -255,7 +255,7 @@ describe("doctor", () => {
     expectOneFault(
       await lango(["doctor", "--fix", "--accept-rollback", "--no-input"], { home }),
       2,
-      /--yes/,
+      /needs a yes/,
     );
     const done = await langoJson(["doctor", "--fix", "--accept-rollback", "--yes"], { home });
     expect(done.document.data.mended[0]).toBe(

@@ -1,6 +1,7 @@
 import { usageError } from "../cli/arguments.ts";
 import { CHECKS, type Finding } from "../cli/checks.ts";
 import type { Handler } from "../cli/command.ts";
+import { mend } from "../cli/mend.ts";
 import { printable } from "../cli/output.ts";
 
 const EXIT_FINDINGS = 10;
@@ -11,7 +12,7 @@ export const run: Handler = async (context, args) => {
   if (args.flag("accept-rollback") && !fix) {
     throw usageError("--accept-rollback goes with --fix");
   }
-  const mended = fix ? await (await import("../cli/mend.ts")).mend(context, args) : [];
+  const mended = fix ? await mend(context, args) : [];
   const findings: (Finding & { readonly check: string })[] = [];
   for (const [check, look] of Object.entries(CHECKS)) {
     const { stop, ...finding } = await look(context);
