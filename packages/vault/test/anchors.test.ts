@@ -209,6 +209,16 @@ describe("an anchor", () => {
     expect(linesOf(home)).toHaveLength(2);
   });
 
+  test("a hook that never answers holds up closing for a bounded time", async () => {
+    const home = await makeHome();
+    const onAnchor = () => new Promise<void>(() => undefined);
+    const vault = await reopen(home, { audit: { ...LOCAL, onAnchor } });
+    const start = performance.now();
+    await vault.close();
+    expect(performance.now() - start).toBeLessThan(8000);
+    expect(linesOf(home)).toHaveLength(1);
+  });
+
   test("a full file becomes the file before; both are compared", async () => {
     const home = await makeHome();
     await work(home);

@@ -16,6 +16,7 @@ import {
   withPassphrase,
 } from "./helpers.ts";
 import { runAndKill } from "./rig/spawn.ts";
+import { passphraseOf } from "./rig/work.ts";
 import { Sqlite } from "./sqlite.ts";
 
 /** What a thief with write access to the database, and no key, can do. */
@@ -354,6 +355,23 @@ describe("files from earlier", () => {
     const vault = await reopen(home);
     expect(await vault.audit.verify({ rows: true })).toMatchObject({ ok: true });
   });
+
+  test.each(["slots:pending", "slots:renamed"])(
+    "killed at %s: the status says unfinished until the next opening",
+    async (stage) => {
+      const home = newHome();
+      const vault = await makeVault(home, passphraseOf(0));
+      await vault.close();
+      const killed = await runAndKill(["passphrase", home, stage]);
+      expect(killed.stage).toBe(stage);
+      await using locked = await readVault({ home });
+      expect((await locked.status()).slotFile).toBe("unfinished");
+      await (
+        await reopen(home, { passphrase: passphraseOf(stage === "slots:pending" ? 0 : 1) })
+      ).close();
+      expect((await locked.status()).slotFile).toBe("settled");
+    },
+  );
 
   test("altered files are not accepted", async () => {
     const { home, old } = await changed();

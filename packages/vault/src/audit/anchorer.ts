@@ -70,6 +70,9 @@ export const createAnchorer = (options: AnchorerOptions): Anchorer => {
       // Whatever it is, also an error of the caller's hook: reading and writing go on, and so does trying.
       problem = error instanceof Error ? error.message : String(error);
       failures += 1;
+      // A row that came meanwhile may have set the long one.
+      clearTimeout(timer);
+      timer = undefined;
       wait(Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), EVERY_MS));
     }
   };
