@@ -3,7 +3,7 @@ import { parseArguments, usageError } from "./cli/arguments.ts";
 import { createPaint } from "./cli/color.ts";
 import type { Command, CommandRow, Result } from "./cli/command.ts";
 import { createContext } from "./cli/context.ts";
-import { type FailureStyle, Interrupted, reportFailure } from "./cli/failure.ts";
+import { type FailureStyle, isInterrupted, reportFailure } from "./cli/failure.ts";
 import { commandHelp, groupHelp } from "./cli/help.ts";
 import { writeAll, writeJson } from "./cli/output.ts";
 import { restrictFiles } from "./cli/process.ts";
@@ -18,7 +18,7 @@ import { readVersion } from "./version.ts";
  * @returns The exit status.
  */
 export async function main(argv: readonly string[]): Promise<number> {
-  restrictFiles();
+  const umask = restrictFiles();
   // Wanted before anything is parsed: a wrong command line is reported in the asked form too.
   const own = argv.slice(0, argv.includes("--") ? argv.indexOf("--") : argv.length);
   const style: FailureStyle = {
@@ -37,10 +37,10 @@ export async function main(argv: readonly string[]): Promise<number> {
       return print(runGroup(resolved.group, resolved.words), style);
     }
     failureExit = resolved.command.failureExit;
-    return print(await runCommand(resolved.command, resolved.words, style), style);
+    return print(await runCommand(resolved.command, resolved.words, style, umask), style);
   } catch (error) {
     const exit = reportFailure(error, style);
-    return error instanceof Interrupted ? exit : (failureExit ?? exit);
+    return isInterrupted(error) ? exit : (failureExit ?? exit);
   }
 }
 
@@ -51,9 +51,10 @@ async function runCommand(
   command: Command,
   words: readonly string[],
   style: FailureStyle,
+  umask: number,
 ): Promise<Result> {
   const args = parseArguments(command, words);
-  const context = createContext(args, process.env, style.paint);
+  const context = createContext(args, process.env, style.paint, umask);
   return (await command.load()).run(context, args);
 }
 

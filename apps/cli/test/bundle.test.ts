@@ -1,10 +1,19 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
-import { expectOneFault, folder, lango, langoJson, SECRET, vaultHome } from "./support.ts";
+import {
+  environment,
+  expectOneFault,
+  folder,
+  lango,
+  langoJson,
+  SECRET,
+  vaultHome,
+} from "./support.ts";
+import { Terminal } from "./terminal.ts";
 
 const app = fileURLToPath(new URL("..", import.meta.url));
 const program = [join(app, "dist/lango.js")];
@@ -50,6 +59,45 @@ describe("the program as it is published", () => {
     const { document } = await langoJson(["securty"], { home, program });
     expect(document.error?.hint).toContain("lango security");
   });
+
+  test("knows what crosses its files: Ctrl-C at a question, and the umask of a child", async () => {
+    const home = await vaultHome();
+    for (const [args, question] of [
+      [["onboard", "--home", join(folder(), "new")], "Enter encryption passphrase (min"],
+      [["security", "secrets", "set", "x"], "Enter encryption passphrase: "],
+      [["security", "secrets", "list", "--home", folder()], "Create it? [y/N] "],
+      [["security", "migrate-passphrase"], "encryption passphrase: "],
+    ] as const) {
+      const env = environment(home, { LANGO_PASSPHRASE: undefined });
+      const terminal = new Terminal(process.execPath, [...program, ...args], env);
+      await terminal.see(question);
+      terminal.type("\u0003");
+      expect(await terminal.end(), args.join(" ")).toMatchObject({ exitCode: 130 });
+      expect(terminal.output).not.toContain("lango:");
+    }
+    const ran = await lango(["run", "--", "sh", "-c", "umask"], { home, program });
+    expect(Number.parseInt(ran.stdout, 8)).toBe(process.umask());
+  });
+
+  test.each(["SIGUSR1", "SIGUSR2", "SIGTERM"] as const)(
+    "run passes on %s, also with the options of the launcher",
+    async (signal) => {
+      const script = `trap 'echo got it; exit 5' ${signal.slice(3)}; echo ready; while :; do sleep 0.1; done`;
+      const options = ["--disable-sigusr1", "--report-exclude-env"];
+      const child = spawn(
+        process.execPath,
+        [...options, ...program, "run", "--", "sh", "-c", script],
+        { env: environment(await vaultHome()), stdio: ["ignore", "pipe", "ignore"] },
+      );
+      let out = "";
+      child.stdout.on("data", (chunk) => {
+        out += chunk;
+        if (String(chunk).includes("ready")) child.kill(signal);
+      });
+      expect(await new Promise((resolve) => child.on("close", resolve))).toBe(5);
+      expect(out).toBe("ready\ngot it\n");
+    },
+  );
 
   test("takes everything along but native packages", () => {
     const imports = readdirSync(join(app, "dist"))

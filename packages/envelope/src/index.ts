@@ -6,6 +6,7 @@ export {
   type DataKeyUse,
 } from "./data-key-cache.ts";
 export { hkdf, parts } from "./encoding.ts";
+export { fileError } from "./file-errors.ts";
 export { type JsonValue, jcs, parseJsonStrict } from "./json.ts";
 export {
   defaultKdf,
@@ -35,6 +36,7 @@ export {
   type SealOptions,
   userAad,
 } from "./recipients.ts";
+export { replaceFile } from "./replace-file.ts";
 export { createOpenStream, createSealStream, open, seal } from "./sealed.ts";
 export { type FilePaths, openFile, sealFile } from "./sealed-file.ts";
 export { createSlot, openSlot, type SlotCredential, unwrapSlotKey } from "./slot.ts";

@@ -1,15 +1,9 @@
-import { type FileHandle, open as openHandle, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import {
-  type Bytes,
-  CryptoError,
-  type CryptoErrorCode,
-  randomBytesFresh,
-  toHex,
-  zero,
-} from "@lango/crypto-core";
+import { type FileHandle, open as openHandle } from "node:fs/promises";
+import { type Bytes, zero } from "@lango/crypto-core";
 import type { StartedMachine } from "./chunks.ts";
+import { fileError } from "./file-errors.ts";
 import type { OpenOptions, SealOptions } from "./recipients.ts";
+import { replaceFile } from "./replace-file.ts";
 import { createOpener, startSealing } from "./sealed.ts";
 
 /** Read at once: large enough that the calls cost nothing, small enough for the caches of the processor. */
@@ -18,7 +12,10 @@ const BLOCK_BYTES = 1024 * 1024;
 export interface FilePaths {
   /** The file to read. */
   readonly from: string;
-  /** The file to make or replace; may be the same. Its folder must exist. */
+  /**
+   * The file to make or replace; may be the same. Its folder must exist. A link is followed; a device, a pipe or a
+   * folder is refused.
+   */
   readonly to: string;
 }
 
@@ -26,10 +23,11 @@ export interface FilePaths {
  * Seals a file of any length for recipients, as `createSealStream` does.
  *
  * The result is written beside `to` under a temporary name, readable by its owner only, and renamed at the end: `to` is
- * never half written. It is handed to the system, not forced to the disk. On failure the temporary file is removed.
+ * never half written. It is handed to the system, not forced to the disk. On failure the temporary file is removed; one that
+ * a killed process left, by the next call for the same file.
  *
- * @throws {@link CryptoError} As `seal`; `ERR_NOT_FOUND`, `ERR_ACCESS_DENIED`, `ERR_INVALID_ARGUMENT` or
- *   `ERR_INTERNAL` for what the file system refuses, with its error as `cause`.
+ * @throws {@link CryptoError} As `seal`; `ERR_NOT_FOUND`, `ERR_ACCESS_DENIED`, `ERR_INVALID_ARGUMENT`, `ERR_BUSY` (the
+ *   disk is full) or `ERR_INTERNAL` for what the file system refuses, with its error as `cause`.
  */
 export const sealFile = (options: SealOptions & FilePaths): Promise<void> =>
   transformFile(options, () => startSealing(options, alternatingMemory()));
@@ -47,26 +45,22 @@ const transformFile = async (
   { from, to, signal }: FilePaths & { readonly signal?: AbortSignal | undefined },
   start: () => Promise<StartedMachine>,
 ): Promise<void> => {
-  // Not named after `to`, whose name may be as long as a name can be.
-  const temporary = join(dirname(to), `.lango-${toHex(randomBytesFresh(8))}.tmp`);
   let source: FileHandle | undefined;
-  let target: FileHandle | undefined;
   try {
     source = await openHandle(from, "r");
-    target = await openHandle(temporary, "wx", 0o600);
-    await pump(source, target, await start(), signal);
-    await target.close();
-    await rename(temporary, to);
+    const input: Input = { handle: source, name: from };
+    await replaceFile(to, async (target) => pump(input, target, await start(), signal));
   } catch (error) {
-    if (target !== undefined) {
-      await target.close().catch(() => undefined);
-      await rm(temporary, { force: true });
-    }
-    throw toCryptoError(error);
+    throw fileError("read", from, error);
   } finally {
     await source?.close();
   }
 };
+
+interface Input {
+  readonly handle: FileHandle;
+  readonly name: string;
+}
 
 /** Two buffers in turn: {@link pump} has written what is in the one before it asks for it again. */
 const alternatingMemory = (): ((length: number) => Bytes) => {
@@ -80,7 +74,7 @@ const alternatingMemory = (): ((length: number) => Bytes) => {
 
 /** Reads the next block and writes the one before while the machine works on one. */
 const pump = async (
-  source: FileHandle,
+  source: Input,
   target: FileHandle,
   { machine, first }: StartedMachine,
   signal: AbortSignal | undefined,
@@ -110,8 +104,16 @@ const pump = async (
   }
 };
 
-const read = (source: FileHandle, block: Uint8Array): Promise<number> =>
-  awaitedLater(source.read(block, 0, block.length, null).then(({ bytesRead }) => bytesRead));
+const read = ({ handle, name }: Input, block: Uint8Array): Promise<number> => {
+  const run = async (): Promise<number> => {
+    try {
+      return (await handle.read(block, 0, block.length, null)).bytesRead;
+    } catch (error) {
+      throw fileError("read", name, error);
+    }
+  };
+  return awaitedLater(run());
+};
 
 const write = (target: FileHandle, chunks: readonly Bytes[]): Promise<void> => {
   const run = async (): Promise<void> => {
@@ -133,20 +135,4 @@ const skip = (chunks: readonly Bytes[], count: number): Bytes[] =>
 const awaitedLater = <T>(promise: Promise<T>): Promise<T> => {
   promise.catch(() => undefined);
   return promise;
-};
-
-const FILE_ERRORS: Readonly<Record<string, CryptoErrorCode>> = {
-  ENOENT: "ERR_NOT_FOUND",
-  EACCES: "ERR_ACCESS_DENIED",
-  EPERM: "ERR_ACCESS_DENIED",
-  EROFS: "ERR_ACCESS_DENIED",
-  EISDIR: "ERR_INVALID_ARGUMENT",
-  ENOTDIR: "ERR_INVALID_ARGUMENT",
-};
-
-/** Errors of the file system carry `syscall`; everything else is right as it is, abort reasons too. */
-const toCryptoError = (error: unknown): unknown => {
-  if (!(error instanceof Error) || !("syscall" in error) || !("code" in error)) return error;
-  const code = FILE_ERRORS[String(error.code)] ?? "ERR_INTERNAL";
-  return new CryptoError(code, error.message, { cause: error });
 };

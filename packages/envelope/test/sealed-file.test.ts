@@ -1,15 +1,19 @@
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   chmodSync,
+  lstatSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { createOpenStream, open, openFile, seal, sealFile } from "@lango/envelope";
+import { createOpenStream, open, openFile, replaceFile, seal, sealFile } from "@lango/envelope";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { failing, localKeys, recipient, resolver } from "./providers.ts";
 import { codeOf, errorOf, pattern, text, through } from "./support.ts";
@@ -81,7 +85,7 @@ describe("sealFile and openFile", () => {
       openFile({ from: at("none"), to: at("t"), resolve: watched }),
     );
     expect(missing.code).toBe("ERR_NOT_FOUND");
-    expect(missing.message).toContain("none");
+    expect(missing.message).toBe(`Cannot read ${at("none")}: there is no such file`);
     expect(missing.cause).toBeInstanceOf(Error);
     expect(asked).toEqual([]);
     const noFolder = () => sealFile({ from: at("plain"), to: at("no/where"), recipients });
@@ -93,6 +97,50 @@ describe("sealFile and openFile", () => {
       await codeOf(toFolder),
     );
     expect(readdirSync(folder)).toEqual(["plain"]);
+  });
+
+  it("writes where a link leads, and destroys no pipe, device or folder", async () => {
+    writeFileSync(at("plain"), "x");
+    writeFileSync(at("kept"), "before");
+    symlinkSync("kept", at("link"));
+    await sealFile({ from: at("plain"), to: at("link"), recipients });
+    expect(lstatSync(at("link")).isSymbolicLink()).toBe(true);
+    expect(readFileSync(at("kept")).subarray(0, 4).toString()).toBe("LNGR");
+    execFileSync("mkfifo", [at("pipe")]);
+    symlinkSync("pipe", at("to-pipe"));
+    symlinkSync("none", at("nowhere"));
+    mkdirSync(at("folder"));
+    const refused: [string, string, RegExp][] = [
+      ["pipe", "ERR_INVALID_ARGUMENT", /^Cannot write .*pipe: it is not a regular file$/],
+      ["to-pipe", "ERR_INVALID_ARGUMENT", /^Cannot write .*to-pipe: it is not a regular file$/],
+      ["folder", "ERR_INVALID_ARGUMENT", /^Cannot write .*folder: it is a folder$/],
+      ["nowhere", "ERR_NOT_FOUND", /^Cannot write .*nowhere: it is a link that leads nowhere$/],
+      ["no/where", "ERR_NOT_FOUND", /^Cannot write .*no\/where: there is no folder .*\/no$/],
+    ];
+    for (const [name, code, message] of refused) {
+      const error = await errorOf(() => sealFile({ from: at("plain"), to: at(name), recipients }));
+      expect(error.code).toBe(code);
+      expect(error.message).toMatch(message);
+    }
+    expect(lstatSync(at("pipe")).isFIFO()).toBe(true);
+    expect(lstatSync(at("to-pipe")).isSymbolicLink()).toBe(true);
+    expect(readdirSync(folder).filter((name) => name.startsWith(".lango"))).toEqual([]);
+  });
+
+  it("removes what a killed process left for the same file, and nothing else", async () => {
+    writeFileSync(at("plain"), pattern(1_000));
+    const left = spawnSync(process.execPath, ["-e", ""]).pid;
+    let name = "";
+    await replaceFile(at("t"), async () => {
+      name = readdirSync(folder).find((each) => each.startsWith(".lango"))!;
+    });
+    const abandoned = name.replace(`-${process.pid}-`, `-${left}-`);
+    const alive = name.replace(`-${process.pid}-`, `-${process.ppid}-`);
+    for (const each of [abandoned, alive]) writeFileSync(at(each), "plaintext");
+    await sealFile({ from: at("plain"), to: at("other"), recipients });
+    expect(readdirSync(folder)).toContain(abandoned);
+    await sealFile({ from: at("plain"), to: at("t"), recipients });
+    expect(readdirSync(folder).filter((each) => each.startsWith(".lango"))).toEqual([alive]);
   });
 
   it("leaves nothing behind when a provider fails or the call is aborted", async () => {

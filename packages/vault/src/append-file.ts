@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { CryptoError } from "@lango/crypto-core";
+import { CryptoError, isCryptoError } from "@lango/crypto-core";
 import { fileError, syncFolder } from "./files.ts";
 
 /** A file that only its owner may read, open for whole lines at its end. */
@@ -47,7 +47,7 @@ export const appendSynced = async (
     }
     if (stats.size === 0) await syncFolder(join(path, ".."));
   } catch (error) {
-    throw error instanceof CryptoError ? error : fileError(path, "write", error);
+    throw isCryptoError(error) ? error : fileError(path, "write", error);
   } finally {
     await handle?.close();
   }

@@ -15,6 +15,8 @@ export interface Context {
   /** Every question is answered with yes. */
   readonly yes: boolean;
   readonly verbose: boolean;
+  /** The umask that lango was started with; its own is stricter. */
+  readonly umask: number;
   readonly paint: Paint;
   /** Tells people something on stderr; silent with `--quiet` and `--json`. */
   note(line: string): void;
@@ -26,6 +28,7 @@ export function createContext(
   args: Arguments,
   env: Readonly<Record<string, string | undefined>>,
   paint: Paint,
+  umask: number,
 ): Context {
   const silent = args.flag("quiet") || args.flag("json");
   return {
@@ -35,6 +38,7 @@ export function createContext(
     noInput: args.flag("no-input"),
     yes: args.flag("yes"),
     verbose: args.flag("verbose"),
+    umask,
     paint,
     note: (line) => {
       if (!silent) {

@@ -2,7 +2,7 @@ import { toBase64 } from "@lango/crypto-core";
 import { type Arguments, usageError } from "./arguments.ts";
 import { isTerminal } from "./color.ts";
 import type { Result } from "./command.ts";
-import { writeFileWhole } from "./files.ts";
+import { outputOf, writeFileWhole } from "./files.ts";
 import { writeAll } from "./output.ts";
 
 type Data = Readonly<Record<string, unknown>>;
@@ -20,7 +20,7 @@ export async function deliver(
   field: string,
   data: Data,
 ): Promise<Result> {
-  const out = args.string("out");
+  const out = outputOf(args);
   if (out !== undefined) {
     await writeFileWhole(out, async (fd) => writeAll(fd, bytes));
     return { data: { ...data, out, bytes: bytes.length } };
@@ -34,7 +34,7 @@ export async function deliver(
 
 /** Refuses the forms of output that a stream cannot have, before anything is unlocked or read. */
 export function checkStreamOutput(args: Arguments): void {
-  if (!args.flag("stream") || args.string("out") !== undefined) {
+  if (!args.flag("stream") || outputOf(args) !== undefined) {
     return;
   }
   if (args.flag("json") || args.flag("base64") || isTerminal(1)) {
@@ -58,7 +58,7 @@ export async function deliverStream(
       writeAll(fd, chunk);
     }
   };
-  const out = args.string("out");
+  const out = outputOf(args);
   if (out === undefined) {
     await write(1);
     return {};

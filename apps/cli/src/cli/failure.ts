@@ -17,6 +17,10 @@ export class Interrupted extends Error {
   }
 }
 
+/** By its name: each file of the program has a copy of the class, so `instanceof` would not know that of another. */
+export const isInterrupted = (error: unknown): error is Interrupted =>
+  error instanceof Error && error.name === "Interrupted";
+
 /** How failures are reported. */
 export interface FailureStyle {
   readonly json: boolean;
@@ -36,7 +40,7 @@ interface Failure {
  * @param data - What the command found out all the same; it stands beside the error in the JSON document.
  */
 export function reportFailure(error: unknown, style: FailureStyle, data?: unknown): number {
-  if (error instanceof Interrupted) {
+  if (isInterrupted(error)) {
     return error.exit;
   }
   if ((error as NodeJS.ErrnoException | undefined)?.code === "EPIPE") {
@@ -46,15 +50,21 @@ export function reportFailure(error: unknown, style: FailureStyle, data?: unknow
   if (style.debug && error instanceof Error) {
     writeNote(error.stack ?? String(error));
   }
-  if (style.json) {
-    try {
-      writeJson({ ok: false, error: failure, ...(data === undefined ? {} : { data }) });
-    } catch {}
-  } else {
+  if (!style.json || !tellProgram(failure, data)) {
     const hint = failure.hint?.split("\n").map((line) => `\n  ${printable(line)}`) ?? [];
     writeNote(`${style.paint(2, "red", "lango:")} ${failure.message}${hint.join("")}`);
   }
   return isCryptoError(error) ? ERROR_CODES[error.code].exit : ERROR_CODES.ERR_INTERNAL.exit;
+}
+
+/** The document of a failure; false when it cannot be written, which may be the very failure. */
+function tellProgram(error: Failure, data: unknown): boolean {
+  try {
+    writeJson({ ok: false, error, ...(data === undefined ? {} : { data }) });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const describe = ({ code, message, context }: CryptoError): Failure => ({

@@ -1,10 +1,11 @@
 import { writeSync } from "node:fs";
+import { fileError } from "@lango/envelope";
 
 /**
  * Writes everything to a file descriptor before it returns. `process.stdout` is not used: loading it costs a tenth of
  * the start-up time, and its pending writes are lost on exit.
  *
- * @throws The error of the system; `EPIPE` when the reader has gone.
+ * @throws The error of the system; `EPIPE` when the reader has gone. For standard output, every other one as a CryptoError.
  */
 export function writeAll(fd: number, data: string | Uint8Array): void {
   let rest = typeof data === "string" ? Buffer.from(data) : data;
@@ -12,8 +13,11 @@ export function writeAll(fd: number, data: string | Uint8Array): void {
     try {
       rest = rest.subarray(writeSync(fd, rest));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") {
-        throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "EAGAIN") {
+        throw fd === 1 && code !== "EPIPE"
+          ? fileError("write", "to standard output", error)
+          : error;
       }
       // A pipe that somebody else set to non-blocking is full: wait a moment for its reader.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);

@@ -2,13 +2,11 @@ import { readFileSync, writeFileSync } from "node:fs";
 
 const CORE_FILTER = "/proc/self/coredump_filter";
 
-/** What this process was started with, which belongs to its children as well. */
-let inherited: { umask?: number; coreFilter?: string } = {};
+/** The filter that this process was started with, which belongs to its children as well. */
+let inheritedFilter: string | undefined;
 
-/** Makes every file that this process creates its user's alone. */
-export function restrictFiles(): void {
-  inherited = { ...inherited, umask: process.umask(0o077) };
-}
+/** Makes every file that this process creates its user's alone. Returns the umask that it was started with. */
+export const restrictFiles = (): number => process.umask(0o077);
 
 /**
  * Keeps secrets of this process out of core files, of the debugger that SIGUSR1 would start, and of diagnostic reports.
@@ -22,26 +20,27 @@ export function hardenProcess(): void {
     const coreFilter = readFileSync(CORE_FILTER, "utf8").trim();
     // No kind of memory mapping goes into a core file (man 5 core).
     writeFileSync(CORE_FILTER, "0");
-    inherited = { ...inherited, coreFilter: `0x${coreFilter}` };
+    inheritedFilter = `0x${coreFilter}`;
   } catch {
     // Not Linux: the launcher's limit has to do.
   }
 }
 
-/** Starts a child process with what this one was started with, not with what it has set for itself. */
-export function asInherited<T>(start: () => T): T {
-  const { umask, coreFilter } = inherited;
-  const own = umask === undefined ? undefined : process.umask(umask);
-  if (coreFilter !== undefined) {
-    writeFileSync(CORE_FILTER, coreFilter);
+/**
+ * Starts a child process with what this one was started with, not with what it has set for itself.
+ *
+ * @param umask - What {@link restrictFiles} returned. Not remembered here: each file of the program has a copy of this one.
+ */
+export function asInherited<T>(umask: number, start: () => T): T {
+  const own = process.umask(umask);
+  if (inheritedFilter !== undefined) {
+    writeFileSync(CORE_FILTER, inheritedFilter);
   }
   try {
     return start();
   } finally {
-    if (own !== undefined) {
-      process.umask(own);
-    }
-    if (coreFilter !== undefined) {
+    process.umask(own);
+    if (inheritedFilter !== undefined) {
       writeFileSync(CORE_FILTER, "0");
     }
   }

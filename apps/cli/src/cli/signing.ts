@@ -8,7 +8,7 @@ import {
 import type { Vault } from "@lango/vault";
 import { type Arguments, usageError } from "./arguments.ts";
 import { toKeyUri } from "./crypto.ts";
-import { MAX_BUFFERED_BYTES, readInput } from "./files.ts";
+import { inputOf, MAX_BUFFERED_BYTES, readInput } from "./files.ts";
 
 /** A key of the registry that signs, or computes macs. */
 export interface SigningKey {
@@ -49,7 +49,7 @@ export function requireKey(args: Arguments): string {
 export async function readSignable(
   args: Arguments,
 ): Promise<{ readonly message: Bytes } | { readonly digest: Bytes }> {
-  const bytes = await readInput(args.string("in"), MAX_BUFFERED_BYTES);
+  const bytes = await readInput(inputOf(args), MAX_BUFFERED_BYTES);
   return args.flag("digest") ? { digest: bytes } : { message: bytes };
 }
 

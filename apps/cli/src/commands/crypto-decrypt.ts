@@ -4,7 +4,7 @@ import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler, Result } from "../cli/command.ts";
 import { aadOf, openWith, toKeyUri } from "../cli/crypto.ts";
 import { checkStreamOutput, deliver, deliverStream } from "../cli/deliver.ts";
-import { MAX_BUFFERED_BYTES, readChunks, readInput } from "../cli/files.ts";
+import { inputOf, MAX_BUFFERED_BYTES, outputOf, readChunks, readInput } from "../cli/files.ts";
 import { interruptible } from "../cli/interrupt.ts";
 import { withVault } from "../cli/vault.ts";
 
@@ -13,8 +13,8 @@ const MAX_MESSAGE_BYTES = 2 * MAX_BUFFERED_BYTES;
 
 /** Opens what `crypto encrypt` made. Except with `--stream`, all of it is verified before a byte is written. */
 export const run: Handler = async (context, args) => {
-  const from = args.string("in");
-  const to = args.string("out");
+  const from = inputOf(args);
+  const to = outputOf(args);
   checkStreamOutput(args);
   if (args.flag("json") && to === undefined && !args.flag("reveal")) {
     throw usageError("--json shows no plaintext without --reveal", "Use --out FILE or --reveal");
@@ -43,7 +43,7 @@ export const run: Handler = async (context, args) => {
 };
 
 async function openInPieces(args: Arguments, options: OpenOptions): Promise<Result> {
-  const from = args.string("in");
+  const from = inputOf(args);
   const pieces = (): ReadableStream<Uint8Array> =>
     ReadableStream.from(readChunks(from, options.signal)).pipeThrough(createOpenStream(options));
   if (from !== undefined) {

@@ -3,7 +3,7 @@ import { createSealStream, seal, sealFile } from "@lango/envelope";
 import type { Handler } from "../cli/command.ts";
 import { aadOf, recipientsOf, toKeyUri } from "../cli/crypto.ts";
 import { checkStreamOutput, deliver, deliverStream } from "../cli/deliver.ts";
-import { MAX_BUFFERED_BYTES, readChunks, readInput } from "../cli/files.ts";
+import { inputOf, MAX_BUFFERED_BYTES, outputOf, readChunks, readInput } from "../cli/files.ts";
 import { interruptible } from "../cli/interrupt.ts";
 import { withVault } from "../cli/vault.ts";
 
@@ -11,8 +11,8 @@ import { withVault } from "../cli/vault.ts";
 export const run: Handler = async (context, args) => {
   const given = args.strings("key");
   const keys = [...new Set((given.length === 0 ? ["local:default"] : given).map(toKeyUri))];
-  const from = args.string("in");
-  const to = args.string("out");
+  const from = inputOf(args);
+  const to = outputOf(args);
   checkStreamOutput(args);
   return withVault(context, args, { stdinFree: from !== undefined }, async (vault) => {
     const options = { recipients: recipientsOf(vault, keys), aad: aadOf(args) };

@@ -1,13 +1,14 @@
 import type { Handler } from "../cli/command.ts";
 import { compositeOf } from "../cli/crypto.ts";
 import { deliver } from "../cli/deliver.ts";
+import { inputOf } from "../cli/files.ts";
 import { encodeSignature, readSignable, requireKey, signingKey } from "../cli/signing.ts";
 import { withVault } from "../cli/vault.ts";
 
 /** Signs stdin or a file; with an HMAC key it computes a mac, and calls it so. */
 export const run: Handler = async (context, args) => {
   requireKey(args);
-  return withVault(context, args, { stdinFree: args.string("in") !== undefined }, async (vault) => {
+  return withVault(context, args, { stdinFree: inputOf(args) !== undefined }, async (vault) => {
     const { uri, isMac } = await signingKey(vault, args);
     const provider = compositeOf(vault);
     const input = await readSignable(args);

@@ -2,7 +2,7 @@ import { type Bytes, CryptoError, fromBase64 } from "@lango/crypto-core";
 import { usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
 import { compositeOf } from "../cli/crypto.ts";
-import { readInput } from "../cli/files.ts";
+import { inputOf, readInput } from "../cli/files.ts";
 import { decodeSignature, readSignable, requireKey, signingKey } from "../cli/signing.ts";
 import { withVault } from "../cli/vault.ts";
 
@@ -16,7 +16,7 @@ export const run: Handler = async (context, args) => {
     throw usageError("--signature is missing", "Name the file that holds the signature");
   }
   const given = fromText(await readInput(file, MAX_SIGNATURE_BYTES));
-  return withVault(context, args, { stdinFree: args.string("in") !== undefined }, async (vault) => {
+  return withVault(context, args, { stdinFree: inputOf(args) !== undefined }, async (vault) => {
     const { uri, algorithm, isMac } = await signingKey(vault, args);
     const provider = compositeOf(vault);
     const input = await readSignable(args);

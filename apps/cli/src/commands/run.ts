@@ -22,7 +22,9 @@ export const run: Handler = async (context, args) => {
   });
   context.note("output not masked");
   const env = { ...withoutUnlockVariables(context.env), ...secrets };
-  return endOf(file, () => asInherited(() => spawn(file, words, { env, stdio: "inherit" })));
+  return endOf(file, () =>
+    asInherited(context.umask, () => spawn(file, words, { env, stdio: "inherit" })),
+  );
 };
 
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;

@@ -1,4 +1,4 @@
-import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { CryptoError } from "@lango/crypto-core";
 import type { JsonValue } from "@lango/envelope";
 import { writeFileWhole } from "../cli/files.ts";
@@ -30,7 +30,7 @@ export async function setSetting(
   validateConfig(after, "The setting was not changed");
   if (options.dryRun === true) return value;
   mkdirSync(home, { recursive: true, mode: 0o700 });
-  await writeFileWhole(resolveLink(configPath(home)), async (fd) => {
+  await writeFileWhole(configPath(home), async (fd) => {
     writeFileSync(fd, `${JSON.stringify(after, null, 2)}\n`);
   });
   return value;
@@ -68,13 +68,4 @@ function withValue(
   const member = withValue(isGroup(group) ? group[key] : undefined, rest, value);
   // Not a literal: `__proto__` must become a key like any other, and be refused as one.
   return Object.fromEntries([...members, [key, member]]);
-}
-
-/** Where a link leads, so that a configuration kept elsewhere stays there. */
-function resolveLink(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
 }
