@@ -3,10 +3,11 @@ import { parseArguments, usageError } from "./cli/arguments.ts";
 import { createPaint } from "./cli/color.ts";
 import type { Command, CommandRow, Result } from "./cli/command.ts";
 import { createContext } from "./cli/context.ts";
+import { checkDescriptors } from "./cli/descriptors.ts";
 import { type FailureStyle, isInterrupted, reportFailure } from "./cli/failure.ts";
 import { commandHelp, groupHelp } from "./cli/help.ts";
 import { writeAll, writeJson } from "./cli/output.ts";
-import { restrictFiles } from "./cli/process.ts";
+import { restrictProcess } from "./cli/process.ts";
 import { children, type Resolved, resolve } from "./cli/resolve.ts";
 import { COMMANDS } from "./table/index.ts";
 import { readVersion } from "./version.ts";
@@ -18,7 +19,7 @@ import { readVersion } from "./version.ts";
  * @returns The exit status.
  */
 export async function main(argv: readonly string[]): Promise<number> {
-  const umask = restrictFiles();
+  const umask = restrictProcess();
   // Wanted before anything is parsed: a wrong command line is reported in the asked form too.
   const own = argv.slice(0, argv.includes("--") ? argv.indexOf("--") : argv.length);
   const style: FailureStyle = {
@@ -54,6 +55,7 @@ async function runCommand(
   umask: number,
 ): Promise<Result> {
   const args = parseArguments(command, words);
+  checkDescriptors(command, args);
   const context = createContext(args, process.env, style.paint, umask);
   return (await command.load()).run(context, args);
 }

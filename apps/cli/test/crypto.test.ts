@@ -1,6 +1,14 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createHash, createPublicKey, randomBytes, verify } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import {
@@ -101,6 +109,84 @@ describe("crypto encrypt and decrypt", () => {
     expect(streamed.bytes.equals(message)).toBe(true);
   });
 
+  test("a file of any size to stdout; stdin up to 64 MiB without --stream", {
+    timeout: 120_000,
+  }, async () => {
+    const large = Buffer.alloc(64 * 1024 * 1024 + 1, "abcdefgh");
+    const file = fileWith(large);
+    const sealed = await run(["crypto", "encrypt", "--in", file]);
+    expect(sealed.code, sealed.stderr).toBe(0);
+    const sealedFile = fileWith(sealed.bytes);
+    const opened = await run(["crypto", "decrypt", "--in", sealedFile]);
+    expect(opened.bytes.equals(large), opened.stderr).toBe(true);
+    expectOneFault(await run(["crypto", "encrypt"], large), 2, /more than 64 MiB$/);
+    // Its last piece is past the limit of one that would fit.
+    const larger = Buffer.concat([sealed.bytes, Buffer.alloc(2 * 1024 * 1024)]);
+    expectOneFault(await run(["crypto", "decrypt"], larger), 2, /more than 64 MiB$/);
+    // Verified to its end before a byte is written, at any size.
+    const altered = Buffer.from(sealed.bytes);
+    altered[altered.length - 1]! ^= 1;
+    expectOneFault(await run(["crypto", "decrypt", "--in", fileWith(altered)]), 8, /./);
+  });
+
+  test("- is standard input and output, and a pipe will do for --in", async () => {
+    const cwd = folder();
+    const dash = ["--in", "-", "--out", "-"];
+    const sealed = await lango(["crypto", "encrypt", ...dash], { home, input: message, cwd });
+    const opened = await lango(["crypto", "decrypt", ...dash], { home, input: sealed.bytes, cwd });
+    expect(opened.bytes.equals(message), opened.stderr).toBe(true);
+    expect(readdirSync(cwd)).toEqual([]);
+    const file = fileWith(sealed.bytes);
+    for (const flags of ["", "--stream", "--out out"]) {
+      const script = `cat '${file}' | '${process.execPath}' ${LANGO.join(" ")} crypto decrypt --in /dev/stdin ${flags}`;
+      const env = environment(home);
+      const output = execFileSync("sh", ["-c", script], { env, cwd, encoding: "buffer" });
+      const found = flags === "--out out" ? readFileSync(join(cwd, "out")) : output;
+      expect(found.equals(message), flags).toBe(true);
+    }
+  });
+
+  test("--out destroys no pipe and no link, and is told in words what it is", async () => {
+    const place = folder();
+    const [pipe, link, target] = [join(place, "pipe"), join(place, "link"), join(place, "target")];
+    execFileSync("mkfifo", [pipe]);
+    writeFileSync(target, "before");
+    symlinkSync("target", link);
+    const file = fileWith("x");
+    for (const from of [["--in", file], ["--stream"], []]) {
+      const encrypt = (out: string) => run(["crypto", "encrypt", ...from, "--out", out], "x");
+      expectOneFault(
+        await encrypt(pipe),
+        2,
+        /^lango: Cannot write .*pipe: it is not a regular file$/,
+      );
+      expectOneFault(await encrypt(place), 2, /^lango: Cannot write .*: it is a folder$/);
+      expectOneFault(
+        await encrypt(join(place, "no/x")),
+        3,
+        /^lango: Cannot write .*\/no\/x: there is no folder .*\/no$/,
+      );
+      expect((await encrypt(link)).code).toBe(0);
+      expect(readFileSync(target).subarray(0, 4).toString()).toBe("LNGR");
+    }
+    expect(lstatSync(pipe).isFIFO()).toBe(true);
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect(readdirSync(place).sort()).toEqual(["link", "pipe", "target"]);
+    expectOneFault(
+      await run(["crypto", "encrypt", "--in", "/nope", "--out", link]),
+      3,
+      /^lango: Cannot read \/nope: there is no such file$/,
+    );
+  });
+
+  test("a full standard output is told in one line", () => {
+    // Opened, never replaced: the shell redirects into it.
+    const script = `'${process.execPath}' ${LANGO.join(" ")} crypto hash > /dev/full`;
+    const ran = spawnSync("sh", ["-c", script], { input: "x", encoding: "utf8" });
+    expect(ran.stderr).toBe("lango: Cannot write to standard output: the disk is full\n");
+    expect(ran.status).toBe(75);
+  });
+
   test("for several keys, of which each opens it", async () => {
     await keys("create", "second", "--type", "encryption");
     const flags = ["--key", "local:default", "--key", "second"];
@@ -189,7 +275,7 @@ describe("crypto encrypt and decrypt", () => {
   test("more than 64 MiB on stdin needs --stream", async () => {
     const big = new Uint8Array(64 * 1024 * 1024 + 1);
     const refused = await run(["crypto", "encrypt"], big);
-    expectOneFault(refused, 2, /more than 67108864 bytes/);
+    expectOneFault(refused, 2, /more than 64 MiB$/);
     expect(refused.stderr).toContain("--stream");
     const sealed = await run(["crypto", "encrypt", "--stream"], big);
     expect(sealed.bytes.length).toBeGreaterThan(big.length);

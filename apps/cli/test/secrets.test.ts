@@ -1,9 +1,12 @@
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import {
+  environment,
   expectOneFault,
   fileWith,
+  LANGO,
   lango,
   langoJson,
   PASSPHRASE,
@@ -35,11 +38,18 @@ describe("secrets set", () => {
     ["LF", "v\n", [], "v"],
     ["CRLF", "v\r\n", [], "v"],
     ["LF with --raw", "v\n", ["--raw"], "v\n"],
-    ["nothing at all", "", [], ""],
+    ["nothing at all", "", ["--allow-empty"], ""],
     ["bytes that are no text", new Uint8Array([0, 255, 10, 254]), [], "\u0000\u00ff\n\u00fe"],
   ])("with %s at the end", async (_, input, flags, expected) => {
     expect((await secrets(["set", "x", ...flags], { input })).code).toBe(0);
     expect((await reveal("x")).toString("latin1")).toBe(expected);
+  });
+
+  test.each(["", "\n"])("refuses %j, which a failing command leaves", async (input) => {
+    const ran = await secrets(["set", "api/key"], { input });
+    expectOneFault(ran, 2, /The value is empty$/);
+    expect(ran.stderr).toContain("--allow-empty");
+    expect((await reveal("api/key")).toString()).toBe(SECRET);
   });
 
   test("takes the value from a file", async () => {
@@ -303,5 +313,56 @@ describe("migrate-passphrase", () => {
     expectOneFault(await lango(change("--kdf", "pbkdf2-sha256:5"), { home }), 2, /weaker/);
     expect((await lango(change("--dry-run"), { home })).stdout).toMatch(/would replace/);
     expect(snapshot(home)[join(home, "keyslots.json")]).toBe(slots);
+  });
+});
+
+describe("descriptors", () => {
+  /** lango with files of these contents as its descriptors 3, 4, …. */
+  const withDescriptors = (
+    args: readonly string[],
+    contents: readonly string[],
+    home: string,
+    input?: string,
+  ) => {
+    const words = [process.execPath, ...LANGO, ...args].map((word) => `'${word}'`).join(" ");
+    const redirections = contents.map((text, at) => `${at + 3}<'${fileWith(text)}'`).join(" ");
+    const stdin = input === undefined ? "</dev/null" : `<'${fileWith(input)}'`;
+    const child = spawnSync("sh", ["-c", `exec ${words} ${redirections} ${stdin}`], {
+      env: environment(home, { LANGO_PASSPHRASE: undefined }),
+      encoding: "utf8",
+    });
+    return { ...child, code: child.status, bytes: Buffer.alloc(0) };
+  };
+  const NEW = "a new passphrase";
+
+  test("one that is named twice is refused before anything is opened", async () => {
+    const home = await vaultHome();
+    const before = snapshot(home);
+    const migrate = ["security", "migrate-passphrase", "--old-passphrase-fd"];
+    const set = ["security", "secrets", "set", "x", "--passphrase-fd"];
+    for (const [args, line] of [
+      [[...migrate, "3", "--new-passphrase-fd", "3"], /name the same file descriptor 3$/],
+      [[...migrate, "3", "--new-passphrase-file", "/dev/fd/3"], /name the same file descriptor 3$/],
+      [[...set, "3", "--from-file", "/dev/fd/3"], /name the same file descriptor 3$/],
+      [[...set, "19"], /--passphrase-fd 19: file descriptor 19 is not open$/],
+      [[...set, "0"], /--passphrase-fd 0: this command reads its input from standard input$/],
+    ] as const) {
+      expectOneFault(withDescriptors(args, [PASSPHRASE], home, PASSPHRASE), 2, line);
+      expect(snapshot(home)).toEqual(before);
+    }
+  });
+
+  test("two that differ change the passphrase; a wrong old one is named by its option", async () => {
+    const home = await vaultHome();
+    const args = ["security", "migrate-passphrase", "--kdf", "pbkdf2-sha256"];
+    const both = ["--old-passphrase-fd", "3", "--new-passphrase-fd", "4"];
+    const wrong = withDescriptors([...args, ...both], ["a wrong one", NEW], home);
+    expectOneFault(wrong, 4, /./);
+    expect(wrong.stderr).toContain("--old-passphrase-fd 3");
+    const onlyOld = withDescriptors([...args, ...both.slice(0, 2)], [PASSPHRASE], home);
+    expectOneFault(onlyOld, 2, /The new passphrase is missing/);
+    expect(onlyOld.stderr).toContain("--new-passphrase-fd N");
+    const changed = withDescriptors([...args, ...both], [PASSPHRASE, NEW], home);
+    expect(changed.code, changed.stderr).toBe(0);
   });
 });

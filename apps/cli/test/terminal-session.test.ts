@@ -161,7 +161,7 @@ describe("migrate-passphrase on a terminal", () => {
   test("asks the old one and twice the new one", async () => {
     const home = await vaultHome();
     const terminal = session(home, "security", "migrate-passphrase", "--kdf", "pbkdf2-sha256");
-    await reply(terminal, "passphrase: ", `${PASSPHRASE}\r`);
+    await reply(terminal, "Enter current encryption passphrase: ", `${PASSPHRASE}\r`);
     await reply(
       terminal,
       "Enter new encryption passphrase (min 8 characters): ",

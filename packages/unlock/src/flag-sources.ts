@@ -10,15 +10,15 @@ import type { Surroundings } from "./surroundings.ts";
 export function flagSources(around: Surroundings): Source[] {
   const { passphraseFd, passphraseFile, passphraseStdin, masterKeyFd } = around;
   const sources: Source[] = [];
-  if (passphraseFd !== undefined) sources.push(passphraseDescriptor(passphraseFd));
+  if (passphraseFd !== undefined) sources.push(passphraseDescriptor(passphraseFd, around));
   if (passphraseFile !== undefined) sources.push(passphraseFileFlag(passphraseFile, around));
   if (passphraseStdin === true) sources.push(passphraseOnStdin(around));
   if (masterKeyFd !== undefined) sources.push(masterKeyDescriptor(masterKeyFd));
   return sources;
 }
 
-const passphraseDescriptor = (fd: number): Source => {
-  const name = `--passphrase-fd ${fd}`;
+const passphraseDescriptor = (fd: number, around: Surroundings): Source => {
+  const name = `${passphraseOption(around)}-fd ${fd}`;
   return {
     name,
     kinds: ["passphrase"],
@@ -47,17 +47,17 @@ const masterKeyDescriptor = (fd: number): Source => {
 };
 
 const passphraseFileFlag = (path: string, around: Surroundings): Source => ({
-  name: `--passphrase-file ${path}`,
+  name: `${passphraseOption(around)}-file ${path}`,
   kinds: ["passphrase"],
   ambient: false,
   async take() {
     const bytes = await readSecretFile(resolve(path), {
       ...around.files,
-      source: "--passphrase-file",
+      source: `${passphraseOption(around)}-file`,
       pipe: true,
     });
     if (bytes !== undefined) return found(bytes);
-    throw new CryptoError("ERR_CONFIG", `--passphrase-file ${path} does not exist`);
+    throw new CryptoError("ERR_CONFIG", `${passphraseOption(around)}-file ${path} does not exist`);
   },
   // Reading a pipe would empty it.
   look: async () => undefined,
@@ -93,6 +93,9 @@ const passphraseOnStdin = (around: Surroundings): Source => {
     },
   };
 };
+
+const passphraseOption = ({ optionPrefix = "" }: Surroundings): string =>
+  `--${optionPrefix}passphrase`;
 
 async function readFlag(fd: number, name: string): Promise<Bytes> {
   const bytes = await readDescriptor(fd, inspectDescriptor(fd, name), { source: name });

@@ -95,6 +95,8 @@ export interface UnlockOptions {
   readonly passphraseStdin?: boolean | undefined;
   /** `--master-key-fd`: like `passphraseFd`, with a key that {@link parseMasterKey} takes. */
   readonly masterKeyFd?: number | undefined;
+  /** What stands before `passphrase` in the names of the options that errors show: `old-` for `--old-passphrase-fd`. Default none. */
+  readonly optionPrefix?: string | undefined;
   /** `--unlock-with`: passes over every source of another kind. */
   readonly unlockWith?: SlotKind | undefined;
   /** Passes over every ambient source, see {@link Credential.ambient}. For commands that want fresh consent. Default false. */

@@ -33,6 +33,9 @@ describe.skipIf(process.platform === "win32")("./lango", () => {
       cores: "0",
     });
     expect(status).toBe(7);
+    // There the option would keep the signal from lango, which hands it on.
+    const handingOn = await run(launcher, ["run", "--", "true"], { env: {} });
+    expect(JSON.parse(handingOn.output).flags).toEqual(["--report-exclude-env"]);
   });
 
   it("finds its checkout through relative and absolute symbolic links", async () => {

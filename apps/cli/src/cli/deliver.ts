@@ -32,12 +32,13 @@ export async function deliver(
   return {};
 }
 
+/** Whether bytes can be delivered as they come: into a file, or as they are to stdout. */
+export const isStreamOutput = (args: Arguments): boolean =>
+  outputOf(args) !== undefined || !(args.flag("json") || args.flag("base64") || isTerminal(1));
+
 /** Refuses the forms of output that a stream cannot have, before anything is unlocked or read. */
 export function checkStreamOutput(args: Arguments): void {
-  if (!args.flag("stream") || outputOf(args) !== undefined) {
-    return;
-  }
-  if (args.flag("json") || args.flag("base64") || isTerminal(1)) {
+  if (args.flag("stream") && !isStreamOutput(args)) {
     throw usageError(
       "A stream has no text form",
       "Use --out FILE or a pipe, without --base64 and --json",

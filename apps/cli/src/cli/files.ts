@@ -6,6 +6,9 @@ import { type Arguments, usageError } from "./arguments.ts";
 /** Largest input that is held in memory: the limit of a sealed value. */
 export const MAX_BUFFERED_BYTES: number = 64 * 1024 * 1024;
 
+/** How more than that is taken. */
+export const TOO_LARGE = "Use --stream, with --out FILE or a pipe";
+
 /** The file of `--in`; `undefined` for standard input, as which `-` counts too. */
 export const inputOf = (args: Arguments): string | undefined => fileOf(args.string("in"));
 
@@ -29,7 +32,7 @@ export async function readInput(
   for await (const chunk of readChunks(file)) {
     size += chunk.length;
     if (size > maxBytes) {
-      throw usageError(`${nameOf(file)} holds more than ${maxBytes} bytes`, hint);
+      throw usageError(`${nameOf(file)} holds more than ${sizeOf(maxBytes)}`, hint);
     }
     chunks.push(chunk);
   }
@@ -56,6 +59,9 @@ export async function* readChunks(
     signal?.removeEventListener("abort", stop);
   }
 }
+
+const sizeOf = (bytes: number): string =>
+  bytes % 2 ** 20 === 0 ? `${bytes / 2 ** 20} MiB` : `${bytes} bytes`;
 
 const nameOf = (file: string | undefined): string => file ?? "Standard input";
 

@@ -5,16 +5,22 @@ const CORE_FILTER = "/proc/self/coredump_filter";
 /** The filter that this process was started with, which belongs to its children as well. */
 let inheritedFilter: string | undefined;
 
-/** Makes every file that this process creates its user's alone. Returns the umask that it was started with. */
-export const restrictFiles = (): number => process.umask(0o077);
+/**
+ * Makes every file that this process creates its user's alone, and keeps SIGUSR1 from starting a debugger. The first
+ * thing that is done.
+ *
+ * @returns The umask that it was started with.
+ */
+export function restrictProcess(): number {
+  process.on("SIGUSR1", () => {});
+  return process.umask(0o077);
+}
 
 /**
- * Keeps secrets of this process out of core files, of the debugger that SIGUSR1 would start, and of diagnostic reports.
- * Called before the first secret is read. The launcher does the same with `ulimit -c 0` and options of Node; this is for
+ * Keeps secrets of this process out of core files and of diagnostic reports. Called before the first secret is read. The launcher does the same with `ulimit -c 0` and options of Node; this is for
  * a lango that was started in another way.
  */
 export function hardenProcess(): void {
-  process.on("SIGUSR1", () => {});
   process.report.excludeEnv = true;
   try {
     const coreFilter = readFileSync(CORE_FILTER, "utf8").trim();
@@ -29,7 +35,7 @@ export function hardenProcess(): void {
 /**
  * Starts a child process with what this one was started with, not with what it has set for itself.
  *
- * @param umask - What {@link restrictFiles} returned. Not remembered here: each file of the program has a copy of this one.
+ * @param umask - What {@link restrictProcess} returned. Not remembered here: each file of the program has a copy of this one.
  */
 export function asInherited<T>(umask: number, start: () => T): T {
   const own = process.umask(umask);

@@ -2,7 +2,7 @@ import { CryptoError, isCryptoError } from "@lango/crypto-core";
 import { createUnlocker, type SlotKind, type Unlocker, type UnlockOptions } from "@lango/unlock";
 import { openVault, type Vault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
-import type { Arguments } from "./arguments.ts";
+import { type Arguments, usageError } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
 import { hardenProcess } from "./process.ts";
@@ -22,6 +22,7 @@ export async function withVault<T>(
   needs: VaultNeeds,
   use: (vault: Vault) => Promise<T>,
 ): Promise<T> {
+  if (needs.stdinFree === false) refuseStdin(args);
   await requireVault(context);
   hardenProcess();
   const { audit, security } = await loadConfig(context.home);
@@ -44,6 +45,18 @@ export async function withVault<T>(
     }
   }
   return await use(vault);
+}
+
+/** Read to its end for the passphrase, standard input would seem empty to the command. */
+function refuseStdin(args: Arguments): void {
+  for (const option of ["passphrase-fd", "master-key-fd"]) {
+    if (args.number(option, 0) === 0) {
+      throw usageError(
+        `--${option} 0: this command reads its input from standard input`,
+        `Use another descriptor, as in: lango … --${option} 3 3< FILE`,
+      );
+    }
+  }
 }
 
 /** Where this command line allows a credential to come from. */

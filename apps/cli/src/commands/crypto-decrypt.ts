@@ -1,15 +1,26 @@
+import { statSync } from "node:fs";
 import { CryptoError, fromBase64, zero } from "@lango/crypto-core";
-import { createOpenStream, type OpenOptions, open, openFile } from "@lango/envelope";
+import { createOpenStream, fileError, type OpenOptions, open, openFile } from "@lango/envelope";
 import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler, Result } from "../cli/command.ts";
 import { aadOf, openWith, toKeyUri } from "../cli/crypto.ts";
-import { checkStreamOutput, deliver, deliverStream } from "../cli/deliver.ts";
-import { inputOf, MAX_BUFFERED_BYTES, outputOf, readChunks, readInput } from "../cli/files.ts";
+import { checkStreamOutput, deliver, deliverStream, isStreamOutput } from "../cli/deliver.ts";
+import {
+  inputOf,
+  MAX_BUFFERED_BYTES,
+  outputOf,
+  readChunks,
+  readInput,
+  TOO_LARGE,
+} from "../cli/files.ts";
 import { interruptible } from "../cli/interrupt.ts";
 import { withVault } from "../cli/vault.ts";
 
-/** Headers and base64 make a sealed message longer than what is in it. */
-const MAX_MESSAGE_BYTES = 2 * MAX_BUFFERED_BYTES;
+/** What a sealed message of {@link MAX_BUFFERED_BYTES} has at most beside it: the header and the tags of its pieces. */
+const OVERHEAD_BYTES = 1024 * 1024;
+const MAX_MESSAGE_BYTES = MAX_BUFFERED_BYTES + OVERHEAD_BYTES;
+/** The same in base64 (RFC 4648 §4), with a line break at its end. */
+const MAX_TEXT_BYTES = 4 * Math.ceil(MAX_MESSAGE_BYTES / 3) + 2;
 
 /** Opens what `crypto encrypt` made. Except with `--stream`, all of it is verified before a byte is written. */
 export const run: Handler = async (context, args) => {
@@ -24,15 +35,16 @@ export const run: Handler = async (context, args) => {
   return withVault(context, args, { stdinFree: from !== undefined }, (vault) =>
     openWith(vault, only, async (resolve): Promise<Result> => {
       const options = { resolve, aad: aadOf(args) };
-      if (from !== undefined && to !== undefined && !(await isBase64File(from))) {
-        await interruptible((signal) => openFile({ from, to, ...options, signal }));
+      // Only a file of raw bytes can be read twice: once to verify all of it, once to write.
+      const file = from !== undefined && (await isRawFile(from)) ? from : undefined;
+      if (file !== undefined && to !== undefined) {
+        await interruptible((signal) => openFile({ from: file, to, ...options, signal }));
         return { data: { out: to } };
       }
-      if (args.flag("stream")) {
-        return interruptible((signal) => openInPieces(args, { ...options, signal }));
+      if (args.flag("stream") || (file !== undefined && isStreamOutput(args))) {
+        return interruptible((signal) => openInPieces(args, file, { ...options, signal }));
       }
-      const input = await readInput(from, MAX_MESSAGE_BYTES, "Use --stream");
-      const plaintext = await open({ sealed: toMessage(input), ...options });
+      const plaintext = await open({ sealed: await readMessage(from), ...options });
       try {
         return await deliver(args, plaintext, "plaintext", {});
       } finally {
@@ -42,12 +54,17 @@ export const run: Handler = async (context, args) => {
   );
 };
 
-async function openInPieces(args: Arguments, options: OpenOptions): Promise<Result> {
-  const from = inputOf(args);
+/** @param file - Is verified whole before the first byte is written. */
+async function openInPieces(
+  args: Arguments,
+  file: string | undefined,
+  options: OpenOptions,
+): Promise<Result> {
   const pieces = (): ReadableStream<Uint8Array> =>
-    ReadableStream.from(readChunks(from, options.signal)).pipeThrough(createOpenStream(options));
-  if (from !== undefined) {
-    // A file can be read twice: once to verify all of it, once to write.
+    ReadableStream.from(readChunks(inputOf(args), options.signal)).pipeThrough(
+      createOpenStream(options),
+    );
+  if (file !== undefined) {
     for await (const piece of pieces()) {
       zero(piece);
     }
@@ -61,16 +78,28 @@ const BASE64_MAGIC = "TE5HU";
 const isBase64 = (bytes: Uint8Array): boolean =>
   new TextDecoder("latin1").decode(bytes.subarray(0, BASE64_MAGIC.length)) === BASE64_MAGIC;
 
-async function isBase64File(file: string): Promise<boolean> {
-  for await (const chunk of readChunks(file)) {
-    return isBase64(chunk);
+/** Whether this is a file, and not a pipe, of a sealed message that is not base64. */
+async function isRawFile(path: string): Promise<boolean> {
+  try {
+    if (!statSync(path).isFile()) {
+      return false;
+    }
+  } catch (error) {
+    throw fileError("read", path, error);
   }
-  return false;
+  for await (const chunk of readChunks(path)) {
+    return !isBase64(chunk);
+  }
+  return true;
 }
 
 /** What `crypto encrypt` shows on a terminal is taken as well as the bytes themselves. */
-function toMessage(input: Uint8Array): Uint8Array {
+async function readMessage(from: string | undefined): Promise<Uint8Array> {
+  const input = await readInput(from, MAX_TEXT_BYTES, TOO_LARGE);
   if (!isBase64(input)) {
+    if (input.length > MAX_MESSAGE_BYTES) {
+      throw usageError("The sealed message holds more than 64 MiB", TOO_LARGE);
+    }
     return input;
   }
   const message = fromBase64(new TextDecoder("latin1").decode(input).trimEnd());

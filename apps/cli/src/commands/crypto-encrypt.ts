@@ -1,11 +1,23 @@
+import { statSync } from "node:fs";
 import { zero } from "@lango/crypto-core";
 import { createSealStream, seal, sealFile } from "@lango/envelope";
 import type { Handler } from "../cli/command.ts";
 import { aadOf, recipientsOf, toKeyUri } from "../cli/crypto.ts";
-import { checkStreamOutput, deliver, deliverStream } from "../cli/deliver.ts";
-import { inputOf, MAX_BUFFERED_BYTES, outputOf, readChunks, readInput } from "../cli/files.ts";
+import { checkStreamOutput, deliver, deliverStream, isStreamOutput } from "../cli/deliver.ts";
+import {
+  inputOf,
+  MAX_BUFFERED_BYTES,
+  outputOf,
+  readChunks,
+  readInput,
+  TOO_LARGE,
+} from "../cli/files.ts";
 import { interruptible } from "../cli/interrupt.ts";
 import { withVault } from "../cli/vault.ts";
+
+/** Whether this file is too large to be held in memory. */
+const isLarge = (file: string | undefined): boolean =>
+  file !== undefined && (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > MAX_BUFFERED_BYTES;
 
 /** Seals stdin or a file for one or several keys. */
 export const run: Handler = async (context, args) => {
@@ -20,14 +32,14 @@ export const run: Handler = async (context, args) => {
       await interruptible((signal) => sealFile({ from, to, ...options, signal }));
       return { data: { keys, out: to } };
     }
-    if (args.flag("stream")) {
+    if (args.flag("stream") || (isLarge(from) && isStreamOutput(args))) {
       return interruptible((signal) => {
         const sealing = createSealStream({ ...options, signal });
         const input = ReadableStream.from(readChunks(from, signal));
         return deliverStream(args, input.pipeThrough(sealing), { keys });
       });
     }
-    const plaintext = await readInput(from, MAX_BUFFERED_BYTES, "Use --stream");
+    const plaintext = await readInput(from, MAX_BUFFERED_BYTES, TOO_LARGE);
     try {
       return await deliver(args, await seal({ plaintext, ...options }), "ciphertext", { keys });
     } finally {

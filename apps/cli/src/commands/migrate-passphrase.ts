@@ -1,7 +1,7 @@
 import { type Bytes, zero } from "@lango/crypto-core";
 import { createUnlocker } from "@lango/unlock";
 import { openVault } from "@lango/vault";
-import type { Arguments } from "../cli/arguments.ts";
+import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
 import { requireVault } from "../cli/home.ts";
@@ -11,9 +11,12 @@ import { hardenProcess } from "../cli/process.ts";
 import { askSecret, canAsk } from "../cli/terminal.ts";
 import { warnOfWeakness } from "../cli/warn-of-weakness.ts";
 
+const ASK_OLD = "Enter current encryption passphrase: ";
+
 /** Puts a new passphrase in the place of the old one; the data stay as they are. */
 export const run: Handler = async (context, args) => {
   const given = chooseKdf(args);
+  checkNewPassphrase(context, args);
   await requireVault(context);
   const kdf = given ?? (await configuredKdf(context.home));
   hardenProcess();
@@ -57,6 +60,19 @@ export const run: Handler = async (context, args) => {
   }
 };
 
+/** Without a person to ask there is no other place for it: said before the old one is asked for and derived. */
+function checkNewPassphrase(context: Context, args: Arguments): void {
+  const isGiven = ["fd", "file"].some(
+    (from) => args.string(`new-passphrase-${from}`) !== undefined,
+  );
+  if (!isGiven && !args.flag("dry-run") && !canAsk(context)) {
+    throw usageError(
+      "The new passphrase is missing, and nobody can be asked",
+      "Give it with --new-passphrase-fd N or --new-passphrase-file FILE",
+    );
+  }
+}
+
 /** Only what was given for this command counts: the keyring and the keyfile would answer for nobody. */
 const unlockerFor = (context: Context, args: Arguments, which: "old" | "new") =>
   createUnlocker({
@@ -64,8 +80,9 @@ const unlockerFor = (context: Context, args: Arguments, which: "old" | "new") =>
     env: context.env,
     passphraseFd: args.number(`${which}-passphrase-fd`, 0),
     passphraseFile: args.string(`${which}-passphrase-file`),
+    optionPrefix: `${which}-`,
     unlockWith: "passphrase",
     skipAmbient: true,
-    prompt: canAsk(context) ? askSecret : undefined,
+    prompt: canAsk(context) ? (label) => askSecret(which === "old" ? ASK_OLD : label) : undefined,
     stdinFree: false,
   });

@@ -28,6 +28,10 @@ export const run: Handler = async (context, args) => {
     }
     const value = await readValue(args, source);
     try {
+      if (value.length === 0 && !args.flag("allow-empty")) {
+        // What `failing-command | lango …` gives. It must not take the place of a good value.
+        throw usageError("The value is empty", "Say --allow-empty if it shall be");
+      }
       const result = await vault.secrets.set(name, value, {
         key: args.string("key"),
         createOnly: args.flag("create-only"),

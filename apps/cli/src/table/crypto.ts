@@ -2,10 +2,10 @@ import type { Command, Option } from "../cli/command.ts";
 
 const KEY: Option = { type: "string", value: "URI", summary: "the key (local:default)" };
 const INPUT: Readonly<Record<string, Option>> = {
-  in: { type: "string", value: "FILE", summary: "read FILE instead of stdin" },
+  in: { type: "string", value: "FILE", summary: "read FILE instead of stdin (-)" },
 };
 const OUTPUT: Readonly<Record<string, Option>> = {
-  out: { type: "string", value: "FILE", summary: "write FILE instead of stdout, mode 0600" },
+  out: { type: "string", value: "FILE", summary: "write FILE instead of stdout (-), mode 0600" },
   base64: { type: "boolean", summary: "print base64 also when stdout is no terminal" },
 };
 const DIGEST: Option = { type: "boolean", summary: "the input is the digest, not the message" };
@@ -96,7 +96,11 @@ export const CRYPTO_COMMANDS: readonly Command[] = [
       aad: AAD,
       ...INPUT,
       ...OUTPUT,
-      stream: { ...STREAM, summary: "write each piece of stdin as soon as it is verified" },
+      stream: {
+        ...STREAM,
+        summary:
+          "take any size; of stdin, pieces that were verified are written before a later fault is found",
+      },
       reveal: { type: "boolean", summary: "put the plaintext into the JSON document" },
     },
     unlocks: true,

@@ -57,6 +57,7 @@ export const SECURITY_COMMANDS: readonly Command[] = [
     options: {
       "from-file": { type: "string", value: "FILE", summary: "take the value from FILE" },
       raw: { type: "boolean", summary: "keep a line break at the end of the value" },
+      "allow-empty": { type: "boolean", summary: "take an empty value" },
       strict: { type: "boolean", summary: "refuse a VALUE on the command line" },
       "create-only": { type: "boolean", summary: "refuse a name that exists" },
       "if-version": {
