@@ -121,7 +121,31 @@ describe("set", () => {
     await setSetting(home, "security.kms.maxRetries", "3");
     const twice = homeWith({ security: { kms: { maxRetries: 99 } }, nope: 1 });
     const { message } = await failureOf(setSetting(twice, "security.kms.maxRetries", "3"));
-    expect(message).toBe("The setting was not changed: nope: there is no such setting");
+    // Not taken for a fault of what was typed.
+    expect(message).toBe(
+      `The setting was not changed, ${join(twice, "config.json")} has other faults: nope: there is no such setting`,
+    );
+  });
+
+  test.each([
+    ["security.kms.maxRetries", "abc", 'takes a whole number, not "abc"'],
+    ["security.keyring.enabled", "yes", 'takes true or false, not "yes"'],
+  ])("of %s to %s says what was found and what is expected", async (path, text, words) => {
+    const { message } = await failureOf(setSetting(homeWith(), path, text));
+    expect(message).toBe(`The setting was not changed: ${path} ${words}`);
+  });
+
+  test.each(["[]", "3", "null"])("refuses to build on a file that holds %s", async (content) => {
+    const home = homeWith(content);
+    const { code, message } = await failureOf(setSetting(home, "security.keyring.enabled", "true"));
+    expect(code).toBe("ERR_CONFIG");
+    expect(message).toContain(join(home, "config.json"));
+    expect(fileIn(home)).toBe(content);
+  });
+
+  test("ends where a folder can never be made", async () => {
+    const failure = failureOf(setSetting("/proc/none/deeper", "security.keyring.enabled", "true"));
+    expect((await failure).message).toMatch(/^Cannot make \/proc\/none\/deeper: /);
   });
 
   test("refuses to build on a file that others can change or that is broken", async () => {

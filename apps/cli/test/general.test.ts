@@ -293,3 +293,16 @@ describe("anchors of the audit log", () => {
     );
   });
 });
+
+test.each([
+  ["[]", /the whole/],
+  ['{"nope":1}', /nope: there is no such setting/],
+])("a configuration of %s is told: status warns, whoami fails", async (content, words) => {
+  const home = await vaultHome();
+  writeFileSync(join(home, "config.json"), content, { mode: 0o600 });
+  const status = await lango(["security", "status"], { home });
+  expect(status.code, status.stderr).toBe(0);
+  expect(status.stderr).toMatch(/^warning: .*config\.json: .*\n$/);
+  expect(status.stderr).toMatch(words);
+  expectOneFault(await lango(["whoami"], { home }), 78, words);
+});

@@ -30,6 +30,20 @@ describe("onboard", () => {
     }
   });
 
+  test("ends where no folder can ever be made, and makes folders for their owner alone", async () => {
+    const never = "/proc/none/deeper";
+    expectOneFault(
+      await lango(["onboard"], { home: never }),
+      5,
+      /Cannot make \/proc\/none\/deeper: /,
+    );
+    const belowFile = join(fileWith("x"), "home");
+    expectOneFault(await lango(["onboard"], { home: belowFile }), 78, /./);
+    const parent = join(folder(), "new");
+    expect((await lango(["onboard"], { home: join(parent, "home") })).code).toBe(0);
+    expect(statSync(parent).mode & 0o777).toBe(0o700);
+  });
+
   test("prints one document with --json, and only the warning on stderr", async () => {
     const home = join(folder(), "new");
     const { document, stderr, code } = await langoJson(["onboard"], { home });

@@ -40,7 +40,7 @@ const DEFAULT_BUSY_MS = 5_000;
  *   - `ERR_CONFLICT`: written by a newer Lango; both versions are named. Or an older one in mode `read`.
  *   - `ERR_CONFIG`: file or folder open to others; the hint has the chmod line.
  *   - `ERR_PROVIDER_NOT_INSTALLED`: no SQLite driver; the hint has the command.
- *   - `ERR_ACCESS_DENIED`, `ERR_UNAVAILABLE`, `ERR_BUSY`: the file cannot be read or written now.
+ *   - `ERR_ACCESS_DENIED`, `ERR_BUSY`: the file cannot be read or written now.
  */
 export const openStore = (options: OpenStoreOptions): Promise<Store> =>
   openWithMigrations(options, MIGRATIONS);

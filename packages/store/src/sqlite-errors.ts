@@ -20,15 +20,18 @@ const DENIED: Mapped = {
   hint: "Check the owner and mode of the file and of its folder.",
 };
 
+/** Not "unavailable", which is a provider that cannot be reached. */
 const DISK: Mapped = {
-  code: "ERR_UNAVAILABLE",
+  code: "ERR_BUSY",
   what: "could not be read or written",
   hint: "Check the disk and the system's log.",
   retryable: false,
 };
 
+const PLACE: Mapped = { code: "ERR_CONFIG", what: "is no place for a file" };
+
 const FULL: Mapped = {
-  code: "ERR_UNAVAILABLE",
+  code: "ERR_BUSY",
   what: "cannot grow: the disk or its quota is full",
   hint: "Free some space and try again; nothing was changed.",
   retryable: false,
@@ -47,7 +50,7 @@ const NATIVE_CODES: Readonly<Record<string, Mapped>> = {
   SQLITE_IOERR: DISK,
   SQLITE_NOMEM: DISK,
   SQLITE_CANTOPEN: {
-    code: "ERR_UNAVAILABLE",
+    code: "ERR_ACCESS_DENIED",
     what: "could not be opened",
     hint: "Check that its folder exists and may be written by this user.",
     retryable: false,
@@ -64,6 +67,9 @@ const NATIVE_CODES: Readonly<Record<string, Mapped>> = {
   EACCES: DENIED,
   EPERM: DENIED,
   EROFS: DENIED,
+  ENOTDIR: PLACE,
+  ELOOP: PLACE,
+  ENAMETOOLONG: PLACE,
   ENOSPC: FULL,
   EDQUOT: FULL,
   EIO: DISK,

@@ -13,13 +13,13 @@ describe("result codes", () => {
     ["SQLITE_BUSY_SNAPSHOT", "ERR_BUSY", true],
     ["SQLITE_BUSY_RECOVERY", "ERR_BUSY", true],
     ["SQLITE_LOCKED", "ERR_BUSY", true],
-    ["SQLITE_FULL", "ERR_UNAVAILABLE", false],
-    ["SQLITE_IOERR", "ERR_UNAVAILABLE", false],
-    ["SQLITE_IOERR_WRITE", "ERR_UNAVAILABLE", false],
-    ["SQLITE_IOERR_FSYNC", "ERR_UNAVAILABLE", false],
-    ["SQLITE_NOMEM", "ERR_UNAVAILABLE", false],
-    ["SQLITE_CANTOPEN", "ERR_UNAVAILABLE", false],
-    ["SQLITE_CANTOPEN_ISDIR", "ERR_UNAVAILABLE", false],
+    ["SQLITE_FULL", "ERR_BUSY", false],
+    ["SQLITE_IOERR", "ERR_BUSY", false],
+    ["SQLITE_IOERR_WRITE", "ERR_BUSY", false],
+    ["SQLITE_IOERR_FSYNC", "ERR_BUSY", false],
+    ["SQLITE_NOMEM", "ERR_BUSY", false],
+    ["SQLITE_CANTOPEN", "ERR_ACCESS_DENIED", false],
+    ["SQLITE_CANTOPEN_ISDIR", "ERR_ACCESS_DENIED", false],
     ["SQLITE_CORRUPT", "ERR_INTEGRITY", false],
     ["SQLITE_CORRUPT_INDEX", "ERR_INTEGRITY", false],
     ["SQLITE_NOTADB", "ERR_INTEGRITY", false],
@@ -37,10 +37,11 @@ describe("result codes", () => {
     ["EACCES", "ERR_ACCESS_DENIED", false],
     ["EPERM", "ERR_ACCESS_DENIED", false],
     ["EROFS", "ERR_ACCESS_DENIED", false],
-    ["ENOSPC", "ERR_UNAVAILABLE", false],
-    ["EDQUOT", "ERR_UNAVAILABLE", false],
-    ["EIO", "ERR_UNAVAILABLE", false],
-    ["EMFILE", "ERR_UNAVAILABLE", false],
+    ["ENOTDIR", "ERR_CONFIG", false],
+    ["ENOSPC", "ERR_BUSY", false],
+    ["EDQUOT", "ERR_BUSY", false],
+    ["EIO", "ERR_BUSY", false],
+    ["EMFILE", "ERR_BUSY", false],
     ["NO_CODE_OF_SQLITE", "ERR_INTERNAL", false],
     ["", "ERR_INTERNAL", false],
   ])("%s is %s", (code, expected, retryable) => {
@@ -49,7 +50,8 @@ describe("result codes", () => {
     expect(error).toMatchObject({ code: expected, retryable, cause });
     expect(error.message).toContain("/home/x/lango.db");
     expect(error.message).not.toContain("\n");
-    expect(isBusy(cause)).toBe(expected === "ERR_BUSY");
+    // A full disk is no lock: waiting for it helps nothing.
+    expect(isBusy(cause)).toBe(expected === "ERR_BUSY" && error.retryable);
   });
 
   it("a CryptoError passes unchanged", () => {
@@ -69,7 +71,7 @@ describe.each(DRIVERS)("real faults with %s", (_, sqlite) => {
     }
   }
 
-  it("a full disk is ERR_UNAVAILABLE with a hint; nothing is half-written, and the store goes on", async () => {
+  it("a full disk is ERR_BUSY with a hint; nothing is half-written, and the store goes on", async () => {
     const store = await newStore({ sqlite: Small });
     const { dataKey } = await store.transaction("full", insertKeys);
     const large = store.transaction("full", async (tx) => {
@@ -79,7 +81,7 @@ describe.each(DRIVERS)("real faults with %s", (_, sqlite) => {
         sealed: new Uint8Array(1 << 20),
       });
     });
-    const error = await fails("ERR_UNAVAILABLE", large);
+    const error = await fails("ERR_BUSY", large);
     expect(error.retryable).toBe(false);
     expect(error.context.hint).toMatch(/space/);
     expect(await store.secrets.list({ collection: "secrets" })).toEqual([]);

@@ -38,7 +38,9 @@ export const appendSynced = async (
       // One write: with O_APPEND the lines of two processes do not mix.
       const { bytesWritten } = await handle.write(bytes);
       if (bytesWritten < bytes.length) {
-        throw new CryptoError("ERR_UNAVAILABLE", `${path} cannot grow: the disk is full`);
+        throw new CryptoError("ERR_BUSY", `${path} cannot grow: the disk is full`, {
+          retryable: false,
+        });
       }
       await handle.sync();
     } catch (error) {

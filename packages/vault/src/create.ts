@@ -1,5 +1,4 @@
 import { createSecretKey } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import {
   type Bytes,
   CryptoError,
@@ -32,6 +31,7 @@ import { replaceFile } from "./files.ts";
 import { inspectHome } from "./home.ts";
 import { type HomePaths, homePaths } from "./keyslots-file.ts";
 import { newLocalKey } from "./local-keys.ts";
+import { makeFolder } from "./make-folder.ts";
 import { DEFAULT_KEY, SECRETS } from "./names.ts";
 import { withMac } from "./rows.ts";
 import { settle } from "./slot-file-state.ts";
@@ -63,7 +63,7 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
   const vaultKey = randomBytesFresh(32);
   // The slow part, and the one that bad input ends, comes before anything is written.
   const slots = await createSlots(vaultKey, vaultId, credentials, kdf);
-  await makeHome(home);
+  makeFolder(home);
   const store = await openStore({ file: paths.database, mode: "create" });
   try {
     const made = await store.withLock(async () => {
@@ -109,15 +109,6 @@ const createSlots = async (
     slots.push(await createSlot(vaultKey, vaultId, withKdf));
   }
   return slots;
-};
-
-const makeHome = async (home: string): Promise<void> => {
-  try {
-    await mkdir(home, { recursive: true, mode: 0o700 });
-  } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code ?? "unknown";
-    throw new CryptoError("ERR_ACCESS_DENIED", `Cannot make ${home}: ${reason}`, { cause });
-  }
 };
 
 /** Rows first, marked `onboarding`; the slots last, since only they make a vault of the rows; then `ready`. */

@@ -1,6 +1,12 @@
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type Bytes, CryptoError, isCryptoError, toPlain } from "@lango/crypto-core";
+import {
+  type Bytes,
+  CryptoError,
+  type CryptoErrorCode,
+  isCryptoError,
+  toPlain,
+} from "@lango/crypto-core";
 import { reached } from "./stages.ts";
 
 /** What `parseKeyslots` takes at most; one byte more is read, so that it sees a larger file as larger. */
@@ -95,9 +101,21 @@ export const syncFolder = async (folder: string): Promise<void> => {
   }
 };
 
+const CODES: Readonly<Record<string, CryptoErrorCode>> = {
+  EACCES: "ERR_ACCESS_DENIED",
+  EPERM: "ERR_ACCESS_DENIED",
+  EROFS: "ERR_ACCESS_DENIED",
+  ENOTDIR: "ERR_CONFIG",
+  ELOOP: "ERR_CONFIG",
+  ENAMETOOLONG: "ERR_CONFIG",
+  ENOSPC: "ERR_BUSY",
+  EDQUOT: "ERR_BUSY",
+};
+
 export const fileError = (path: string, verb: string, cause: unknown): CryptoError => {
   const reason = (cause as NodeJS.ErrnoException).code ?? "unknown";
-  const denied = reason === "EACCES" || reason === "EPERM" || reason === "EROFS";
-  const code = denied ? "ERR_ACCESS_DENIED" : "ERR_UNAVAILABLE";
-  return new CryptoError(code, `Cannot ${verb} ${path}: ${reason}`, { cause });
+  const code = CODES[reason] ?? "ERR_UNAVAILABLE";
+  // More room does not come by itself.
+  const retryable = code === "ERR_BUSY" ? { retryable: false } : {};
+  return new CryptoError(code, `Cannot ${verb} ${path}: ${reason}`, { cause, ...retryable });
 };

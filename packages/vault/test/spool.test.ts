@@ -163,12 +163,12 @@ test("a database that cannot grow", async () => {
   expect(spooled(home)).toHaveLength(1 + 60 - inLog);
   await expectCode(
     () => denying.use({ action: "secret.get", target: "x".repeat(8000) }),
-    "ERR_UNAVAILABLE",
+    "ERR_BUSY",
   );
   // What changes the vault is never spooled.
   await expectCode(
     () => log.commit("full", { action: "secret.set", target: "x".repeat(8000) }),
-    "ERR_UNAVAILABLE",
+    "ERR_BUSY",
   );
   limit(1_000_000);
   await read();

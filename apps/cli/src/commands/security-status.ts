@@ -1,10 +1,12 @@
+import { isCryptoError } from "@lango/crypto-core";
 import { createUnlocker } from "@lango/unlock";
 import { readVault } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
+import type { Context } from "../cli/context.ts";
 import { facts, when } from "../cli/output.ts";
 import { canAsk } from "../cli/terminal.ts";
 import { type Config, DEFAULTS } from "../config/defaults.ts";
-import { readConfigFile } from "../config/load.ts";
+import { loadConfig, readConfigFile } from "../config/load.ts";
 
 /**
  * Shows what protects the vault. This is the command that scripts poll, so its file of the program holds nothing else:
@@ -13,6 +15,7 @@ import { readConfigFile } from "../config/load.ts";
 export const run: Handler = async (context) => {
   await using vault = await readVault({ home: context.home });
   const { signer, keyring, anchor } = await uncheckedSecurity(context.home);
+  await warnOfFaults(context);
   const status = await vault.status();
   const sources = await createUnlocker({
     home: context.home,
@@ -50,7 +53,17 @@ export const run: Handler = async (context) => {
   };
 };
 
-/** The settings that are shown, without the schema that checks them: "lango doctor" and every command that uses one does. */
+/** The status is shown all the same: it is asked for when something is wrong. */
+async function warnOfFaults({ home, warn }: Context): Promise<void> {
+  try {
+    await loadConfig(home);
+  } catch (error) {
+    if (!isCryptoError(error)) throw error;
+    warn(`${error.message}; most commands will refuse to work`);
+  }
+}
+
+/** The settings that are shown, whether or not others in the file are sound. */
 async function uncheckedSecurity(
   home: string,
 ): Promise<Pick<Config["security"], "signer" | "keyring"> & { readonly anchor: string }> {

@@ -1,10 +1,11 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { CryptoError } from "@lango/crypto-core";
 import type { JsonValue } from "@lango/envelope";
+import { makeFolder } from "@lango/vault";
 import { writeFileWhole } from "../cli/files.ts";
 import { isGroup, schemaAt } from "./json-schema.ts";
 import { configPath, readConfigFile } from "./load.ts";
-import { validateConfig } from "./validate.ts";
+import { configFaults, faultsOf } from "./validate.ts";
 
 /**
  * Sets one setting in `config.json` and leaves the rest of the file as it says. The file changes whole or not at all,
@@ -25,25 +26,45 @@ export async function setSetting(
 ): Promise<JsonValue> {
   const keys = path.split(".");
   const value = parseValue(text, schemaAt(keys)?.type, path);
-  const before = await readConfigFile(home);
+  const found = await readConfigFile(home);
+  const before = found === undefined ? {} : found;
+  if (!isGroup(before)) {
+    const what = Array.isArray(before) ? "a list" : "a single value";
+    throw configFaults(configPath(home), [`it holds ${what} and not the settings, as {…}`]);
+  }
   const after = withValue(before, keys, value);
-  validateConfig(after, "The setting was not changed");
+  checkResult(home, path, before, after);
   if (options.dryRun === true) return value;
-  mkdirSync(home, { recursive: true, mode: 0o700 });
+  makeFolder(home);
   await writeFileWhole(configPath(home), async (fd) => {
     writeFileSync(fd, `${JSON.stringify(after, null, 2)}\n`);
   });
   return value;
 }
 
-/** Reads what a person typed as the type that the setting has; what does not fit is left for the schema to refuse. */
+/** Tells a fault of what was typed from those that the file had before. */
+function checkResult(home: string, path: string, before: JsonValue, after: JsonValue): void {
+  const faults = faultsOf(after);
+  if (faults.length === 0) return;
+  const old = new Set(faultsOf(before));
+  const isTyped = (fault: string): boolean =>
+    !old.has(fault) || [":", "."].some((end) => fault.startsWith(path + end));
+  const typed = faults.filter(isTyped);
+  throw typed.length > 0
+    ? configFaults("The setting was not changed", typed)
+    : configFaults(`The setting was not changed, ${configPath(home)} has other faults`, faults);
+}
+
+/** Reads what a person typed as the type that the setting has; what else does not fit is left for the schema. */
 function parseValue(text: string, type: string | undefined, path: string): JsonValue {
   switch (type) {
     case "boolean":
-      return text === "true" ? true : text === "false" ? false : text;
+      if (text === "true" || text === "false") return text === "true";
+      throw notA(path, "true or false", text);
     case "integer":
     case "number":
-      return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+      if (/^-?\d+(\.\d+)?$/.test(text)) return Number(text);
+      throw notA(path, type === "integer" ? "a whole number" : "a number", text);
     case "array":
     case "object":
       try {
@@ -55,6 +76,11 @@ function parseValue(text: string, type: string | undefined, path: string): JsonV
       return text;
   }
 }
+
+const notA = (path: string, wanted: string, found: string): CryptoError =>
+  configFaults("The setting was not changed", [
+    `${path} takes ${wanted}, not ${JSON.stringify(found.slice(0, 64))}`,
+  ]);
 
 /** A copy of a group with one value in it set; what stands in the way gives way, and the schema judges the result. */
 function withValue(

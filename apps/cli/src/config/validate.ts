@@ -13,11 +13,17 @@ import { configSchema } from "./schema.ts";
 export function validateConfig(value: JsonValue, name: string): Config {
   const result = configSchema.safeParse(value);
   if (result.success) return result.data;
-  const faults = result.error.issues.flatMap(describeIssue);
-  throw new CryptoError("ERR_CONFIG", `${name}: ${faults.join("; ")}`, {
+  throw configFaults(name, result.error.issues.flatMap(describeIssue));
+}
+
+/** What is wrong with a configuration, each fault with its path first; nothing when it is sound. */
+export const faultsOf = (value: JsonValue): readonly string[] =>
+  configSchema.safeParse(value).error?.issues.flatMap(describeIssue) ?? [];
+
+export const configFaults = (name: string, faults: readonly string[]): CryptoError =>
+  new CryptoError("ERR_CONFIG", `${name}: ${faults.join("; ")}`, {
     context: { hint: 'See "lango settings schema" for every setting' },
   });
-}
 
 /** A key under which somebody put a PIN: `pin`, `userPin`, `pin-value`, `PIN`. */
 const PIN_KEY = /^(user|so)?[-_]?pin([-_]?(value|source))?$/i;
