@@ -1,6 +1,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import {
   type Bytes,
+  bytesEqual,
   CryptoError,
   randomBytesFresh,
   toHex,
@@ -48,10 +49,24 @@ export const createLocalKeySource = (
     }
   };
 
-  const record = async (row: KeyRow): Promise<KeyRecord> => {
+  /** The versions of a key, all of them: without the newest, an older one would be used in its place. */
+  const wholeVersions = async (
+    found: KeyRow,
+  ): Promise<{ row: KeyRow; versions: KeyVersionRow[] }> => {
+    for (let row = found; ; ) {
+      const versions = await store.keys.listVersions(row.id);
+      for (const version of versions) checkRow(keys.rows, "key_versions", version);
+      if (areWhole(row, versions)) return { row, versions };
+      const now = await registry.findById(row.id);
+      if (bytesEqual(now.mac, row.mac)) throw versionsLost(row);
+      // Another process rotated the key between the two reads.
+      row = now;
+    }
+  };
+
+  const record = async (found: KeyRow): Promise<KeyRecord> => {
+    const { row, versions } = await wholeVersions(found);
     const algorithm = row.algorithm as LocalKeyAlgorithm;
-    const versions = await store.keys.listVersions(row.id);
-    for (const version of versions) checkRow(keys.rows, "key_versions", version);
     return {
       id: row.name,
       algorithm,
@@ -123,6 +138,17 @@ export const createLocalKeySource = (
     close: () => opened.clear(),
   };
 };
+
+/** Whether there is each version from 1 to the one that the row of the key calls the newest, and none beyond. */
+const areWhole = ({ keyVersion }: KeyRow, versions: readonly KeyVersionRow[]): boolean => {
+  const numbers = new Set(versions.map(({ version }) => Number(version)));
+  return numbers.size === Number(keyVersion) && Math.max(...numbers) === numbers.size;
+};
+
+const versionsLost = ({ name, keyVersion }: KeyRow): CryptoError =>
+  new CryptoError("ERR_INTEGRITY", `The versions of key ${name} are not 1 to ${keyVersion}`, {
+    context: { keyId: name, hint: "Compare the database with the log: lango audit verify --rows" },
+  });
 
 const enabled = ({ state }: { readonly state: string }): boolean => state === "enabled";
 
