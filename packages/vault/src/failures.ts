@@ -14,14 +14,14 @@ const UNRECORDED: ReadonlySet<CryptoErrorCode> = new Set<CryptoErrorCode>([
  */
 export const auditFailure = async (
   log: AuditLog,
-  entry: Pick<NewEntry, "action" | "target" | "audience">,
+  entry: Pick<NewEntry, "action" | "target" | "audience" | "detail">,
   error: unknown,
 ): Promise<void> => {
   const code = isCryptoError(error) ? error.code : "ERR_INTERNAL";
   if (UNRECORDED.has(code)) return;
   // What callers must not tell apart, the log may: the cause names it, without values.
-  const detail =
-    isCryptoError(error) && isCryptoError(error.cause) ? error.cause.message : undefined;
+  const cause = isCryptoError(error) && isCryptoError(error.cause) ? error.cause : undefined;
+  const detail = entry.detail ?? cause?.message;
   try {
     await log.commit("normal", { ...entry, outcome: "failure", code, detail });
   } catch {

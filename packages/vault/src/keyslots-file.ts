@@ -1,3 +1,4 @@
+import { constants } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Bytes, CryptoError, isCryptoError, toPlain } from "@lango/crypto-core";
@@ -42,32 +43,42 @@ export const readKeyslots = async (paths: HomePaths): Promise<KeyslotsFile | und
     return { bytes, keyslots: parseKeyslots(bytes) };
   } catch (error) {
     if (!isCryptoError(error)) throw error;
+    // A newer version is no damage, and its backup is as new.
+    const isNewer = error.code === "ERR_CONFLICT";
     throw new CryptoError(error.code, `${paths.keyslots}: ${error.message}`, {
       cause: error,
-      context: {
-        hint: `${paths.keyslotsBackup} is a copy of the same generation: if you did not expect a change, copy it over keyslots.json`,
-      },
+      context: isNewer ? error.context : { hint: backupHint(paths) },
     });
   }
 };
+
+export const backupHint = (paths: HomePaths): string =>
+  `${paths.keyslotsBackup} is a copy of the same generation: if you did not expect a change, copy it over keyslots.json`;
 
 /** The bytes of a file that only its owner may read, `undefined` when it is not there. */
 export const readSmallFile = async (path: string): Promise<Bytes | undefined> => {
   let file: FileHandle;
   try {
-    file = await open(path, "r");
+    // Without O_NONBLOCK a named pipe in its place would hold the whole process for ever.
+    file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw fileError(path, "read", error);
   }
   try {
-    const { mode } = await file.stat();
+    const stat = await file.stat();
+    if (!stat.isFile()) {
+      throw new CryptoError("ERR_CONFIG", `${path} is no regular file`, {
+        context: { hint: "Look at what it is and move it away" },
+      });
+    }
+    const { mode, size } = stat;
     if (process.platform !== "win32" && (mode & 0o077) !== 0) {
       throw new CryptoError("ERR_CONFIG", `${path} is open to other users`, {
         context: { hint: `chmod 600 ${path}` },
       });
     }
-    const buffer = new Uint8Array(MAX_FILE_BYTES + 1);
+    const buffer = new Uint8Array(Math.min(size, MAX_FILE_BYTES) + 1);
     let length = 0;
     while (length < buffer.length) {
       const { bytesRead } = await file.read(buffer, length, buffer.length - length, length);
