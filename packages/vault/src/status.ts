@@ -1,5 +1,7 @@
+import type { KeyObject } from "node:crypto";
 import type { StoreReads } from "@lango/store";
 import type { HomePaths } from "./keyslots-file.ts";
+import { checkRow } from "./rows.ts";
 import { vaultRow } from "./slot-file-state.ts";
 import { listSlots } from "./slots.ts";
 import type { VaultStatus } from "./types.ts";
@@ -8,14 +10,19 @@ import type { VaultStatus } from "./types.ts";
 export const readStatus = async (
   store: StoreReads,
   paths: HomePaths,
-  locked: boolean,
+  /** Of an open vault, whose rows must pass their MACs. */
+  rowsKey: KeyObject | undefined,
 ): Promise<VaultStatus> => {
   const row = await vaultRow(store);
   const counts = await store.counts();
   const dataKeys = await store.dataKeys.list();
+  if (rowsKey) {
+    checkRow(rowsKey, "vault", row);
+    for (const dataKey of dataKeys) checkRow(rowsKey, "data_keys", dataKey);
+  }
   return {
     id: row.vaultId,
-    locked,
+    locked: rowsKey === undefined,
     createdAt: row.createdAt,
     secretCount: counts.secrets,
     keyCount: counts.keys,

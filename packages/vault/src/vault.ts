@@ -59,7 +59,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     slots: createSlots({ context, paths, vaultKey, gate }),
     audit: createAudit({ context, auditKey, gate }),
     status: () =>
-      gate.run(async () => ({ ...(await readStatus(store, paths, false)), unlockedBy })),
+      gate.run(async () => ({ ...(await readStatus(store, paths, keys.rows)), unlockedBy })),
     close() {
       closing ??= close();
       return closing;
