@@ -70,6 +70,7 @@ export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
     keys?.destroy();
     zero(vaultKey);
     await store?.close();
+    await noteUnlockFailure(paths, source, error, clock());
     throw error;
   }
 };
@@ -99,11 +100,13 @@ const openAnySlot = async (
         wrong = error;
       }
     }
+    throw wrongCredential(source, wrong);
+  } catch (error) {
+    await noteUnlockFailure(paths, source, error, clock());
+    throw error;
   } finally {
     zero(secret);
   }
-  await noteUnlockFailure(paths, source, "ERR_WRONG_PASSPHRASE", clock());
-  throw wrongCredential(source, wrong);
 };
 
 const openAuditKey = (keys: VaultKeys, vaultId: Bytes, row: VaultRow): AuditKey => {

@@ -13,13 +13,14 @@ import { type HomePaths, readSmallFile } from "./keyslots-file.ts";
 const MAX_FILE_BYTES = 64 * 1024;
 const MAX_LINE_BYTES = 1024;
 
-/** Notes a failed attempt. Never rejects: the attempt has failed already. A full file takes no more. */
+/** Notes an opening that failed after a credential was tried. Never rejects. A full file takes no more. */
 export const noteUnlockFailure = async (
   paths: HomePaths,
   source: string,
-  code: CryptoErrorCode,
+  error: unknown,
   ts: number,
 ): Promise<void> => {
+  const code = isCryptoError(error) ? error.code : "ERR_INTERNAL";
   const line = `${JSON.stringify({ code, pid: process.pid, source: printable(source), ts })}\n`;
   const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
   try {
