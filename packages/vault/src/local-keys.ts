@@ -15,7 +15,7 @@ import { openValue, parts, sealValue, type VaultKeys } from "@lango/envelope";
 import type { KeyRow, KeyVersionRow } from "@lango/store";
 import { changeOf } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
-import { type KeyRegistry, keyUri, LOCAL } from "./key-registry.ts";
+import { checkNameIsFree, type KeyRegistry, keyUri, LOCAL } from "./key-registry.ts";
 import { checkKeyName } from "./names.ts";
 import { checkRow, withMac } from "./rows.ts";
 
@@ -100,6 +100,7 @@ export const createLocalKeySource = (
       checkKeyName(key.id);
       const rows = newLocalKey(context, key);
       await store.transaction("full", async (tx) => {
+        await checkNameIsFree(tx, key.id);
         await tx.keys.insert(rows.key);
         await tx.keys.insertVersion(rows.version);
         await log.appendIn(tx, {
