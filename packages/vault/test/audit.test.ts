@@ -1,5 +1,7 @@
 import { join } from "node:path";
+import { openStore, type StoreReads } from "@lango/store";
 import { describe, expect, test } from "vitest";
+import { verifyChain } from "../src/audit/verify.ts";
 import { readVault } from "../src/index.ts";
 import { bytes, expectCode, makeVault, newHome, reopen } from "./helpers.ts";
 import { Sqlite } from "./sqlite.ts";
@@ -148,6 +150,35 @@ test("links and row hashes can be checked without the key", async () => {
   expect(report).toMatchObject({ ok: true, faults: [], rows: 3, unanchored: 3 });
   expect(report.head).toMatch(/^[0-9a-f]{64}$/);
   expect((await locked.audit.tail()).at(-1)).toMatchObject({ action: "secret.set" });
+});
+
+test("a row that changes at each look is named, not passed over", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("v"));
+  await using store = await openStore({ file: join(home, "lango.db"), mode: "read" });
+  const { describe: look, list } = store.secrets;
+  const change = () => vault.secrets.set("a", bytes("v"));
+  const restless: StoreReads = {
+    ...{ vault: store.vault, keys: store.keys, dataKeys: store.dataKeys, audit: store.audit },
+    counts: () => store.counts(),
+    secrets: {
+      ...store.secrets,
+      list: async (page) => {
+        await change();
+        return list(page);
+      },
+      describe: async (collection, name) => {
+        await change();
+        return look(collection, name);
+      },
+    },
+  };
+  const { ok, faults } = await verifyChain(restless, undefined, { rows: true });
+  expect(ok).toBe(false);
+  expect(faults.map(({ problem }) => problem)).toContain(
+    "Row secrets/a of table secrets could not be judged: it changed at each of 50 looks",
+  );
 });
 
 test("verify with rows holds while others write", async () => {
