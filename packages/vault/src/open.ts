@@ -13,7 +13,8 @@ import { type AuditKey, auditKeyAad } from "./audit/chain.ts";
 import { createAuditLog } from "./audit/log.ts";
 import type { VaultContext } from "./context.ts";
 import { checkSameVault, noVault, openDatabase } from "./home.ts";
-import { type HomePaths, homePaths, readKeyslots } from "./keyslots-file.ts";
+import { keepForUpgrade, upgradeKdf } from "./kdf-upgrade.ts";
+import { homePaths, readKeyslots } from "./keyslots-file.ts";
 import { checkRow } from "./rows.ts";
 import { isSettled, settle, vaultRow } from "./slot-file-state.ts";
 import type { OpenVaultOptions, Vault } from "./types.ts";
@@ -44,10 +45,13 @@ export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
 
   const { credential, skipped } = await obtain(options, file.keyslots);
   const { kind, source, ambient } = credential;
-  const vaultKey = await openAnySlot(file.keyslots, credential, paths, clock);
+  const forUpgrade = keepForUpgrade(file.keyslots, credential);
   let store: Store | undefined;
   let keys: VaultKeys | undefined;
+  let opened: Bytes | undefined;
   try {
+    const vaultKey = await openAnySlot(file.keyslots, credential);
+    opened = vaultKey;
     store = await openDatabase(paths, "open");
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
     keys = deriveVaultKeys(vaultKey, vaultId);
@@ -63,15 +67,18 @@ export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
       await store.withLock(() => settle(context, paths, vaultKey));
     }
     await foldUnlockFailures(context, paths);
+    if (forUpgrade) await upgradeKdf(context, paths, vaultKey, forUpgrade);
     await log.commit("normal", { action: "vault.unlock", target: kind });
     const unlockedBy = { kind, source, ambient, skipped };
     return assembleVault({ home, paths, context, auditKey, vaultKey, providers, unlockedBy });
   } catch (error) {
     keys?.destroy();
-    zero(vaultKey);
+    zero(opened);
     await store?.close();
     await noteUnlockFailure(paths, source, error, clock());
     throw error;
+  } finally {
+    zero(forUpgrade);
   }
 };
 
@@ -82,12 +89,10 @@ const obtain = ({ unlock }: OpenVaultOptions, { slots }: Keyslots): Promise<Unlo
   return typeof unlock === "function" ? unlock(infos) : unlock.obtain(infos);
 };
 
-/** Tries a credential on the slots that it is for. Its secret is zeroed; a failure is noted. */
+/** Tries a credential on the slots that it is for. Its secret is zeroed. */
 const openAnySlot = async (
   keyslots: Keyslots,
   { secret, slotIds, source }: Credential,
-  paths: HomePaths,
-  clock: () => number,
 ): Promise<Bytes> => {
   let wrong: unknown;
   try {
@@ -101,9 +106,6 @@ const openAnySlot = async (
       }
     }
     throw wrongCredential(source, wrong);
-  } catch (error) {
-    await noteUnlockFailure(paths, source, error, clock());
-    throw error;
   } finally {
     zero(secret);
   }

@@ -104,6 +104,7 @@ describe("no file of the home holds", () => {
       oldPassphrase: bytes(PASSPHRASE),
       newPassphrase: bytes(newPassphrase),
       kdf: quickKdf(),
+      acceptWeakKdf: true,
     });
     check();
     await vault.close();

@@ -15,6 +15,7 @@ test("an opening that fails after the right passphrase is in the log at the next
     oldPassphrase: bytes(PASSPHRASE),
     newPassphrase: bytes(NEW),
     kdf: quickKdf(),
+    acceptWeakKdf: true,
   });
   await vault.close();
 

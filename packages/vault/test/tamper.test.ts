@@ -254,6 +254,7 @@ describe("files from earlier", () => {
       oldPassphrase: bytes(PASSPHRASE),
       newPassphrase: bytes(NEW),
       kdf: quickKdf(),
+      acceptWeakKdf: true,
     });
     await vault.close();
     return { home, old };
@@ -292,6 +293,7 @@ describe("files from earlier", () => {
       oldPassphrase: bytes(PASSPHRASE),
       newPassphrase: bytes("a third passphrase"),
       kdf: quickKdf(),
+      acceptWeakKdf: true,
     });
     await vault.close();
     writeFileSync(join(home, "keyslots.json"), readFileSync(join(twin, "keyslots.json")));
