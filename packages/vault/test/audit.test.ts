@@ -1,8 +1,10 @@
 import { join } from "node:path";
+import { fromHex } from "@lango/crypto-core";
 import { openStore, type StoreReads } from "@lango/store";
 import { describe, expect, test } from "vitest";
 import { verifyChain } from "../src/audit/verify.ts";
 import { readVault } from "../src/index.ts";
+import { homePaths } from "../src/keyslots-file.ts";
 import { bytes, expectCode, makeVault, newHome, reopen } from "./helpers.ts";
 import { Sqlite } from "./sqlite.ts";
 
@@ -174,7 +176,10 @@ test("a row that changes at each look is named, not passed over", async () => {
       },
     },
   };
-  const { ok, faults } = await verifyChain(restless, undefined, { rows: true });
+  const { ok, faults } = await verifyChain({
+    ...{ store: restless, paths: homePaths(home), rows: true },
+    vaultId: fromHex(vault.id) ?? new Uint8Array(),
+  });
   expect(ok).toBe(false);
   expect(faults.map(({ problem }) => problem)).toContain(
     "Row secrets/a of table secrets could not be judged: it changed at each of 50 looks",
