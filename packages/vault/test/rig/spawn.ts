@@ -49,3 +49,29 @@ export const runAndKill = (
       resolve({ lines, stage, signal, stderr });
     });
   });
+
+/** Runs a script of this folder to its end. */
+export const runScript = (
+  name: string,
+  ...args: readonly string[]
+): Promise<{ readonly status: number | null; readonly output: string }> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(
+      process.execPath,
+      [
+        "--conditions=@lango/source",
+        "--disable-warning=ExperimentalWarning",
+        script(name),
+        ...args,
+      ],
+      { stdio: ["ignore", "pipe", "pipe"] },
+    );
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on("data", (chunk) => {
+        output += chunk;
+      });
+    }
+    child.on("error", reject);
+    child.on("close", (status) => resolve({ status, output }));
+  });
