@@ -29,8 +29,9 @@ export const watchKeyMaterial = (): KeyMaterial => {
     opened: [],
   };
   const { createSecretKey, hkdfSync, pbkdf2, createCipheriv, createDecipheriv } = crypto;
-  const put = (name: keyof typeof crypto, replacement: unknown): void =>
-    void vi.spyOn(crypto, name as never).mockImplementation(replacement as never);
+  const functions = crypto as unknown as Record<string, (...args: unknown[]) => unknown>;
+  const put = (name: string, replacement: unknown): void =>
+    void vi.spyOn(functions, name).mockImplementation(replacement as never);
 
   put("createSecretKey", (key: Uint8Array) => {
     seen.keys.push(key);

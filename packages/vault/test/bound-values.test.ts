@@ -1,10 +1,9 @@
-import { createHmac } from "node:crypto";
-import { createSecretKey } from "node:crypto";
+import { createHmac, createSecretKey } from "node:crypto";
+import { join } from "node:path";
 import { fromHex, utf8 } from "@lango/crypto-core";
 import { openValue, parts, sealValue } from "@lango/envelope";
 import type { KeyRow, KeyVersionRow, StoreTransaction, VaultRow } from "@lango/store";
 import { openStore } from "@lango/store";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { withMac } from "../src/rows.ts";
 import { edit, forge, forgeVaultRow, openKeys } from "./forge.ts";

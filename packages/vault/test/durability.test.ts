@@ -5,15 +5,7 @@ import { createLocalProvider } from "@lango/crypto-local";
 import type { SqliteDatabase } from "@lango/store";
 import { expect, onTestFinished, test, vi } from "vitest";
 import type { Vault } from "../src/index.ts";
-import {
-  bytes,
-  expectCode,
-  makeVault,
-  newHome,
-  PASSPHRASE,
-  quickKdf,
-  reopen,
-} from "./helpers.ts";
+import { bytes, expectCode, makeVault, newHome, PASSPHRASE, quickKdf, reopen } from "./helpers.ts";
 import { onStage } from "./on-stage.ts";
 import { Sqlite } from "./sqlite.ts";
 
@@ -67,10 +59,7 @@ test("every write commits with FULL; what only says that something was read, wit
     ["secret.delete", ({ secrets }) => secrets.delete("a")],
     ["key.create", ({ keys }) => keys.create({ name: "k", type: "encryption" })],
     ["key.rotate", ({ keys }) => keys.provider().rotateKey!({ keyId: "k" })],
-    [
-      "key.register",
-      ({ keys }) => keys.create({ name: "r", type: "encryption", uri: "other:k" }),
-    ],
+    ["key.register", ({ keys }) => keys.create({ name: "r", type: "encryption", uri: "other:k" })],
     ["data-key.create", ({ secrets }) => secrets.set("b", bytes("v"), { key: "k" })],
     ["noted", ({ audit }) => audit.append({ action: "noted" })],
   ];

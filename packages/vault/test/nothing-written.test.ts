@@ -8,7 +8,7 @@ const key = new Uint8Array(32).fill(7);
 const good: SlotCredential = { kind: "passphrase", passphrase: bytes(PASSPHRASE) };
 const typed = (passphrase: Uint8Array): SlotCredential => ({ kind: "passphrase", passphrase });
 
-const BAD: readonly (readonly [string, readonly SlotCredential[], Kdf?])[] = [
+const BAD: [string, readonly SlotCredential[], Kdf?][] = [
   ["no credentials", []],
   ["a passphrase of 7 characters", [typed(bytes("1234567"))]],
   ["a passphrase of 7 characters after a good one", [good, typed(bytes("1234567"))]],
@@ -33,7 +33,7 @@ const BAD: readonly (readonly [string, readonly SlotCredential[], Kdf?])[] = [
 ];
 
 describe("onboarding writes nothing with", () => {
-  test.each(BAD)("%s", async (_what, credentials, kdf = quickKdf()) => {
+  test.each(BAD)("%s", async (...[, credentials, kdf = quickKdf()]) => {
     const home = newHome();
     await expectCode(() => createVault({ home, credentials, kdf }), "ERR_INVALID_ARGUMENT");
     expect(existsSync(home)).toBe(false);

@@ -1,4 +1,11 @@
-import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { buildKeyslots, createSlot, parseKeyslots, serializeKeyslots } from "@lango/envelope";
 import { describe, expect, test } from "vitest";
