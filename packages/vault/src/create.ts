@@ -60,11 +60,13 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
   await refuseExisting(home);
   const vaultId = randomBytesFresh(16);
   const vaultKey = randomBytesFresh(32);
-  // The slow part, and the one that bad input ends, comes before anything is written.
-  const slots = await createSlots(vaultKey, vaultId, credentials, kdf);
-  await makeHome(home);
-  const store = await openStore({ file: paths.database, mode: "create" });
+  let opened: Store | undefined;
   try {
+    // The slow part, and the one that bad input ends, comes before anything is written.
+    const slots = await createSlots(vaultKey, vaultId, credentials, kdf);
+    await makeHome(home);
+    const store = await openStore({ file: paths.database, mode: "create" });
+    opened = store;
     const made = await store.withLock(async () => {
       // Another process may have been faster.
       await refuseExisting(home);
@@ -76,7 +78,7 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     });
   } catch (error) {
     zero(vaultKey);
-    await store.close();
+    await opened?.close();
     throw error;
   }
 };
