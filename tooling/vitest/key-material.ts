@@ -96,3 +96,16 @@ export const leftovers = (seen: KeyMaterial): string[] => {
   ];
   return named.filter(([, bytes]) => !isZero(bytes)).map(([name]) => name);
 };
+
+/** As text, whatever byte arrays held when they were filled: copies that go nowhere else. */
+export const watchFilled = (): string[] => {
+  const filled: string[] = [];
+  const typedArrays = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array;
+  const { fill } = typedArrays;
+  vi.spyOn(typedArrays, "fill").mockImplementation(function (this: Uint8Array, ...args) {
+    filled.push(Buffer.from(this).toString());
+    return fill.apply(this, args) as never;
+  });
+  onTestFinished(() => void vi.restoreAllMocks());
+  return filled;
+};

@@ -55,18 +55,29 @@ describe("what one purpose sealed, the other does not open:", () => {
     }
   });
 
-  test("not even when the first byte is under the tag: each purpose has an AES key of its own", async () => {
-    const ciphertext = forge("lango/v1/local/wrap", ENCRYPT);
-    await expect(provider.decrypt({ keyId: "k", ciphertext })).rejects.toEqual(refused);
-    const wrappedKey = forge("lango/v1/local/encrypt", WRAP);
-    await expect(provider.unwrapKey!({ keyId: "k", wrappedKey })).rejects.toEqual(refused);
-    // The same with the right key opens, so the forgery is well made.
-    expect(
-      await provider.decrypt({ keyId: "k", ciphertext: forge("lango/v1/local/encrypt", ENCRYPT) }),
-    ).toEqual(key);
-    expect(
-      await provider.unwrapKey!({ keyId: "k", wrappedKey: forge("lango/v1/local/wrap", WRAP) }),
-    ).toEqual(key);
+  test("not even when the first byte is under the tag: each purpose has an AES key and a first byte", async () => {
+    const [encrypt, wrap] = ["lango/v1/local/encrypt", "lango/v1/local/wrap"];
+    for (const [info, first] of [
+      [wrap, ENCRYPT],
+      [encrypt, WRAP],
+      [wrap, WRAP],
+    ] as const) {
+      const decrypting = provider.decrypt({ keyId: "k", ciphertext: forge(info, first) });
+      await expect(decrypting).rejects.toEqual(refused);
+    }
+    for (const [info, first] of [
+      [wrap, ENCRYPT],
+      [encrypt, WRAP],
+      [encrypt, ENCRYPT],
+    ] as const) {
+      const unwrapping = provider.unwrapKey!({ keyId: "k", wrappedKey: forge(info, first) });
+      await expect(unwrapping).rejects.toEqual(refused);
+    }
+    // With the right key and byte the same opens, so the forgery is well made.
+    const ciphertext = forge(encrypt, ENCRYPT);
+    expect(await provider.decrypt({ keyId: "k", ciphertext })).toEqual(key);
+    const wrappedKey = forge(wrap, WRAP);
+    expect(await provider.unwrapKey!({ keyId: "k", wrappedKey })).toEqual(key);
   });
 });
 

@@ -6,6 +6,7 @@ import {
   createSlot,
   deriveVaultKeys,
   type Kdf,
+  normalizePassphrase,
   open,
   openSlot,
   openValue,
@@ -14,7 +15,12 @@ import {
   unwrapSlotKey,
 } from "@lango/envelope";
 import { describe, expect, test } from "vitest";
-import { isZero, leftovers, watchKeyMaterial } from "../../../tooling/vitest/key-material.ts";
+import {
+  isZero,
+  leftovers,
+  watchFilled,
+  watchKeyMaterial,
+} from "../../../tooling/vitest/key-material.ts";
 import { localKeys, recipient, resolver } from "./providers.ts";
 import { bytes, codeOf, pattern, testKey, text, through } from "./support.ts";
 
@@ -193,6 +199,16 @@ describe("a slot leaves no passphrase, no slot key and no vault key", () => {
     for (const each of [vaultKey, slotKey, opened]) each.fill(0);
     expect(leftovers(seen)).toEqual([]);
   });
+});
+
+test("a passphrase that is too short leaves no copy", async () => {
+  const filled = watchFilled();
+  for (const short of ["horse", "ho\u0308rse"]) {
+    expect(await codeOf(() => normalizePassphrase(text(short)))).toBe("ERR_INVALID_ARGUMENT");
+    // As it was typed, and as NFC has it.
+    expect(filled).toContain(short);
+    expect(filled).toContain(short.normalize("NFC"));
+  }
 });
 
 test("the keys of a vault are derived without a trace", () => {

@@ -4,10 +4,10 @@ import { type Bytes, zero } from "@lango/crypto-core";
 import type { SlotCredential } from "@lango/envelope";
 import type { SqliteDatabase } from "@lango/store";
 import { describe, expect, test } from "vitest";
-import { leftovers, watchKeyMaterial } from "../../../tooling/vitest/key-material.ts";
+import { leftovers, watchFilled, watchKeyMaterial } from "../../../tooling/vitest/key-material.ts";
 import { createVault, type Vault } from "../src/index.ts";
 import { edit } from "./forge.ts";
-import { bytes, makeVault, newHome, PASSPHRASE, quickKdf, reopen } from "./helpers.ts";
+import { bytes, expectCode, makeVault, newHome, PASSPHRASE, quickKdf, reopen } from "./helpers.ts";
 import { onStage } from "./on-stage.ts";
 import { Sqlite } from "./sqlite.ts";
 
@@ -107,6 +107,19 @@ describe("opening", () => {
     expect(seen.passphraseKeys).toHaveLength(1);
     expect(leftovers(seen)).toEqual([]);
   });
+});
+
+test("a new passphrase that is not taken leaves no copy", async () => {
+  const vault = await makeVault(newHome());
+  const filled = watchFilled();
+  const newPassphrase = bytes("another long passphrase");
+  const oldPassphrase = bytes("wrong horse");
+  await expectCode(
+    () => vault.slots.changePassphrase({ oldPassphrase, newPassphrase }),
+    "ERR_WRONG_PASSPHRASE",
+  );
+  expect(filled).toContain("another long passphrase");
+  expect(newPassphrase.some(Boolean)).toBe(true);
 });
 
 describe("when the log cannot be written, what was opened is zeroed:", () => {
