@@ -119,6 +119,12 @@ describe("a file is read", () => {
 });
 
 describe("faults in the settings", () => {
+  test("a key with a line break stays on one line", async () => {
+    const failure = await failureOf(loadConfig(homeWith({ security: { "sig\nner": {} } })));
+    expect(failure.message).toContain('security."sig\\nner": there is no such setting');
+    expect(failure.message).not.toContain("\n");
+  });
+
   test("are all named at once, by path, without their values", async () => {
     const failure = await failureOf(
       loadConfig(

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { userInfo } from "node:os";
 import { join } from "node:path";
@@ -204,5 +204,92 @@ describe("doctor", () => {
     expect(none.code).toBe(10);
     expect(none.stdout).toContain('Run "lango onboard"');
     expect(readFileSync(join(home, "keyslots.json"), "utf8")).not.toBe("");
+  });
+
+  test("--fix takes files away from others, and leaves links", async () => {
+    const home = await vaultHome();
+    chmodSync(home, 0o755);
+    chmodSync(join(home, "lango.db"), 0o644);
+    const outside = join(folder(), "file");
+    writeFileSync(outside, "", { mode: 0o644 });
+    chmodSync(outside, 0o644);
+    symlinkSync(outside, join(home, "link"));
+    const { document } = await langoJson(["doctor", "--fix"], { home });
+    expect(document.data.mended).toEqual([
+      `${home} now has mode 0700`,
+      `${join(home, "lango.db")} now has mode 0600`,
+    ]);
+    expect(statSync(home).mode & 0o777).toBe(0o700);
+    expect(statSync(join(home, "lango.db")).mode & 0o777).toBe(0o600);
+    expect(statSync(outside).mode & 0o777).toBe(0o644);
+  });
+
+  test("a file from earlier: named, left by --fix, accepted only with a yes", async () => {
+    const home = await vaultHome();
+    const old = readFileSync(join(home, "keyslots.json"));
+    const next = "another long passphrase";
+    const files = { old: join(folder(), "old"), next: join(folder(), "next") };
+    writeFileSync(files.old, PASSPHRASE, { mode: 0o600 });
+    writeFileSync(files.next, next, { mode: 0o600 });
+    const changed = await lango(
+      [
+        ...["security", "migrate-passphrase", "--kdf", "pbkdf2-sha256"],
+        ...["--old-passphrase-file", files.old, "--new-passphrase-file", files.next],
+      ],
+      { home },
+    );
+    expect(changed.stderr + changed.code).toMatch(/0$/);
+    writeFileSync(join(home, "keyslots.json"), old);
+    expectOneFault(
+      await lango(["security", "secrets", "set", "x", "--no-input"], { home, input: "v" }),
+      8,
+      /older one/,
+    );
+    const found = await lango(["doctor"], { home });
+    expect(found.stdout).toContain("lango doctor --fix --accept-rollback");
+    const left = await langoJson(["doctor", "--fix"], { home });
+    expect(left.document.data.mended).toEqual([
+      "left the file that is from earlier: that is for --accept-rollback",
+    ]);
+    expectOneFault(await lango(["doctor", "--accept-rollback"], { home }), 2, /--fix/);
+    expectOneFault(
+      await lango(["doctor", "--fix", "--accept-rollback", "--no-input"], { home }),
+      2,
+      /needs a yes/,
+    );
+    const done = await langoJson(["doctor", "--fix", "--accept-rollback", "--yes"], { home });
+    expect(done.document.data.mended[0]).toBe(
+      "accepted the older keyslots.json; both are of generation 3 now",
+    );
+    const set = await lango(["security", "secrets", "set", "x"], { home, input: "v" });
+    expect(set.code).toBe(0);
+  });
+});
+
+describe("anchors of the audit log", () => {
+  test("made at the end of each command, shown by verify and status", async () => {
+    const home = await vaultHome();
+    await lango(["keys", "create", "log", "--type", "signing", "--algorithm", "ed25519"], { home });
+    const off = await langoJson(["security", "status"], { home });
+    expect(off.document.data.audit).toEqual({ anchor: null });
+    await lango(["settings", "set", "audit.anchor", "local:log"], { home });
+    const on = await langoJson(["security", "status"], { home });
+    expect(on.document.data.audit).toEqual({ anchor: "local:log" });
+    await lango(["security", "secrets", "set", "x"], { home, input: "v" });
+    const report = await lango(["audit", "verify"], { home });
+    expect(report.stdout).toContain("1 anchors, 1 of them found outside the database");
+    expect(report.stdout).toContain("checked with the key of the registry");
+    expect(report.stdout).toContain("proves nothing against a holder of the vault");
+    const pem = join(folder(), "key.pem");
+    writeFileSync(pem, (await lango(["keys", "public-key", "local:log"], { home })).stdout);
+    const given = await langoJson(["audit", "verify", "--links", "--anchor-key", pem], { home });
+    expect(given.document.data.anchors.last).toMatchObject({ key: "given" });
+    expect(given.document.data.anchors.checkedWith.given).toBeGreaterThan(1);
+    writeFileSync(pem, "no key");
+    expectOneFault(
+      await lango(["audit", "verify", "--anchor-key", pem], { home }),
+      2,
+      /no public key/,
+    );
   });
 });

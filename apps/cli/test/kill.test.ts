@@ -14,7 +14,7 @@ import {
   vaultHome,
 } from "./support.ts";
 
-const KILLS = torture(8, 200);
+const KILLS = torture(8, 60);
 const WEAK = ["--kdf", "pbkdf2-sha256:1000", "--accept-weak-kdf"];
 
 /** Starts lango and kills it without notice after a while; counts whether it was still there. */
@@ -50,7 +50,9 @@ const moments = (duration: number): number[] =>
   Array.from({ length: KILLS }, (_, i) => duration * (0.45 + (0.6 * i) / KILLS));
 
 describe("kill -9", () => {
-  test("of onboard leaves nothing, or a vault, or what the next onboard replaces", async () => {
+  test("of onboard leaves nothing, or a vault, or what the next onboard replaces", {
+    timeout: torture(120_000, 3_600_000),
+  }, async () => {
     const outcomes = new Map<string, number>();
     const duration = await durationOf(["onboard", ...WEAK], join(folder(), "new"));
     for (const moment of moments(duration)) {
@@ -64,7 +66,9 @@ describe("kill -9", () => {
     report("kill -9 of lango onboard", outcomes);
   });
 
-  test("of secrets set leaves the old value or the new one", async () => {
+  test("of secrets set leaves the old value or the new one", {
+    timeout: torture(120_000, 3_600_000),
+  }, async () => {
     const outcomes = new Map<string, number>();
     const home = await vaultHome();
     const args = ["security", "secrets", "set", "api/key"];
@@ -78,7 +82,9 @@ describe("kill -9", () => {
     report("kill -9 of lango secrets set", outcomes);
   });
 
-  test("of migrate-passphrase leaves a vault that one of the two opens", async () => {
+  test("of migrate-passphrase leaves a vault that one of the two opens", {
+    timeout: torture(120_000, 3_600_000),
+  }, async () => {
     const outcomes = new Map<string, number>();
     const next = "another passphrase";
     const flags = (from: string, to: string) => [

@@ -63,9 +63,16 @@ export const mixed = (found: string): CryptoError =>
   });
 
 /** Opens the database that belongs to the slots which are there. */
-export const openDatabase = async (paths: HomePaths, mode: "open" | "read"): Promise<Store> => {
+export const openDatabase = async (
+  paths: HomePaths,
+  mode: "open" | "read",
+  busyTimeoutMs?: number,
+): Promise<Store> => {
   try {
-    return await openStore({ file: paths.database, mode });
+    return await openStore({
+      ...{ file: paths.database, mode },
+      ...(busyTimeoutMs === undefined ? {} : { busyTimeoutMs }),
+    });
   } catch (error) {
     if (!isCryptoError(error) || error.code !== "ERR_NOT_FOUND") throw error;
     throw mixed(`${paths.keyslots} is there, ${paths.database} is not`);

@@ -1,3 +1,4 @@
+export { acceptRollback } from "./accept-rollback.ts";
 export { createVault } from "./create.ts";
 export { inspectHome } from "./home.ts";
 export { openVault } from "./open.ts";

@@ -1,8 +1,7 @@
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type Bytes, CryptoError, isCryptoError, toPlain } from "@lango/crypto-core";
+import { type Bytes, CryptoError, isCryptoError } from "@lango/crypto-core";
 import { type Keyslots, parseKeyslots } from "@lango/envelope";
-import { reached } from "./stages.ts";
+import { readSmallFile } from "./files.ts";
 
 /** The files of a home. */
 export interface HomePaths {
@@ -10,6 +9,10 @@ export interface HomePaths {
   readonly keyslotsBackup: string;
   readonly database: string;
   readonly unlockFailures: string;
+  readonly anchors: string;
+  /** What was the file of anchors until it was full. */
+  readonly anchorsBefore: string;
+  readonly spool: string;
 }
 
 export const homePaths = (home: string): HomePaths => ({
@@ -17,10 +20,10 @@ export const homePaths = (home: string): HomePaths => ({
   keyslotsBackup: join(home, "keyslots.bak.json"),
   database: join(home, "lango.db"),
   unlockFailures: join(home, "unlock-failures.jsonl"),
+  anchors: join(home, "audit-anchors.jsonl"),
+  anchorsBefore: join(home, "audit-anchors.1.jsonl"),
+  spool: join(home, "audit-spool.jsonl"),
 });
-
-/** What `parseKeyslots` takes at most; one byte more is read, so that it sees a larger file as larger. */
-const MAX_FILE_BYTES = 256 * 1024;
 
 /** A keyslots file as it is on disk. */
 export interface KeyslotsFile {
@@ -49,94 +52,4 @@ export const readKeyslots = async (paths: HomePaths): Promise<KeyslotsFile | und
       },
     });
   }
-};
-
-/** The bytes of a file that only its owner may read, `undefined` when it is not there. */
-export const readSmallFile = async (path: string): Promise<Bytes | undefined> => {
-  let file: FileHandle;
-  try {
-    file = await open(path, "r");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw fileError(path, "read", error);
-  }
-  try {
-    const { mode } = await file.stat();
-    if (process.platform !== "win32" && (mode & 0o077) !== 0) {
-      throw new CryptoError("ERR_CONFIG", `${path} is open to other users`, {
-        context: { hint: `chmod 600 ${path}` },
-      });
-    }
-    const buffer = new Uint8Array(MAX_FILE_BYTES + 1);
-    let length = 0;
-    while (length < buffer.length) {
-      const { bytesRead } = await file.read(buffer, length, buffer.length - length, length);
-      if (bytesRead === 0) break;
-      length += bytesRead;
-    }
-    return toPlain(buffer.slice(0, length));
-  } catch (error) {
-    throw isCryptoError(error) ? error : fileError(path, "read", error);
-  } finally {
-    await file.close();
-  }
-};
-
-/**
- * Puts a file in the place of another so that, whenever the machine stops, one of the two is there, whole.
- *
- * @param check - Sees the bytes read back from the disk before they become the file; when it rejects, nothing changes.
- */
-export const replaceFile = async (
-  path: string,
-  bytes: Uint8Array,
-  stage: string,
-  check?: (written: Bytes) => Promise<void>,
-): Promise<void> => {
-  const temporary = temporaryOf(path);
-  try {
-    // Left by a process that died. Made anew, so that neither its mode nor a link in its place matters.
-    await rm(temporary, { force: true });
-    const file = await open(temporary, "wx", 0o600);
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    reached(`${stage}:written`);
-    if (check) {
-      const written = await readSmallFile(temporary);
-      if (written === undefined) throw new CryptoError("ERR_UNAVAILABLE", `${temporary} is gone`);
-      await check(written);
-    }
-    await rename(temporary, path);
-    reached(`${stage}:renamed`);
-    await syncFolder(join(path, ".."));
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw isCryptoError(error) ? error : fileError(path, "write", error);
-  }
-};
-
-/** What {@link replaceFile} leaves behind when the process dies. Only the holder of the vault's lock writes or removes it. */
-export const temporaryOf = (path: string): string => `${path}.tmp`;
-
-/** Makes a rename in the folder last through a power cut. */
-const syncFolder = async (folder: string): Promise<void> => {
-  // Windows cannot open a folder; its rename is journaled.
-  if (process.platform === "win32") return;
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-};
-
-const fileError = (path: string, verb: string, cause: unknown): CryptoError => {
-  const reason = (cause as NodeJS.ErrnoException).code ?? "unknown";
-  const denied = reason === "EACCES" || reason === "EPERM" || reason === "EROFS";
-  const code = denied ? "ERR_ACCESS_DENIED" : "ERR_UNAVAILABLE";
-  return new CryptoError(code, `Cannot ${verb} ${path}: ${reason}`, { cause });
 };

@@ -65,7 +65,7 @@ export const recordAad = (
   version: number,
 ): Bytes => parts(RECORD, vaultId, utf8(collection), utf8(name), VALUE_FIELD, u64(version));
 
-const u64 = (value: number): Bytes => {
+export const u64 = (value: number): Bytes => {
   const out = new Uint8Array(8);
   const view = new DataView(out.buffer);
   // Half by half: a BigInt would cost more than the rest of the AAD.

@@ -1,24 +1,8 @@
-import { createSecretKey } from "node:crypto";
-import { type Bytes, CryptoError, fromHex, isCryptoError, zero } from "@lango/crypto-core";
-import {
-  deriveVaultKeys,
-  type Keyslots,
-  openSlot,
-  openValue,
-  type VaultKeys,
-} from "@lango/envelope";
-import type { Store, VaultRow } from "@lango/store";
-import type { Credential, SlotInfo, UnlockResult } from "@lango/unlock";
-import { type AuditKey, auditKeyAad } from "./audit/chain.ts";
-import { createAuditLog } from "./audit/log.ts";
-import type { VaultContext } from "./context.ts";
-import { checkSameVault, noVault, openDatabase } from "./home.ts";
-import { type HomePaths, homePaths, readKeyslots } from "./keyslots-file.ts";
-import { checkRow } from "./rows.ts";
-import { isSettled, settle, vaultRow } from "./slot-file-state.ts";
+import { canSpool } from "./audit/log.ts";
+import { openContext } from "./open-context.ts";
+import { isSettled, settle } from "./slot-file-state.ts";
 import type { OpenVaultOptions, Vault } from "./types.ts";
-import { foldUnlockFailures, noteUnlockFailure, wrongCredential } from "./unlock-failures.ts";
-import { createUseCounters } from "./use-counters.ts";
+import { foldUnlockFailures } from "./unlock-failures.ts";
 import { assembleVault } from "./vault.ts";
 
 /**
@@ -34,83 +18,25 @@ import { assembleVault } from "./vault.ts";
  *   - as `openStore` of `@lango/store`.
  */
 export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
-  const { home, clock = Date.now, providers = {}, audit } = options;
-  if (audit?.onFailure === "spool") {
-    throw new CryptoError("ERR_UNSUPPORTED", "audit.onFailure can only be deny so far");
-  }
-  const paths = homePaths(home);
-  const file = await readKeyslots(paths);
-  if (!file) throw await noVault(home);
-
-  const { credential, skipped } = await obtain(options, file.keyslots);
-  const { kind, source, ambient } = credential;
-  const vaultKey = await openAnySlot(file.keyslots, credential, paths, clock);
-  let store: Store | undefined;
-  let keys: VaultKeys | undefined;
+  const { home, providers = {}, audit } = options;
+  const opened = await openContext(options);
+  const { paths, file, row, context, spool, vaultKey, unlockedBy } = opened;
   try {
-    store = await openDatabase(paths, "open");
-    const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
-    keys = deriveVaultKeys(vaultKey, vaultId);
-    const row = await vaultRow(store);
-    checkSameVault(row, file);
-    checkRow(keys.rows, "vault", row);
-    const auditKey = openAuditKey(keys, vaultId, row);
-    const log = createAuditLog({ store, auditKey, clock, source });
-    const counters = createUseCounters({ store, clock });
-    const context: VaultContext = { store, vaultId, keys, log, counters, clock };
     // Also when another process was between file and row just now: then the lock is free in a moment.
     if (!(await isSettled(row, paths, file))) {
-      await store.withLock(() => settle(context, paths, vaultKey));
+      await context.store.withLock(() => settle(context, paths, vaultKey));
     }
-    await foldUnlockFailures(context, paths);
-    await log.commit("normal", { action: "vault.unlock", target: kind });
-    const unlockedBy = { kind, source, ambient, skipped };
-    return assembleVault({ home, paths, context, auditKey, vaultKey, providers, unlockedBy });
+    try {
+      await spool.fold();
+      await foldUnlockFailures(context, paths);
+    } catch (error) {
+      // They stay in their files.
+      if (audit?.onFailure !== "spool" || !canSpool(error)) throw error;
+    }
+    await context.log.commitRead({ action: "vault.unlock", target: unlockedBy.kind });
+    return assembleVault({ home, providers, audit, ...opened });
   } catch (error) {
-    keys?.destroy();
-    zero(vaultKey);
-    await store?.close();
+    await opened.discard();
     throw error;
-  }
-};
-
-const obtain = ({ unlock }: OpenVaultOptions, { slots }: Keyslots): Promise<UnlockResult> => {
-  const infos = slots.map(
-    ({ id, kind, label }): SlotInfo => ({ id, kind, ...(label === undefined ? {} : { label }) }),
-  );
-  return typeof unlock === "function" ? unlock(infos) : unlock.obtain(infos);
-};
-
-/** Tries a credential on the slots that it is for. Its secret is zeroed; a failure is noted. */
-const openAnySlot = async (
-  keyslots: Keyslots,
-  { secret, slotIds, source }: Credential,
-  paths: HomePaths,
-  clock: () => number,
-): Promise<Bytes> => {
-  let wrong: unknown;
-  try {
-    for (const slot of keyslots.slots) {
-      if (!slotIds.includes(slot.id)) continue;
-      try {
-        return await openSlot(keyslots, slot, secret);
-      } catch (error) {
-        if (!isCryptoError(error) || error.code !== "ERR_WRONG_PASSPHRASE") throw error;
-        wrong = error;
-      }
-    }
-  } finally {
-    zero(secret);
-  }
-  await noteUnlockFailure(paths, source, "ERR_WRONG_PASSPHRASE", clock());
-  throw wrongCredential(source, wrong);
-};
-
-const openAuditKey = (keys: VaultKeys, vaultId: Bytes, row: VaultRow): AuditKey => {
-  const material = openValue(keys.wrap, row.auditKey, auditKeyAad(vaultId, row.auditEpoch));
-  try {
-    return { key: createSecretKey(material), epoch: row.auditEpoch };
-  } finally {
-    zero(material);
   }
 };

@@ -1,3 +1,4 @@
+import { fromHex } from "@lango/crypto-core";
 import type { Store } from "@lango/store";
 import { readTail } from "./audit/audit.ts";
 import { liveSecrets } from "./audit/row-hashes.ts";
@@ -32,6 +33,7 @@ export const readVault = async ({ home }: { readonly home: string }): Promise<Lo
     throw error;
   }
   const gate = createGate("The vault");
+  const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
   const vault: LockedVault = {
     id: file.keyslots.vaultId,
     home,
@@ -39,7 +41,7 @@ export const readVault = async ({ home }: { readonly home: string }): Promise<Lo
     keys: { list: () => gate.run(async () => (await store.keys.list()).map(keyInfo)) },
     slots: { list: () => gate.run(() => listSlots(paths)) },
     audit: {
-      verifyLinks: (options) => gate.run(() => verifyChain(store, undefined, options)),
+      verifyLinks: (options) => gate.run(() => verifyChain({ ...options, store, paths, vaultId })),
       tail: (count) => gate.run(() => readTail(store, count)),
     },
     status: () => gate.run(() => readStatus(store, paths, true)),

@@ -99,13 +99,20 @@ export const withMac = <T extends SteeringTable>(
 ): SteeringTables[T] =>
   ({ ...row, mac: hmac(rowsKey, canonical(table, row)) }) as unknown as SteeringTables[T];
 
+/** Whether the row is as lango wrote it. */
+export const isSound = <T extends SteeringTable>(
+  rowsKey: KeyObject,
+  table: T,
+  row: SteeringTables[T],
+): boolean => bytesEqual(hmac(rowsKey, canonical(table, row)), row.mac);
+
 /** @throws {@link CryptoError} `ERR_INTEGRITY` when the row is not as lango wrote it. */
 export const checkRow = <T extends SteeringTable>(
   rowsKey: KeyObject,
   table: T,
   row: SteeringTables[T],
 ): void => {
-  if (bytesEqual(hmac(rowsKey, canonical(table, row)), row.mac)) return;
+  if (isSound(rowsKey, table, row)) return;
   const id = TABLES[table].primaryKey(row);
   throw new CryptoError("ERR_INTEGRITY", `Row ${id} of table ${table} was changed outside lango`, {
     context: { hint: "Compare the database with the log: lango audit verify --rows" },

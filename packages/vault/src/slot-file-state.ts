@@ -1,18 +1,13 @@
 import { rm } from "node:fs/promises";
 import { bytesEqual, CryptoError, fromHex, isCryptoError } from "@lango/crypto-core";
 import { type Keyslots, serializeKeyslots, verifyKeyslots } from "@lango/envelope";
-import type { StoreReads, VaultRow } from "@lango/store";
+import type { StoreReads, StoreTransaction, VaultRow } from "@lango/store";
+import type { RowChange } from "./audit/entry.ts";
 import type { NewEntry } from "./audit/log.ts";
 import { changeOf } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
-import {
-  type HomePaths,
-  type KeyslotsFile,
-  readKeyslots,
-  readSmallFile,
-  replaceFile,
-  temporaryOf,
-} from "./keyslots-file.ts";
+import { readSmallFile, replaceFile, temporaryOf } from "./files.ts";
+import { type HomePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
 import { checkRow, withMac } from "./rows.ts";
 import { reached } from "./stages.ts";
 
@@ -20,9 +15,9 @@ import { reached } from "./stages.ts";
 // the row was brought back (with it a passphrase that was changed); a row that is older, with an old database.
 
 /** How a file stands to the vault row. `pending`: it was renamed into place, but the row does not know yet. */
-type Standing = "current" | "pending" | "older" | "newer";
+export type Standing = "current" | "pending" | "older" | "newer";
 
-const standing = (row: VaultRow, { generation, mac }: Keyslots): Standing => {
+export const standing = (row: VaultRow, { generation, mac }: Keyslots): Standing => {
   const fileMac = fromHex(mac) ?? new Uint8Array();
   const isPending = row.pendingMac !== null && bytesEqual(fileMac, row.pendingMac);
   if (generation === row.pendingGeneration && isPending) return "pending";
@@ -75,7 +70,7 @@ export const isSettled = async (
 ): Promise<boolean> =>
   isFinal(row) && standing(row, file.keyslots) === "current" && (await isBackedUp(paths, file));
 
-const isFinal = (row: VaultRow): boolean => row.state === "ready" && row.pendingMac === null;
+export const isFinal = (row: VaultRow): boolean => row.state === "ready" && row.pendingMac === null;
 
 /**
  * Puts new slots in force. Whenever the process dies, either the old file or the new one is in place, and the row says
@@ -83,6 +78,7 @@ const isFinal = (row: VaultRow): boolean => row.state === "ready" && row.pending
  *
  * @param check - Sees the new file as it is on the disk before it takes the place of the old one.
  * @param entry - What the log says of the change.
+ * @param also - Other rows that change with the announcement.
  */
 export const writeKeyslots = async (
   context: VaultContext,
@@ -90,6 +86,7 @@ export const writeKeyslots = async (
   next: Keyslots,
   check: (written: Uint8Array) => Promise<void>,
   entry: NewEntry,
+  also: (tx: StoreTransaction) => Promise<RowChange[]> = async () => [],
 ): Promise<void> => {
   const { store, keys, log } = context;
   const row = await vaultRow(store);
@@ -101,7 +98,8 @@ export const writeKeyslots = async (
   });
   await store.transaction("full", async (tx) => {
     await tx.vault.update(pending, row.mac);
-    await log.appendIn(tx, { ...entry, rows: [changeOf("vault", pending)] });
+    const rows = [changeOf("vault", pending), ...(await also(tx))];
+    await log.appendIn(tx, { ...entry, rows });
   });
   reached("slots:pending");
   const bytes = serializeKeyslots(next);

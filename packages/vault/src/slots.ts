@@ -50,7 +50,7 @@ export const listSlots = async (paths: HomePaths): Promise<SlotSummary[]> => {
   return file.keyslots.slots.map(slotSummary);
 };
 
-const slotSummary = ({ id, kind, label, createdAt, kdf, uri }: Slot): SlotSummary => ({
+export const slotSummary = ({ id, kind, label, createdAt, kdf, uri }: Slot): SlotSummary => ({
   id,
   kind,
   createdAt,

@@ -1,7 +1,9 @@
-import type { StoreReads } from "@lango/store";
-import type { HomePaths } from "./keyslots-file.ts";
-import { vaultRow } from "./slot-file-state.ts";
-import { listSlots } from "./slots.ts";
+import { CryptoError } from "@lango/crypto-core";
+import type { Keyslots } from "@lango/envelope";
+import type { StoreReads, VaultRow } from "@lango/store";
+import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
+import { isFinal, standing, vaultRow } from "./slot-file-state.ts";
+import { slotSummary } from "./slots.ts";
 import type { VaultStatus } from "./types.ts";
 
 /** What a vault shows with and without its key, at the same cost for any number of secrets. */
@@ -10,6 +12,9 @@ export const readStatus = async (
   paths: HomePaths,
   locked: boolean,
 ): Promise<VaultStatus> => {
+  const file = await readKeyslots(paths);
+  if (!file) throw new CryptoError("ERR_CONFLICT", `${paths.keyslots} is gone`);
+  const { keyslots } = file;
   const row = await vaultRow(store);
   const counts = await store.counts();
   const dataKeys = await store.dataKeys.list();
@@ -19,8 +24,15 @@ export const readStatus = async (
     createdAt: row.createdAt,
     secretCount: counts.secrets,
     keyCount: counts.keys,
-    slots: await listSlots(paths),
+    slots: keyslots.slots.map(slotSummary),
     slotGeneration: row.slotGeneration,
+    slotFile: slotFile(row, keyslots),
     degraded: dataKeys.some(({ degraded }) => degraded),
   };
+};
+
+const slotFile = (row: VaultRow, keyslots: Keyslots): VaultStatus["slotFile"] => {
+  const found = standing(row, keyslots);
+  if (found === "older" || found === "newer") return found;
+  return found === "current" && isFinal(row) ? "settled" : "unfinished";
 };

@@ -1,4 +1,10 @@
-import type { Bytes, CryptoErrorCode, CryptoProvider, KeyAlgorithm } from "@lango/crypto-core";
+import type {
+  Bytes,
+  CryptoErrorCode,
+  CryptoProvider,
+  KeyAlgorithm,
+  SignatureAlgorithm,
+} from "@lango/crypto-core";
 import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
 import type { SkippedSource, SlotInfo, Unlocker, UnlockResult } from "@lango/unlock";
 
@@ -30,16 +36,47 @@ export interface OpenVaultOptions {
    */
   readonly providers?: Readonly<Record<string, CryptoProvider>> | undefined;
   readonly audit?: AuditOptions | undefined;
+  /** How long to wait for other processes that have the database locked, in milliseconds. Default: 5,000. */
+  readonly busyTimeoutMs?: number | undefined;
   /** Milliseconds since the epoch. Default: `Date.now`. */
   readonly clock?: (() => number) | undefined;
 }
 
 export interface AuditOptions {
   /**
-   * What happens to a read whose audit row cannot be committed. Default is `deny`: the value is not released. `spool` is
-   * refused with `ERR_UNSUPPORTED` so far.
+   * What happens to a read whose row cannot be committed because the database is locked or cannot grow. Default is `deny`:
+   * the value is not released. `spool`: the row goes to `audit-spool.jsonl` (at most 16 MiB, then `deny`), and into the log
+   * as soon as that can be written. What changes the vault is never spooled: it fails.
    */
   readonly onFailure?: "deny" | "spool" | undefined;
+  /**
+   * Name or URI of the signing key of the registry that anchors the log: every 256 rows, after 10 minutes, and when the vault
+   * is closed. Default: no anchors. A key that is not there, is no signing key, or whose provider does not answer keeps
+   * nothing from working: the anchor is tried again later, and `verify` and `status` say why there is none.
+   */
+  readonly anchor?: string | undefined;
+  /**
+   * Receives each anchor once it is in the log and in `audit-anchors.jsonl`, to send it to another machine: what is there
+   * nobody can change here. One that is lost on the way is covered by the next.
+   */
+  readonly onAnchor?: ((anchor: AuditAnchor) => void | Promise<void>) | undefined;
+}
+
+/** What `acceptRollback` takes; as `openVault`. */
+export type AcceptRollbackOptions = Pick<
+  OpenVaultOptions,
+  "home" | "unlock" | "busyTimeoutMs" | "clock"
+>;
+/** What `acceptRollback` found and did. */
+export interface AcceptedRollback {
+  /** Which file was from earlier; `none`: they fit, or only an interrupted change had to be ended. */
+  readonly older: "keyslots" | "store" | "none";
+  /** Generation of the slots from now on. */
+  readonly generation: number;
+  /** Data keys that seal nothing new any more. */
+  readonly retiredDataKeys: number;
+  /** Names of files of anchors that the older database cannot contain; they were renamed. */
+  readonly setAside: readonly string[];
 }
 
 /** What a home folder holds. `half-made`: an onboarding that never finished and may be made anew. */
@@ -97,8 +134,12 @@ export interface VaultStatus {
   readonly slotGeneration: number;
   /** Whether a data key was sealed by the fallback and waits to be wrapped again. */
   readonly degraded: boolean;
+  /** How `keyslots.json` stands to the database. `unfinished`: the next opening ends a change that was interrupted. */
+  readonly slotFile: "settled" | "unfinished" | "older" | "newer";
   /** Absent while locked. */
   readonly unlockedBy?: UnlockedBy | undefined;
+  /** Absent while locked, and where no key anchors the log. */
+  readonly anchors?: AnchorStatus | undefined;
 }
 
 /** Who calls; every operation on secrets takes it. */
@@ -284,9 +325,71 @@ export interface AuditEvent {
   /** False for what was noted while the vault was locked: any process of this user could have written it. */
   readonly authenticated: boolean;
 }
+/**
+ * A signature over a row of the log, and by its hash over all rows before. Plain JSON, as in `audit-anchors.jsonl`. Signed is
+ * parts(`lango/v1/anchor`, vault id, seq as u64, hash).
+ */
+export interface AuditAnchor {
+  /** 32 hex characters. */
+  readonly vaultId: string;
+  /** Milliseconds since the epoch; not signed. */
+  readonly ts: number;
+  readonly seq: number;
+  /** Hash of that row, 64 hex characters. */
+  readonly hash: string;
+  /** URI of the key, e.g. `local:log`. */
+  readonly uri: string;
+  readonly keyVersion: string;
+  readonly algorithm: SignatureAlgorithm;
+  /** Base64. ECDSA is r‖s (IEEE P1363). */
+  readonly signature: string;
+  /** Base64 of DER SubjectPublicKeyInfo. */
+  readonly publicKey: string;
+}
+/** How anchoring goes in this process. */
+export interface AnchorStatus {
+  /** The key that was configured. */
+  readonly key: string;
+  /** The newest row that was seen to be signed, if any yet. */
+  readonly seq?: number | undefined;
+  /** Why the last attempt failed. It is made again. */
+  readonly problem?: string | undefined;
+}
 export interface VerifyOptions {
   /** Compares the rows of secrets, keys and slots with the chain too. Default is false. */
   readonly rows?: boolean | undefined;
+  /**
+   * DER SubjectPublicKeyInfo of the keys that may anchor, noted elsewhere. Then anchors by other keys do not count. Bytes
+   * that are no public key are `ERR_INVALID_ARGUMENT`.
+   */
+  readonly anchorKeys?: readonly Uint8Array[] | undefined;
+  /** Anchors that were kept elsewhere; they are compared like those of `audit-anchors.jsonl`. */
+  readonly anchors?: readonly AuditAnchor[] | undefined;
+}
+/**
+ * Where the public key that an anchor was checked with came from. `given`: from the caller, which proves most. `registry`:
+ * from the keys of the vault, which a holder of the vault can change. `anchor`: from the anchor itself, which anybody can make.
+ */
+export type AnchorKeySource = "given" | "registry" | "anchor";
+export interface AnchorReport {
+  /** Anchors in the chain whose signature verifies, by where their key came from. */
+  readonly checkedWith: Readonly<Record<AnchorKeySource, number>>;
+  /** Anchors found outside the database. */
+  readonly outside: number;
+  /** Lines of the files that cannot be read. No faults: whoever can damage a line can remove it. */
+  readonly unreadable: number;
+  /** The newest row that an anchor counts for, with the key of it. */
+  readonly last?: { readonly seq: number; readonly uri: string; readonly key: AnchorKeySource };
+  /** What the anchors do not prove, a sentence each. */
+  readonly remarks: readonly string[];
+  /** Why there is no newer one; see {@link AnchorStatus}. */
+  readonly problem?: string | undefined;
+}
+export interface SpoolReport {
+  /** Rows that wait to come into the chain. */
+  readonly waiting: number;
+  /** Rows of the chain that say that a spool file was damaged or cut. */
+  readonly damaged: readonly number[];
 }
 export interface AuditFault {
   /** The row at which it shows. 0: no single row. */
@@ -302,8 +405,13 @@ export interface AuditReport {
   readonly head: string;
   /** At most 100. */
   readonly faults: readonly AuditFault[];
-  /** Rows after the last anchor: they can be cut off unseen by whoever can write the database. */
+  /**
+   * Rows after the last one that an anchor counts for: they can be cut off unseen by whoever can write the database. The rows
+   * of the anchors themselves are left out.
+   */
   readonly unanchored: number;
+  readonly anchors: AnchorReport;
+  readonly spool: SpoolReport;
 }
 
 /** The hash-chained log. */

@@ -4,7 +4,8 @@ import { CryptoError, type CryptoErrorCode, ERROR_CODES, isCryptoError } from "@
 import { type JsonValue, parseJsonStrict } from "@lango/envelope";
 import type { NewEntry } from "./audit/log.ts";
 import type { VaultContext } from "./context.ts";
-import { type HomePaths, readSmallFile } from "./keyslots-file.ts";
+import { readSmallFile } from "./files.ts";
+import type { HomePaths } from "./keyslots-file.ts";
 
 // While the vault is locked nobody has the audit key. Failed attempts go to a small file, and into the chain at the next
 // unlock, marked as what they are: lines that any process of this user could have written.

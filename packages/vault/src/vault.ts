@@ -1,7 +1,9 @@
 import { type Bytes, type CryptoProvider, toHex, zero } from "@lango/crypto-core";
 import { createLocalProvider } from "@lango/crypto-local";
+import { createAnchorer } from "./audit/anchorer.ts";
 import { createAudit } from "./audit/audit.ts";
 import type { AuditKey } from "./audit/chain.ts";
+import type { Spool } from "./audit/spool.ts";
 import { auditedProvider } from "./audited-provider.ts";
 import type { VaultContext } from "./context.ts";
 import { createDataKeys } from "./data-keys.ts";
@@ -13,7 +15,7 @@ import { createLocalKeySource } from "./local-keys.ts";
 import { createSecrets } from "./secrets.ts";
 import { createSlots } from "./slots.ts";
 import { readStatus } from "./status.ts";
-import type { UnlockedBy, Vault } from "./types.ts";
+import type { AuditOptions, UnlockedBy, Vault } from "./types.ts";
 
 export interface AssembleOptions {
   readonly home: string;
@@ -24,25 +26,33 @@ export interface AssembleOptions {
   readonly vaultKey: Bytes;
   readonly providers: Readonly<Record<string, CryptoProvider>>;
   readonly unlockedBy: UnlockedBy;
+  readonly audit?: AuditOptions | undefined;
+  readonly spool?: Spool | undefined;
 }
 
 /** Puts the parts of an open vault together. */
 export const assembleVault = (options: AssembleOptions): Vault => {
-  const { home, paths, context, auditKey, vaultKey, providers, unlockedBy } = options;
+  const { home, paths, context, auditKey, vaultKey, providers, unlockedBy, audit, spool } = options;
   const { store, keys } = context;
   const gate = createGate("The vault");
   const registry = createKeyRegistry(context);
   const dataKeys = createDataKeys({ context, providers });
-  const local = auditedProvider(
-    createLocalProvider({ source: createLocalKeySource(context, registry) }),
-    context,
-    registry,
-  );
+  const unaudited = createLocalProvider({ source: createLocalKeySource(context, registry) });
+  const local = auditedProvider(unaudited, context, registry);
+  const anchorer =
+    audit?.anchor === undefined
+      ? undefined
+      : createAnchorer({
+          ...{ context, paths, registry, providers, local: unaudited },
+          ...{ key: audit.anchor, onAnchor: audit.onAnchor },
+        });
   let closing: Promise<void> | undefined;
 
   const close = async (): Promise<void> => {
     await gate.close();
     await context.counters.flush();
+    await spool?.close();
+    await anchorer?.close();
     dataKeys.close();
     await local.close();
     keys.destroy();
@@ -57,9 +67,13 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     secrets: createSecrets({ context, dataKeys, registry, gate }),
     keys: createKeys({ context, registry, local, providers, gate }),
     slots: createSlots({ context, paths, vaultKey, gate }),
-    audit: createAudit({ context, auditKey, gate }),
+    audit: createAudit({ context, paths, auditKey, anchorer, gate }),
     status: () =>
-      gate.run(async () => ({ ...(await readStatus(store, paths, false)), unlockedBy })),
+      gate.run(async () => ({
+        ...(await readStatus(store, paths, false)),
+        unlockedBy,
+        ...(anchorer ? { anchors: anchorer.status() } : {}),
+      })),
     close() {
       closing ??= close();
       return closing;

@@ -3,10 +3,10 @@ import { dirname, join } from "node:path";
 import { isCryptoError } from "@lango/crypto-core";
 import { afterAll, describe, expect, test } from "vitest";
 import { count, report, torture } from "../../../tooling/vitest/torture.ts";
-import { inspectHome, type Vault } from "../src/index.ts";
+import { inspectHome, openVault, type Vault } from "../src/index.ts";
 import { bytes, newHome, text } from "./helpers.ts";
 import { type Killed, runAndKill } from "./rig/spawn.ts";
-import { create, open, passphraseOf } from "./rig/work.ts";
+import { create, open, passphraseOf, unlockWith } from "./rig/work.ts";
 
 const KILLS = torture(20, 200);
 const AT_EACH_STAGE = torture(1, 5);
@@ -23,6 +23,7 @@ const STAGES = {
     "onboard:ready",
   ],
   secrets: ["secret:sealed", "secret:written", "secret:audited"],
+  anchors: ["anchor:committed", "anchor:written"],
   passphrase: [
     "slots:made",
     "slots:pending",
@@ -128,6 +129,29 @@ describe("kill -9", () => {
       expect((await vault.secrets.list()).length).toBe(values.size + 1);
       await checkWhole(vault, home);
       await vault.close();
+    }
+  });
+
+  test("while anchoring: the log and the anchors outside it fit, and the next one covers all", {
+    timeout: 600_000,
+  }, async () => {
+    const home = newHome();
+    const first = await create(home);
+    await first.keys.create({ name: "log", type: "signing", algorithm: "ed25519" });
+    await first.close();
+    for (const { killAt, afterMs } of kills(STAGES.anchors, 300)) {
+      const killed = await runAndKill(
+        ["anchors", home, killAt],
+        afterMs === undefined ? {} : { afterMs },
+      );
+      checkKilled("anchors", killed, killAt);
+      const audit = { anchor: "local:log" };
+      const vault = await openVault({ home, unlock: unlockWith(passphraseOf(0)), audit });
+      await checkWhole(vault, home);
+      await vault.close();
+      const after = await open(home);
+      expect(await after.audit.verify()).toMatchObject({ ok: true, unanchored: 1 });
+      await after.close();
     }
   });
 

@@ -131,11 +131,4 @@ describe("when the log cannot be written", () => {
     expect(await again.keys.list()).toHaveLength(1);
     expect(await again.audit.verify({ rows: true })).toMatchObject({ ok: true });
   });
-
-  test("spool is refused until it exists", async () => {
-    const home = newHome();
-    await (await makeVault(home)).close();
-    await expectCode(() => reopen(home, { audit: { onFailure: "spool" } }), "ERR_UNSUPPORTED");
-    await reopen(home, { audit: { onFailure: "deny" } });
-  });
 });

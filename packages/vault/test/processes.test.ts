@@ -16,10 +16,13 @@ interface Report {
   readonly conflicts: number;
 }
 
-test("three processes write and read: nothing lost, one chain", { timeout: 600_000 }, async () => {
+test("three processes write and read: nothing lost, one chain, anchored by all of them", {
+  timeout: 600_000,
+}, async () => {
   const home = newHome();
   const vault = await create(home);
   await vault.secrets.set("shared", bytes("0"));
+  await vault.keys.create({ name: "log", type: "signing", algorithm: "ed25519" });
   await vault.close();
   const reports = await Promise.all(
     [1, 2, 3].map(async (number) => {
@@ -44,8 +47,11 @@ test("three processes write and read: nothing lost, one chain", { timeout: 600_0
   expect(increments).toBeGreaterThan(0);
   expect(text((await after.secrets.get("shared")).value)).toBe(String(increments));
   expect(await after.audit.verify({ rows: true })).toMatchObject({ ok: true, faults: [] });
-  const writes = (await after.audit.verify()).rows;
-  expect(writes).toBeGreaterThan(increments);
+  const { rows, anchors } = await after.audit.verify();
+  expect(rows).toBeGreaterThan(increments);
+  // Each process anchors by itself, at least when it closes.
+  expect(anchors.outside).toBeGreaterThanOrEqual(1);
+  expect(anchors.checkedWith).toEqual({ given: 0, registry: anchors.outside, anchor: 0 });
   await after.close();
   report(
     `three processes at once for ${DURATION_MS / 1000} s: operations`,

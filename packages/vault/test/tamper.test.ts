@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Vault } from "../src/index.ts";
-import { readVault } from "../src/index.ts";
+import { acceptRollback, readVault } from "../src/index.ts";
 import {
   bytes,
   expectCode,
@@ -13,7 +13,10 @@ import {
   quickKdf,
   reopen,
   text,
+  withPassphrase,
 } from "./helpers.ts";
+import { runAndKill } from "./rig/spawn.ts";
+import { passphraseOf } from "./rig/work.ts";
 import { Sqlite } from "./sqlite.ts";
 
 /** What a thief with write access to the database, and no key, can do. */
@@ -279,6 +282,102 @@ describe("files from earlier", () => {
     const { home, old } = await changed();
     putBack(home, old, "lango.db");
     await expectCode(() => reopen(home, { passphrase: NEW }), "ERR_STORE_ROLLED_BACK");
+  });
+
+  /** Accepts the older file and checks that the vault is whole, with new generation and data keys. */
+  const accepted = async (home: string, passphrase: string, older: string, generation: number) => {
+    const unlock = withPassphrase(passphrase);
+    const result = await acceptRollback({ home, unlock });
+    expect(result).toMatchObject({ older, generation, retiredDataKeys: 1 });
+    const vault = await reopen(home, { passphrase });
+    expect(text((await vault.secrets.get("b")).value)).toBe("value of b, second");
+    await vault.secrets.set("c", bytes("sealed anew"));
+    expect((await vault.status()).slotGeneration).toBe(generation);
+    const actions = (await vault.audit.tail()).map(({ action, target }) => `${action} ${target}`);
+    expect(actions).toContain(`vault.accept-rollback ${older}`);
+    expect(await vault.audit.verify({ rows: true })).toMatchObject({ ok: true });
+    await vault.close();
+    const database = new Sqlite(join(home, "lango.db"), {});
+    const states = database
+      .prepare("SELECT state FROM data_keys ORDER BY created_at, state DESC")
+      .all() as { state: string }[];
+    database.close();
+    expect(states.map(({ state }) => state)).toEqual(["decrypt-only", "active"]);
+    expect(readFileSync(join(home, "keyslots.bak.json"))).toEqual(
+      readFileSync(join(home, "keyslots.json")),
+    );
+    return result;
+  };
+
+  test("an old keyslots.json, accepted", async () => {
+    const { home, old } = await changed();
+    putBack(home, old, "keyslots.json", "keyslots.bak.json");
+    await using locked = await readVault({ home });
+    expect((await locked.status()).slotFile).toBe("older");
+    await expectCode(
+      () => acceptRollback({ home, unlock: withPassphrase(NEW) }),
+      "ERR_WRONG_PASSPHRASE",
+    );
+    await accepted(home, PASSPHRASE, "keyslots", 3);
+    expect((await locked.status()).slotFile).toBe("settled");
+    // Once is enough.
+    expect(await acceptRollback({ home, unlock: withPassphrase() })).toEqual({
+      older: "none",
+      generation: 3,
+      retiredDataKeys: 0,
+      setAside: [],
+    });
+  });
+
+  test("an old lango.db, accepted; its anchors are set aside", async () => {
+    const { home, old } = await changed();
+    const anchored = await reopen(home, { passphrase: NEW, audit: { anchor: "local:sig" } });
+    await anchored.close();
+    putBack(home, old, "lango.db");
+    await using locked = await readVault({ home });
+    expect((await locked.status()).slotFile).toBe("newer");
+    const { setAside } = await accepted(home, NEW, "store", 3);
+    expect(setAside).toEqual(["audit-anchors.before-generation-3.jsonl"]);
+    expect(readFileSync(join(home, setAside[0] ?? ""), "utf8")).toContain('"uri":"local:sig"');
+  });
+
+  test("a change that was announced while the file was old: accepted above all of them", async () => {
+    const { home, old } = await changed();
+    putBack(home, old, "keyslots.json", "keyslots.bak.json");
+    // A first try that died after its announcement.
+    const killed = await runAndKill(["rollback", home, "slots:pending"], {
+      env: { RIG_PASSPHRASE: PASSPHRASE },
+    });
+    expect(killed.signal).toBe("SIGKILL");
+    await expectCode(() => reopen(home), "ERR_KEYSLOTS_ROLLED_BACK");
+    const result = await acceptRollback({ home, unlock: withPassphrase() });
+    expect(result).toMatchObject({ older: "keyslots", generation: 4, retiredDataKeys: 0 });
+    const vault = await reopen(home);
+    expect(await vault.audit.verify({ rows: true })).toMatchObject({ ok: true });
+  });
+
+  test.each(["slots:pending", "slots:renamed"])(
+    "killed at %s: the status says unfinished until the next opening",
+    async (stage) => {
+      const home = newHome();
+      const vault = await makeVault(home, passphraseOf(0));
+      await vault.close();
+      const killed = await runAndKill(["passphrase", home, stage]);
+      expect(killed.stage).toBe(stage);
+      await using locked = await readVault({ home });
+      expect((await locked.status()).slotFile).toBe("unfinished");
+      await (
+        await reopen(home, { passphrase: passphraseOf(stage === "slots:pending" ? 0 : 1) })
+      ).close();
+      expect((await locked.status()).slotFile).toBe("settled");
+    },
+  );
+
+  test("altered files are not accepted", async () => {
+    const { home, old } = await changed();
+    putBack(home, old, "lango.db");
+    edit(home, "UPDATE vault SET slot_generation = 7");
+    await expectCode(() => acceptRollback({ home, unlock: withPassphrase(NEW) }), "ERR_INTEGRITY");
   });
 
   test("another branch of the same generation", async () => {

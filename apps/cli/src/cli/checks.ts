@@ -69,8 +69,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   files: check(({ home }) => {
     const faults = filesOf(home).flatMap((path) => {
       const { mode, uid } = lstatSync(path);
-      // Others may read the configuration: it holds no secret, or "config" says so.
-      const finding = tooOpen(path, mode, uid, path.endsWith("config.json") ? 0o022 : 0o077);
+      const finding = tooOpen(path, mode, uid, forbiddenMode(path));
       return finding === undefined ? [] : [finding];
     });
     const [first] = faults;
@@ -97,6 +96,23 @@ export const CHECKS: Readonly<Record<string, Check>> = {
           'Run "lango security migrate-passphrase"',
         );
   }),
+  generation: check(async ({ home }) => {
+    await using vault = await readVault({ home });
+    const { slotFile, slotGeneration } = await vault.status();
+    switch (slotFile) {
+      case "settled":
+        return good(`keyslots.json and database agree on ${slotGeneration}`);
+      case "unfinished":
+        return fault("a change of the slots was interrupted", 'Run "lango doctor --fix"');
+      default:
+        return fault(
+          slotFile === "older"
+            ? `keyslots.json is from before generation ${slotGeneration}`
+            : `the database is from earlier, of generation ${slotGeneration}`,
+          'Restore both files from one backup, or run "lango doctor --fix --accept-rollback"',
+        );
+    }
+  }),
   database: check(async ({ home }) => {
     await using store = await openStore({ file: join(home, "lango.db"), mode: "read" });
     const problems = await store.integrityCheck();
@@ -116,10 +132,14 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   }),
 };
 
+/** Others may read the configuration: it holds no secret, or "config" says so. */
+export const forbiddenMode = (path: string): number =>
+  path.endsWith("config.json") ? 0o022 : 0o077;
+
 const lstatOf = (path: string) => lstatSync(path, { throwIfNoEntry: false });
 
 /** The files of a vault that are there; sub-folders are of other programs. */
-function filesOf(home: string): string[] {
+export function filesOf(home: string): string[] {
   return readdirSync(home, { withFileTypes: true })
     .filter((entry) => !entry.isDirectory())
     .map(({ name }) => join(home, name));

@@ -32,7 +32,10 @@ export async function withVault<T>(
   await using vault = await openVault({
     home: context.home,
     unlock: needs.freshConsent ? consentingUnlocker(options) : createUnlocker(options),
-    audit: { onFailure: audit.onFailure },
+    audit: {
+      onFailure: audit.onFailure,
+      ...(audit.anchor === "" ? {} : { anchor: audit.anchor }),
+    },
   });
   if (context.verbose) {
     context.note(`unlocked by ${vault.unlockedBy.source}`);

@@ -1,5 +1,7 @@
+import { createPublicKey } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { CryptoError } from "@lango/crypto-core";
-import type { AuditReport } from "@lango/vault";
+import type { AnchorReport, AuditReport, VerifyOptions } from "@lango/vault";
 import type { Handler, Result } from "../cli/command.ts";
 import { printable } from "../cli/output.ts";
 import { withReader } from "../cli/reader.ts";
@@ -7,7 +9,11 @@ import { withVault } from "../cli/vault.ts";
 
 /** Checks the audit log: its chain, and with the key its MACs. */
 export const run: Handler = (context, args) => {
-  const options = { rows: args.flag("rows") };
+  const files = args.strings("anchor-key");
+  const options: VerifyOptions = {
+    rows: args.flag("rows"),
+    ...(files.length === 0 ? {} : { anchorKeys: files.map(readPublicKey) }),
+  };
   return args.flag("links")
     ? withReader(context, async ({ audit }) => toResult(await audit.verifyLinks(options), "links"))
     : withVault(context, args, {}, async ({ audit }) =>
@@ -16,11 +22,14 @@ export const run: Handler = (context, args) => {
 };
 
 function toResult(report: AuditReport, checked: "full" | "links"): Result {
-  const { ok, rows, head, unanchored, faults } = report;
+  const { ok, rows, head, unanchored, faults, spool } = report;
   const lines = [
     `${rows} rows, head ${head}`,
     ...faults.map(({ seq, problem }) => `row ${seq}: ${printable(problem)}`),
+    ...anchorLines(report.anchors),
     `${unanchored} rows after the last anchor could be cut off unseen`,
+    ...(spool.waiting === 0 ? [] : [`${spool.waiting} rows wait in the spool`]),
+    ...spool.damaged.map((seq) => `row ${seq} says that a spool file was damaged`),
   ];
   if (checked === "links") {
     lines.push("the chain was checked, the MACs were not: they need the key");
@@ -37,4 +46,32 @@ function toResult(report: AuditReport, checked: "full" | "links"): Result {
           ),
         }),
   };
+}
+
+const KEY_SOURCES = {
+  given: "the key that was given",
+  registry: "the key of the registry",
+  anchor: "the key that it names itself",
+} as const;
+
+function anchorLines({ checkedWith, outside, last, remarks, problem }: AnchorReport): string[] {
+  const { given, registry, anchor } = checkedWith;
+  return [
+    `${given + registry + anchor} anchors, ${outside} of them found outside the database`,
+    ...(last === undefined
+      ? []
+      : [
+          `the last one signs row ${last.seq}, by ${printable(last.uri)}, checked with ${KEY_SOURCES[last.key]}`,
+        ]),
+    ...remarks.map((remark) => `${remark}.`),
+    ...(problem === undefined ? [] : [`no newer one: ${printable(problem)}`]),
+  ];
+}
+
+function readPublicKey(file: string): Uint8Array {
+  try {
+    return createPublicKey(readFileSync(file)).export({ format: "der", type: "spki" });
+  } catch (cause) {
+    throw new CryptoError("ERR_INVALID_ARGUMENT", `${file} holds no public key in PEM`, { cause });
+  }
 }

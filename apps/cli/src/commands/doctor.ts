@@ -1,11 +1,18 @@
+import { usageError } from "../cli/arguments.ts";
 import { CHECKS, type Finding } from "../cli/checks.ts";
 import type { Handler } from "../cli/command.ts";
+import { mend } from "../cli/mend.ts";
 import { printable } from "../cli/output.ts";
 
 const EXIT_FINDINGS = 10;
 
-/** Looks for what is wrong and changes nothing. */
-export const run: Handler = async (context) => {
+/** Looks for what is wrong; changes nothing but what `--fix` stands for. */
+export const run: Handler = async (context, args) => {
+  const fix = args.flag("fix");
+  if (args.flag("accept-rollback") && !fix) {
+    throw usageError("--accept-rollback goes with --fix");
+  }
+  const mended = fix ? await mend(context, args) : [];
   const findings: (Finding & { readonly check: string })[] = [];
   for (const [check, look] of Object.entries(CHECKS)) {
     const { stop, ...finding } = await look(context);
@@ -21,8 +28,8 @@ export const run: Handler = async (context) => {
     ...(fix === undefined ? [] : [`      ${" ".repeat(width)}  ${printable(fix)}`]),
   ]);
   return {
-    data: { healthy, checks: findings },
-    text: lines.join("\n"),
+    data: { healthy, checks: findings, ...(fix ? { mended } : {}) },
+    text: [...mended.map((line) => `fix    ${printable(line)}`), ...lines].join("\n"),
     exit: healthy ? 0 : EXIT_FINDINGS,
   };
 };

@@ -12,7 +12,7 @@ import { readConfigFile } from "../config/load.ts";
  */
 export const run: Handler = async (context) => {
   await using vault = await readVault({ home: context.home });
-  const { signer, keyring } = await uncheckedSecurity(context.home);
+  const { signer, keyring, anchor } = await uncheckedSecurity(context.home);
   const status = await vault.status();
   const sources = await createUnlocker({
     home: context.home,
@@ -32,6 +32,7 @@ export const run: Handler = async (context) => {
       // Neither is asked for here: that would be a connection.
       provider: { name: signer.provider, local: signer.provider === "local" },
       companion: null,
+      audit: { anchor: anchor === "" ? null : anchor },
       ...status,
     },
     text: facts([
@@ -43,6 +44,7 @@ export const run: Handler = async (context) => {
       ["keys", `${status.keyCount}`],
       ["secrets", `${status.secretCount}`],
       ["companion", "none"],
+      ["log anchored by", anchor === "" ? "nothing" : anchor],
       ["degraded", status.degraded ? "yes: some data keys wait to be wrapped again" : "no"],
     ]),
   };
@@ -51,13 +53,14 @@ export const run: Handler = async (context) => {
 /** The settings that are shown, without the schema that checks them: "lango doctor" and every command that uses one does. */
 async function uncheckedSecurity(
   home: string,
-): Promise<Pick<Config["security"], "signer" | "keyring">> {
+): Promise<Pick<Config["security"], "signer" | "keyring"> & { readonly anchor: string }> {
   const file = (await readConfigFile(home)) as
-    | { security?: Partial<Config["security"]> }
+    | { security?: Partial<Config["security"]>; audit?: Partial<Config["audit"]> }
     | undefined;
   const { signer, keyring } = DEFAULTS.security;
   return {
     signer: { ...signer, ...file?.security?.signer },
     keyring: { ...keyring, ...file?.security?.keyring },
+    anchor: file?.audit?.anchor ?? DEFAULTS.audit.anchor,
   };
 }

@@ -23,12 +23,16 @@ export function validateConfig(value: JsonValue, name: string): Config {
 const PIN_KEY = /^(user|so)?[-_]?pin([-_]?(value|source))?$/i;
 
 function describeIssue(issue: z.core.$ZodIssue): string[] {
-  const path = issue.path.join(".");
+  const path = issue.path.map((key) => shown(String(key))).join(".");
   if (issue.code !== "unrecognized_keys") return [`${path || "the whole"}: ${issue.message}`];
   return issue.keys.map((key) => {
-    const full = path === "" ? key : `${path}.${key}`;
+    const full = path === "" ? shown(key) : `${path}.${shown(key)}`;
     return PIN_KEY.test(key)
       ? `${full}: a PIN does not belong into the configuration, set LANGO_PKCS11_PIN instead`
       : `${full}: there is no such setting`;
   });
 }
+
+/** A key as the file has it, quoted where it is not like ours: it may hold line breaks, or be as long as the file. */
+const shown = (key: string): string =>
+  /^[\w-]{1,64}$/.test(key) ? key : JSON.stringify(key.slice(0, 64));

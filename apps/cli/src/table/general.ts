@@ -73,6 +73,12 @@ export const GENERAL_COMMANDS: readonly Command[] = [
         summary: "compare the rows of secrets, keys and slots with the log",
       },
       links: { type: "boolean", summary: "check the chain only, which needs no passphrase" },
+      "anchor-key": {
+        type: "string",
+        value: "FILE",
+        multiple: true,
+        summary: "public key (PEM) that may anchor the log; others do not count",
+      },
     },
     unlocks: true,
     load: () => import("../commands/audit-verify.ts"),
@@ -89,7 +95,18 @@ export const GENERAL_COMMANDS: readonly Command[] = [
   {
     path: "doctor",
     summary: "look for what is wrong; exit 10 when something is",
-    examples: ["lango doctor"],
+    examples: ["lango doctor", "lango doctor --fix"],
+    options: {
+      fix: {
+        type: "boolean",
+        summary: "mend modes of files and an interrupted change of the slots",
+      },
+      "accept-rollback": {
+        type: "boolean",
+        summary: "with --fix: go on with a file from earlier, after a yes",
+      },
+    },
+    unlocks: true,
     load: () => import("../commands/doctor.ts"),
   },
   {

@@ -41,6 +41,10 @@ export const aadVectors = () => {
       ],
     ],
     ["slot key wrapped by a provider", [text("lango/v1/slot-wrap"), VAULT_ID, pattern(12, 70)]],
+    [
+      "what an anchor of the audit log signs",
+      [text("lango/v1/anchor"), VAULT_ID, u64(258), pattern(32, 90)],
+    ],
   ];
   return lists.map(([name, items]) => ({
     name,

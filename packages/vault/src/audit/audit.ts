@@ -1,19 +1,24 @@
-import { CryptoError, ERROR_CODES } from "@lango/crypto-core";
+import { CryptoError, ERROR_CODES, toBase64 } from "@lango/crypto-core";
 import type { StoreReads } from "@lango/store";
 import type { VaultContext } from "../context.ts";
 import type { Gate } from "../gate.ts";
+import type { HomePaths } from "../keyslots-file.ts";
+import { isSound } from "../rows.ts";
 import type { Audit, AuditEvent, AuditInput } from "../types.ts";
+import type { Anchorer } from "./anchorer.ts";
 import type { AuditKey } from "./chain.ts";
 import { decodeEntry, eventsOf } from "./entry.ts";
 import { verifyChain } from "./verify.ts";
 
 export interface AuditOptions {
   readonly context: VaultContext;
+  readonly paths: HomePaths;
   readonly auditKey: AuditKey;
+  readonly anchorer: Pick<Anchorer, "status"> | undefined;
   readonly gate: Gate;
 }
 
-export const createAudit = ({ context, auditKey, gate }: AuditOptions): Audit => ({
+export const createAudit = ({ context, paths, auditKey, anchorer, gate }: AuditOptions): Audit => ({
   append: (event) =>
     gate.run(async () => {
       checkInput(event);
@@ -21,9 +26,30 @@ export const createAudit = ({ context, auditKey, gate }: AuditOptions): Audit =>
       const entry = { action, target, outcome, code, detail, audience };
       return { seq: await context.log.commit(durability, entry) };
     }),
-  verify: (options) => gate.run(() => verifyChain(context.store, auditKey, options)),
+  verify: (options) =>
+    gate.run(async () =>
+      verifyChain({
+        ...options,
+        ...{ store: context.store, paths, vaultId: context.vaultId, auditKey },
+        registryKeys: await publicKeys(context),
+        anchorProblem: anchorer?.status().problem,
+      }),
+    ),
   tail: (count) => gate.run(() => readTail(context.store, count)),
 });
+
+/** The public keys of all versions of all keys. Rows that were changed are left out: `verify` with `rows` names them. */
+const publicKeys = async ({ store, keys }: VaultContext): Promise<Set<string>> => {
+  const known = new Set<string>();
+  for (const key of await store.keys.list()) {
+    if (isSound(keys.rows, "keys", key) && key.publicKey) known.add(toBase64(key.publicKey));
+    for (const version of await store.keys.listVersions(key.id)) {
+      if (!isSound(keys.rows, "key_versions", version) || !version.publicKey) continue;
+      known.add(toBase64(version.publicKey));
+    }
+  }
+  return known;
+};
 
 const DEFAULT_TAIL = 50;
 const MAX_TAIL = 1000;

@@ -1,6 +1,7 @@
 import { type CryptoErrorCode, isCryptoError } from "@lango/crypto-core";
 import { type JsonValue, jcs, parseJsonStrict } from "@lango/envelope";
 import type { AuditActor, AuditEvent } from "../types.ts";
+import { anchorOf, type ChainAnchor } from "./anchor.ts";
 
 /** A row that a change wrote: table, row, and SHA-256 of it in hex, or null when it was removed. */
 export type RowChange = readonly [table: string, row: string, hash: string | null];
@@ -22,6 +23,10 @@ export interface AuditEntry {
   readonly rows?: readonly RowChange[] | undefined;
   /** Reads that share this row; `action` then is `use`. */
   readonly uses?: readonly Use[] | undefined;
+  /** A signature over an earlier row; `action` then is `audit.anchor`. */
+  readonly anchor?: ChainAnchor | undefined;
+  /** How many entries of a spool file are in the chain so far; `action` then is `audit.spool`. */
+  readonly spool?: { readonly segment: string; readonly entries: number } | undefined;
   /** Only ever false: noted while nobody had the key. */
   readonly authenticated?: false | undefined;
 }
@@ -55,9 +60,14 @@ const isEntry = (value: JsonValue): boolean => {
     typeof action === "string" &&
     (outcome === "success" || outcome === "failure") &&
     isListOfTriples(rows) &&
-    isListOfTriples(uses)
+    isListOfTriples(uses) &&
+    (value["anchor"] === undefined || anchorOf(value["anchor"]) !== undefined) &&
+    (value["spool"] === undefined || isSpoolMark(value["spool"]))
   );
 };
+
+const isSpoolMark = (value: JsonValue): boolean =>
+  isObject(value) && typeof value["segment"] === "string" && typeof value["entries"] === "number";
 
 const isObject = (value: JsonValue | undefined): value is { readonly [key: string]: JsonValue } =>
   typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,7 +1,9 @@
+import { isCryptoError } from "@lango/crypto-core";
 import type { Durability, Store, StoreTransaction } from "@lango/store";
 import type { Audience, AuditActor } from "../types.ts";
 import { type AuditKey, nextRows } from "./chain.ts";
 import { type AuditEntry, encodeEntry, type Use } from "./entry.ts";
+import type { Spool } from "./spool.ts";
 
 /** An entry before the log adds when and who. */
 export type NewEntry = Omit<AuditEntry, "ts" | "actor" | "outcome"> & {
@@ -27,6 +29,10 @@ export interface AuditLog {
   appendIn(tx: StoreTransaction, ...entries: NewEntry[]): Promise<number>;
   /** Adds an entry in a transaction of its own. */
   commit(durability: Durability, entry: NewEntry): Promise<number>;
+  /** Adds entries about what changes nothing; they go to the spool, if there is one, while the log cannot grow. */
+  commitRead(...entries: NewEntry[]): Promise<void>;
+  /** Calls `listener` with the number of the last row whenever rows that are no anchors are added; some may not be committed. */
+  onRows(listener: (seq: number) => void): void;
   /** Adds a read; resolves when it is committed. Reads of one event-loop tick share a row and a commit. */
   use(use: NewUse): Promise<void>;
 }
@@ -37,6 +43,8 @@ export interface AuditLogOptions {
   readonly clock: () => number;
   /** The source that unlocked the vault. */
   readonly source: string;
+  /** Takes the rows of reads that cannot be committed. Default: those reads fail. */
+  readonly spool?: Pick<Spool, "add" | "foldSoon"> | undefined;
 }
 
 /** Bounds the size of a row. */
@@ -47,34 +55,43 @@ interface WaitingUse extends NewUse {
   readonly reject: (reason: unknown) => void;
 }
 
-export const createAuditLog = ({ store, auditKey, clock, source }: AuditLogOptions): AuditLog => {
-  const actors = { owner: actor("owner", source), agent: actor("agent", source) };
+export const createAuditLog = (options: AuditLogOptions): AuditLog => {
+  const { store, auditKey, spool } = options;
+  const stamp = createStamp(options);
+  let listener: (seq: number) => void = () => undefined;
   let waiting: WaitingUse[] = [];
   let scheduled = false;
-
-  const stamp = ({ audience = "owner", outcome = "success", ...entry }: NewEntry): string =>
-    encodeEntry({ ...entry, ts: clock(), actor: actors[audience], outcome });
 
   const appendIn: AuditLog["appendIn"] = async (tx, ...entries) => {
     const texts = entries.map(stamp);
     const rows = nextRows(await tx.audit.lockHead(), texts, auditKey);
     await tx.audit.append(rows);
-    return rows.at(-1)?.seq ?? 0;
+    const seq = rows.at(-1)?.seq ?? 0;
+    if (entries.some(({ anchor }) => anchor === undefined)) listener(seq);
+    return seq;
   };
 
   const commit: AuditLog["commit"] = (durability, entry) =>
     store.transaction(durability, (tx) => appendIn(tx, entry));
 
-  const commitUses = (uses: readonly WaitingUse[]): Promise<number> =>
-    // NORMAL survives the death of this process; a power cut may lose the last rows of reads, never one of a write.
-    store.transaction("normal", (tx) => appendIn(tx, ...useEntries(uses)));
+  const commitRead: AuditLog["commitRead"] = async (...entries) => {
+    try {
+      // NORMAL survives the death of this process; a power cut may lose the last rows of reads, never one of a write.
+      await store.transaction("normal", (tx) => appendIn(tx, ...entries));
+    } catch (error) {
+      if (!spool || !canSpool(error)) throw error;
+      await spool.add(entries.map(stamp), error);
+      return;
+    }
+    spool?.foldSoon();
+  };
 
   const flush = async (): Promise<void> => {
     while (waiting.length > 0) {
       const batch = waiting;
       waiting = [];
       try {
-        await commitUses(batch);
+        await commitRead(...useEntries(batch));
         for (const { resolve } of batch) resolve();
       } catch (error) {
         for (const { reject } of batch) reject(error);
@@ -86,6 +103,10 @@ export const createAuditLog = ({ store, auditKey, clock, source }: AuditLogOptio
   return {
     appendIn,
     commit,
+    commitRead,
+    onRows: (added) => {
+      listener = added;
+    },
     use: (use) =>
       new Promise<void>((resolve, reject) => {
         waiting.push({ ...use, resolve, reject });
@@ -96,6 +117,20 @@ export const createAuditLog = ({ store, auditKey, clock, source }: AuditLogOptio
       }),
   };
 };
+
+/** The text of an entry, with when and who. */
+export const createStamp = ({
+  clock,
+  source,
+}: Pick<AuditLogOptions, "clock" | "source">): ((entry: NewEntry) => string) => {
+  const actors = { owner: actor("owner", source), agent: actor("agent", source) };
+  return ({ audience = "owner", outcome = "success", ...entry }) =>
+    encodeEntry({ ...entry, ts: clock(), actor: actors[audience], outcome });
+};
+
+/** The database is there and sound, but locked by others or full. Anything else is no reason to go on without it. */
+export const canSpool = (error: unknown): boolean =>
+  isCryptoError(error) && (error.code === "ERR_BUSY" || error.code === "ERR_UNAVAILABLE");
 
 export const actor = (kind: Audience, source: string): AuditActor => {
   const uid = process.getuid?.();

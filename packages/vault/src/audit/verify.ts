@@ -1,10 +1,14 @@
 import { setImmediate } from "node:timers/promises";
 import { type Bytes, bytesEqual, toHex } from "@lango/crypto-core";
 import type { AuditRow, StoreReads } from "@lango/store";
+import type { HomePaths } from "../keyslots-file.ts";
 import type { AuditFault, AuditReport, VerifyOptions } from "../types.ts";
+import { readAnchors } from "./anchor-file.ts";
+import { type AnchorReview, createAnchorReview } from "./anchor-review.ts";
 import { type AuditKey, linkHash, linkMac } from "./chain.ts";
 import { type AuditEntry, decodeEntry } from "./entry.ts";
 import { currentHash, currentRows } from "./row-hashes.ts";
+import { reviewSpool } from "./spool.ts";
 
 const PAGE_ROWS = 500;
 const MAX_FAULTS = 100;
@@ -26,34 +30,57 @@ interface Walk {
   readonly expected: Map<string, Expected> | undefined;
   /** The names that the last walk came across. */
   readonly touched: Set<string>;
+  readonly anchors: AnchorReview;
+  /** Rows that say that a spool file was damaged. */
+  readonly spoolDamage: number[];
+}
+
+export interface VerifyChainOptions extends VerifyOptions {
+  readonly store: StoreReads;
+  readonly paths: HomePaths;
+  readonly vaultId: Uint8Array;
+  /** Without it MACs are not checked. */
+  readonly auditKey?: AuditKey | undefined;
+  /** Base64 of the public keys in the registry, if their rows were authenticated. */
+  readonly registryKeys?: ReadonlySet<string> | undefined;
+  /** Why the last anchor of this process failed. */
+  readonly anchorProblem?: string | undefined;
 }
 
 /**
- * Walks the whole chain: numbers, links, hashes, MACs where the key is at hand, and where it ends.
+ * Walks the whole chain: numbers, links, hashes, anchors, MACs where the key is at hand, and where it ends.
  *
- * Whoever can write the database but has no key can still cut rows off the end, together with what they changed, or
- * bring back an old copy of everything: compare `head` with one noted elsewhere.
+ * Whoever can write the database but has no key can still cut off the rows after the last anchor, together with what they
+ * changed; without anchors, or where their file can be replaced too, bring back an old copy of everything: compare `head`
+ * or the anchors with those noted elsewhere.
  */
-export const verifyChain = async (
-  store: StoreReads,
-  auditKey: AuditKey | undefined,
-  { rows = false }: VerifyOptions = {},
-): Promise<AuditReport> => {
+export const verifyChain = async (options: VerifyChainOptions): Promise<AuditReport> => {
+  const { store, paths, vaultId, auditKey, rows = false, registryKeys = new Set() } = options;
+  // Before the chain: an anchor is in the chain first.
+  const outside = await readAnchors(paths);
+  const problem = options.anchorProblem;
   const walk: Walk = {
     seq: 0,
     hash: new Uint8Array(32),
     faults: [],
     expected: rows ? new Map() : undefined,
     touched: new Set(),
+    anchors: createAnchorReview({ vaultId, outside, options, registryKeys, problem }),
+    spoolDamage: [],
   };
   await walkOn(store, auditKey, walk);
   if (walk.expected) await compareRows(store, auditKey, walk, walk.expected);
+  const { anchors, unanchored, faults } = await walk.anchors.report(store, walk);
+  const spool = await reviewSpool(paths.spool, auditKey, vaultId);
+  const all = distinct([...walk.faults, ...faults, ...spool.faults]);
   return {
-    ok: walk.faults.length === 0,
+    ok: all.length === 0,
     rows: walk.seq,
     head: toHex(walk.hash),
-    faults: distinct(walk.faults).slice(0, MAX_FAULTS),
-    unanchored: walk.seq,
+    faults: all.slice(0, MAX_FAULTS),
+    unanchored,
+    anchors,
+    spool: { waiting: spool.waiting, damaged: walk.spoolDamage },
   };
 };
 
@@ -73,6 +100,7 @@ const walkOn = async (
     const limit = Math.min(PAGE_ROWS, head.seq - walk.seq);
     const page = await store.audit.page(walk.seq + 1, limit);
     for (const row of page) checkLink(row, auditKey, walk);
+    await walk.anchors.check(store);
     if (page.length === 0) break;
     await setImmediate();
   }
@@ -103,9 +131,15 @@ const checkLink = (row: AuditRow, auditKey: AuditKey | undefined, walk: Walk): v
   }
   const decoded = decodeEntry(entry);
   if (!decoded) fault(`Row ${seq} cannot be read`);
-  else if (walk.expected) note(walk.expected, walk.touched, seq, decoded);
+  else noteEntry(walk, seq, decoded);
   walk.seq = seq;
   walk.hash = hash;
+};
+
+const noteEntry = (walk: Walk, seq: number, entry: AuditEntry): void => {
+  if (entry.anchor) walk.anchors.found(seq, entry.anchor);
+  if (entry.action === "audit.spool" && entry.outcome === "failure") walk.spoolDamage.push(seq);
+  if (walk.expected) note(walk.expected, walk.touched, seq, entry);
 };
 
 const note = (

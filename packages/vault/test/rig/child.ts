@@ -3,7 +3,7 @@
 import { subscribe } from "node:diagnostics_channel";
 import { writeSync } from "node:fs";
 import { STAGES } from "../../src/stages.ts";
-import { changeLoop, onboardLoop, secretsLoop } from "./work.ts";
+import { acceptOnce, anchorLoop, changeLoop, onboardLoop, secretsLoop } from "./work.ts";
 
 const [work = "", home = "", killAt = ""] = process.argv.slice(2);
 const say = (line: string): void => void writeSync(3, `${line}\n`);
@@ -17,5 +17,7 @@ const loops: Record<string, (home: string, say: (line: string) => void) => Promi
   onboard: onboardLoop,
   secrets: secretsLoop,
   passphrase: changeLoop,
+  anchors: anchorLoop,
+  rollback: acceptOnce,
 };
 await loops[work]?.(home, say);

@@ -1,7 +1,7 @@
 import { utf8 } from "@lango/crypto-core";
 import type { Kdf } from "@lango/envelope";
 import type { SlotInfo, UnlockResult } from "@lango/unlock";
-import { createVault, openVault, type Vault } from "../../src/index.ts";
+import { acceptRollback, createVault, openVault, type Vault } from "../../src/index.ts";
 
 type Say = (line: string) => void;
 
@@ -70,4 +70,20 @@ export const changeLoop = async (home: string, say: Say): Promise<void> => {
     });
     say(`done ${step}`);
   }
+};
+
+/** Opens, writes and closes, which anchors the log. */
+export const anchorLoop = async (home: string, say: Say): Promise<void> => {
+  for (let step = 0; ; step += 1) {
+    const unlock = unlockWith(passphraseOf(0));
+    const vault = await openVault({ home, unlock, audit: { anchor: "local:log" } });
+    say(`begin ${step}`);
+    await vault.secrets.set("a", utf8(`value ${step}`));
+    await vault.close();
+    say(`done ${step}`);
+  }
+};
+
+export const acceptOnce = async (home: string): Promise<void> => {
+  await acceptRollback({ home, unlock: unlockWith(process.env["RIG_PASSPHRASE"] ?? "") });
 };

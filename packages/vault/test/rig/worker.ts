@@ -1,9 +1,11 @@
 // One of several processes that write and read the same vault. Prints what it did as JSON.
 import { isCryptoError, utf8 } from "@lango/crypto-core";
-import { open } from "./work.ts";
+import { openVault } from "../../src/index.ts";
+import { passphraseOf, unlockWith } from "./work.ts";
 
 const [home = "", number = "", durationMs = ""] = process.argv.slice(2);
-const vault = await open(home);
+const unlock = unlockWith(passphraseOf(0));
+const vault = await openVault({ home, unlock, audit: { anchor: "local:log" } });
 const until = performance.now() + Number(durationMs);
 const written: Record<string, string> = {};
 const report = { written, reads: 0, increments: 0, conflicts: 0, retried: 0 };

@@ -1,0 +1,119 @@
+import { createSecretKey } from "node:crypto";
+import { type Bytes, fromHex, isCryptoError, zero } from "@lango/crypto-core";
+import {
+  deriveVaultKeys,
+  type Keyslots,
+  openSlot,
+  openValue,
+  type VaultKeys,
+} from "@lango/envelope";
+import type { Store, VaultRow } from "@lango/store";
+import type { Credential, SlotInfo, UnlockResult } from "@lango/unlock";
+import { type AuditKey, auditKeyAad } from "./audit/chain.ts";
+import { createAuditLog, createStamp } from "./audit/log.ts";
+import { createSpool, type Spool } from "./audit/spool.ts";
+import type { VaultContext } from "./context.ts";
+import { checkSameVault, noVault, openDatabase } from "./home.ts";
+import { type HomePaths, homePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
+import { checkRow } from "./rows.ts";
+import { vaultRow } from "./slot-file-state.ts";
+import type { OpenVaultOptions, UnlockedBy } from "./types.ts";
+import { noteUnlockFailure, wrongCredential } from "./unlock-failures.ts";
+import { createUseCounters } from "./use-counters.ts";
+
+/** A vault whose key is known, before slots and database were brought together. */
+export interface OpenedContext {
+  readonly paths: HomePaths;
+  /** As it was when the credential was asked for. */
+  readonly file: KeyslotsFile;
+  readonly row: VaultRow;
+  readonly context: VaultContext;
+  readonly auditKey: AuditKey;
+  readonly spool: Spool;
+  readonly vaultKey: Bytes;
+  readonly unlockedBy: UnlockedBy;
+  /** For when nothing comes of it: zeroes the keys and closes the store. */
+  discard(): Promise<void>;
+}
+
+/** Finds a credential, opens a slot with it and the database with its key, and checks that they are of one vault. */
+export const openContext = async (options: OpenVaultOptions): Promise<OpenedContext> => {
+  const { home, clock = Date.now, audit, busyTimeoutMs } = options;
+  const paths = homePaths(home);
+  const file = await readKeyslots(paths);
+  if (!file) throw await noVault(home);
+
+  const { credential, skipped } = await obtain(options, file.keyslots);
+  const { kind, source, ambient } = credential;
+  const vaultKey = await openAnySlot(file.keyslots, credential, paths, clock);
+  let store: Store | undefined;
+  let keys: VaultKeys | undefined;
+  const discard = async (): Promise<void> => {
+    keys?.destroy();
+    zero(vaultKey);
+    await store?.close();
+  };
+  try {
+    store = await openDatabase(paths, "open", busyTimeoutMs);
+    const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
+    keys = deriveVaultKeys(vaultKey, vaultId);
+    const row = await vaultRow(store);
+    checkSameVault(row, file);
+    checkRow(keys.rows, "vault", row);
+    const auditKey = openAuditKey(keys, vaultId, row);
+    const stamp = createStamp({ clock, source });
+    const spool = createSpool({ store, path: paths.spool, auditKey, vaultId, stamp });
+    const log = createAuditLog({
+      ...{ store, auditKey, clock, source },
+      ...(audit?.onFailure === "spool" ? { spool } : {}),
+    });
+    const counters = createUseCounters({ store, clock });
+    const context: VaultContext = { store, vaultId, keys, log, counters, clock };
+    const unlockedBy = { kind, source, ambient, skipped };
+    return { paths, file, row, context, auditKey, spool, vaultKey, unlockedBy, discard };
+  } catch (error) {
+    await discard();
+    throw error;
+  }
+};
+
+const obtain = ({ unlock }: OpenVaultOptions, { slots }: Keyslots): Promise<UnlockResult> => {
+  const infos = slots.map(
+    ({ id, kind, label }): SlotInfo => ({ id, kind, ...(label === undefined ? {} : { label }) }),
+  );
+  return typeof unlock === "function" ? unlock(infos) : unlock.obtain(infos);
+};
+
+/** Tries a credential on the slots that it is for. Its secret is zeroed; a failure is noted. */
+const openAnySlot = async (
+  keyslots: Keyslots,
+  { secret, slotIds, source }: Credential,
+  paths: HomePaths,
+  clock: () => number,
+): Promise<Bytes> => {
+  let wrong: unknown;
+  try {
+    for (const slot of keyslots.slots) {
+      if (!slotIds.includes(slot.id)) continue;
+      try {
+        return await openSlot(keyslots, slot, secret);
+      } catch (error) {
+        if (!isCryptoError(error) || error.code !== "ERR_WRONG_PASSPHRASE") throw error;
+        wrong = error;
+      }
+    }
+  } finally {
+    zero(secret);
+  }
+  await noteUnlockFailure(paths, source, "ERR_WRONG_PASSPHRASE", clock());
+  throw wrongCredential(source, wrong);
+};
+
+const openAuditKey = (keys: VaultKeys, vaultId: Bytes, row: VaultRow): AuditKey => {
+  const material = openValue(keys.wrap, row.auditKey, auditKeyAad(vaultId, row.auditEpoch));
+  try {
+    return { key: createSecretKey(material), epoch: row.auditEpoch };
+  } finally {
+    zero(material);
+  }
+};
