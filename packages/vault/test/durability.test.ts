@@ -5,9 +5,10 @@ import { createLocalProvider } from "@lango/crypto-local";
 import type { SqliteDatabase } from "@lango/store";
 import { expect, onTestFinished, test, vi } from "vitest";
 import type { Vault } from "../src/index.ts";
-import { bytes, expectCode, makeVault, newHome, PASSPHRASE, quickKdf, reopen } from "./helpers.ts";
+import { bytes, expectCode, makeVault, newHome, PASSPHRASE, reopen } from "./helpers.ts";
 import { onStage } from "./on-stage.ts";
 import { Sqlite } from "./sqlite.ts";
+import { weakKdf } from "./weak-kdf.ts";
 
 const LEVELS = ["off", "normal", "full", "extra"];
 
@@ -70,7 +71,7 @@ test("every write commits with FULL; what only says that something was read, wit
   await again.slots.changePassphrase({
     oldPassphrase: bytes(PASSPHRASE),
     newPassphrase: bytes("another long passphrase"),
-    kdf: quickKdf(),
+    ...weakKdf(),
   });
   expect(took()).toEqual(["full slots.change-passphrase", "full slots.commit"]);
 
@@ -125,7 +126,7 @@ test("new slots are on the disk before they take the place of the old ones, and 
   await vault.slots.changePassphrase({
     oldPassphrase: bytes(PASSPHRASE),
     newPassphrase: bytes("another long passphrase"),
-    kdf: quickKdf(),
+    ...weakKdf(),
   });
   expect(events.splice(0)).toEqual([
     ...[ino("keyslots.json"), "slots:written", "slots:renamed", ino(".")],

@@ -3,6 +3,7 @@ import type { Kdf, SlotCredential } from "@lango/envelope";
 import { describe, expect, test } from "vitest";
 import { createVault } from "../src/index.ts";
 import { bytes, expectCode, newHome, PASSPHRASE, quickKdf } from "./helpers.ts";
+import { weakKdf } from "./weak-kdf.ts";
 
 const key = new Uint8Array(32).fill(7);
 const good: SlotCredential = { kind: "passphrase", passphrase: bytes(PASSPHRASE) };
@@ -35,10 +36,11 @@ const BAD: [string, readonly SlotCredential[], Kdf?][] = [
 describe("onboarding writes nothing with", () => {
   test.each(BAD)("%s", async (...[, credentials, kdf = quickKdf()]) => {
     const home = newHome();
-    await expectCode(() => createVault({ home, credentials, kdf }), "ERR_INVALID_ARGUMENT");
+    const options = { home, credentials, ...weakKdf(), kdf };
+    await expectCode(() => createVault(options), "ERR_INVALID_ARGUMENT");
     expect(existsSync(home)).toBe(false);
     mkdirSync(home, { mode: 0o700 });
-    await expectCode(() => createVault({ home, credentials, kdf }), "ERR_INVALID_ARGUMENT");
+    await expectCode(() => createVault(options), "ERR_INVALID_ARGUMENT");
     expect(readdirSync(home)).toEqual([]);
   });
 });

@@ -22,6 +22,7 @@ import {
   text,
 } from "./helpers.ts";
 import { onStage } from "./on-stage.ts";
+import { weakKdf } from "./weak-kdf.ts";
 
 const NEW = "another long passphrase";
 
@@ -29,7 +30,7 @@ const change = (vault: Vault, from: string = PASSPHRASE, to: string = NEW) =>
   vault.slots.changePassphrase({
     oldPassphrase: bytes(from),
     newPassphrase: bytes(to),
-    kdf: quickKdf(),
+    ...weakKdf(),
   });
 
 /** What a bad disk, or somebody else, makes of a file between its write and its rename. */

@@ -7,9 +7,10 @@ import { describe, expect, test } from "vitest";
 import { leftovers, watchFilled, watchKeyMaterial } from "../../../tooling/vitest/key-material.ts";
 import { createVault, type Vault } from "../src/index.ts";
 import { edit } from "./forge.ts";
-import { bytes, expectCode, makeVault, newHome, PASSPHRASE, quickKdf, reopen } from "./helpers.ts";
+import { bytes, expectCode, makeVault, newHome, PASSPHRASE, reopen } from "./helpers.ts";
 import { onStage } from "./on-stage.ts";
 import { Sqlite } from "./sqlite.ts";
+import { weakKdf } from "./weak-kdf.ts";
 
 /** Sets a value and zeroes it, which is its caller's part. */
 const set = async (vault: Vault, name: string, value: Bytes = bytes("v")): Promise<void> => {
@@ -42,7 +43,7 @@ describe("creating", () => {
   test("a vault with a credential that will not do leaves nothing", async () => {
     const seen = watchKeyMaterial();
     const credentials = [passphrase, { kind: "env", key: new Uint8Array(31) } as const];
-    await expect(createVault({ home: newHome(), credentials, kdf: quickKdf() })).rejects.toThrow();
+    await expect(createVault({ home: newHome(), credentials, ...weakKdf() })).rejects.toThrow();
     expect(seen.sealed).toHaveLength(1);
     expect(leftovers(seen)).toEqual([]);
   });
@@ -81,7 +82,7 @@ describe("opening", () => {
     await vault.slots.changePassphrase({
       oldPassphrase: bytes(PASSPHRASE),
       newPassphrase: bytes("another long passphrase"),
-      kdf: quickKdf(),
+      ...weakKdf(),
     });
     expect(leftovers(seen)).toContain("plaintext after opening");
     await vault.close();
