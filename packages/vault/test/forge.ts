@@ -22,13 +22,10 @@ export interface OpenedKeys {
   readonly keys: VaultKeys;
 }
 
-export const openKeys = async (
-  home: string,
-  { file = "keyslots.json", passphrase = PASSPHRASE } = {},
-): Promise<OpenedKeys> => {
-  const keyslots = parseKeyslots(readFileSync(join(home, file)));
+export const openKeys = async (home: string): Promise<OpenedKeys> => {
+  const keyslots = parseKeyslots(readFileSync(join(home, "keyslots.json")));
   const slot = keyslots.slots.find(({ kind }) => kind === "passphrase");
-  const vaultKey = await openSlot(keyslots, slot as never, bytes(passphrase));
+  const vaultKey = await openSlot(keyslots, slot as never, bytes(PASSPHRASE));
   const vaultId = fromHex(keyslots.vaultId) ?? new Uint8Array();
   return { keyslots, vaultKey, vaultId, keys: deriveVaultKeys(vaultKey, vaultId) };
 };
