@@ -62,11 +62,13 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
   await refuseExisting(home);
   const vaultId = randomBytesFresh(16);
   const vaultKey = randomBytesFresh(32);
-  // The slow part, and the one that bad input ends, comes before anything is written.
-  const keyslots = await createKeyslots(vaultKey, vaultId, options);
-  await makeHome(home);
-  const store = await openStore({ file: paths.database, mode: "create" });
+  let opened: Store | undefined;
   try {
+    // The slow part, and the one that bad input ends, comes before anything is written.
+    const keyslots = await createKeyslots(vaultKey, vaultId, options);
+    await makeHome(home);
+    const store = await openStore({ file: paths.database, mode: "create" });
+    opened = store;
     const made = await store.withLock(async () => {
       // Another process may have been faster.
       await refuseExisting(home);
@@ -78,7 +80,7 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     });
   } catch (error) {
     zero(vaultKey);
-    await store.close();
+    await opened?.close();
     throw error;
   }
 };
