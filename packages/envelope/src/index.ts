@@ -17,6 +17,7 @@ export {
   kdfFromJson,
   kdfToJson,
   parseKdfOption,
+  renewKdf,
 } from "./kdf.ts";
 export {
   buildKeyslots,

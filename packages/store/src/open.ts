@@ -75,7 +75,8 @@ export async function openWithMigrations(
       reader,
       readOnly: mode === "read",
       openWriter: () => openWriter(place),
-      withLock: (run) => withFileLock(place, run),
+      withLock: (run, { waitMs = timeoutMs } = {}) =>
+        withFileLock({ ...place, timeoutMs: waitMs }, run),
       timeoutMs,
     });
   } catch (error) {

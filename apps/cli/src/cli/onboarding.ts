@@ -1,16 +1,15 @@
 import { CryptoError, isCryptoError, zero } from "@lango/crypto-core";
-import type { Kdf } from "@lango/envelope";
 import { createUnlocker, type UnlockOptions } from "@lango/unlock";
 import { createVault, inspectHome } from "@lango/vault";
 import type { Context } from "./context.ts";
-import { configuredKdf } from "./kdf.ts";
+import { type ChosenKdf, configuredKdf } from "./kdf.ts";
 import { hardenProcess } from "./process.ts";
 import { askSecret, canAsk } from "./terminal.ts";
 import { warnOfWeakness } from "./warn-of-weakness.ts";
 
 export interface OnboardOptions {
   /** Default: what `security.kdf` says. */
-  readonly kdf?: Kdf | undefined;
+  readonly chosen?: ChosenKdf;
   readonly sources?: Pick<UnlockOptions, "passphraseFd" | "passphraseFile" | "passphraseStdin">;
 }
 
@@ -21,7 +20,7 @@ export interface OnboardOptions {
  */
 export async function onboard(
   context: Context,
-  { kdf, sources }: OnboardOptions,
+  { chosen, sources }: OnboardOptions,
 ): Promise<{ readonly id: string; readonly text: string }> {
   await refuseExisting(context.home);
   hardenProcess();
@@ -38,7 +37,8 @@ export async function onboard(
     await using vault = await createVault({
       home: context.home,
       credentials: [{ kind: "passphrase", passphrase: given.passphrase }],
-      kdf: kdf ?? (await configuredKdf(context.home)),
+      kdf: chosen?.kdf ?? (await configuredKdf(context.home)),
+      acceptWeakKdf: chosen?.acceptWeakKdf,
     });
     context.warn(
       "Whoever loses this passphrase loses the data: nothing else opens this vault. Keep a copy of it in a safe place",

@@ -15,7 +15,7 @@ const ASK_OLD = "Enter current encryption passphrase: ";
 
 /** Puts a new passphrase in the place of the old one; the data stay as they are. */
 export const run: Handler = async (context, args) => {
-  const given = chooseKdf(args);
+  const { kdf: given, acceptWeakKdf } = chooseKdf(args);
   checkNewPassphrase(context, args);
   await requireVault(context);
   const kdf = given ?? (await configuredKdf(context.home));
@@ -46,6 +46,7 @@ export const run: Handler = async (context, args) => {
       oldPassphrase: oldPassphrase!,
       newPassphrase,
       kdf,
+      acceptWeakKdf,
     });
     const keyfile = await replaceKeyfile(context, oldPassphrase!, newPassphrase);
     context.note(

@@ -4,7 +4,7 @@ import { onboard, refuseExisting } from "../cli/onboarding.ts";
 
 /** Creates the vault. */
 export const run: Handler = async (context, args) => {
-  const kdf = chooseKdf(args);
+  const chosen = chooseKdf(args);
   if (args.flag("dry-run")) {
     await refuseExisting(context.home);
     return {
@@ -13,7 +13,7 @@ export const run: Handler = async (context, args) => {
     };
   }
   const { id, text } = await onboard(context, {
-    kdf,
+    chosen,
     sources: {
       passphraseFd: args.number("passphrase-fd", 0),
       passphraseFile: args.string("passphrase-file"),
