@@ -6,6 +6,7 @@ import { APPLICATION_ID, connect, openReader, openWriter, type Place } from "./c
 import { sqliteDialect } from "./dialect.ts";
 import { loadSqlite, type SqliteConstructor } from "./driver.ts";
 import { checkFile, createPrivate, exists, resolveFile, syncFolder, syncToDisk } from "./files.ts";
+import { schemaOf } from "./integrity.ts";
 import { withFileLock } from "./lock.ts";
 import { backUp, checkedVersion, latestVersion, migrate } from "./migrate.ts";
 import { MIGRATIONS, type Migration } from "./migrations.ts";
@@ -76,6 +77,7 @@ export async function openWithMigrations(
       readOnly: mode === "read",
       openWriter: () => openWriter(place),
       withLock: (run) => withFileLock(place, run),
+      expectedSchema: () => schemaOf(place, migrations),
       timeoutMs,
     });
   } catch (error) {
