@@ -1,9 +1,28 @@
-import { chmodSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { expectOneFault, folder, lango, langoJson, PASSPHRASE, vaultHome } from "./support.ts";
+import { whyNoNewFile } from "../src/cli/write-probe.ts";
+import {
+  type Document,
+  expectOneFault,
+  folder,
+  lango,
+  langoJson,
+  PASSPHRASE,
+  vaultHome,
+} from "./support.ts";
+
+const finding = ({ data }: Document, check: string) =>
+  data.checks.find((each: { check: string }) => each.check === check);
 
 const LOCKED = { LANGO_PASSPHRASE: undefined };
 
@@ -24,7 +43,7 @@ describe("security status", () => {
     });
     const ran = await lango(["security", "status"], { home });
     expect(ran.stdout).toMatch(/^mode +local$/m);
-    expect(ran.stdout).toMatch(/^unlock source +LANGO_PASSPHRASE$/m);
+    expect(ran.stdout).toMatch(/^would unlock with +LANGO_PASSPHRASE$/m);
     expect(ran.stdout).toMatch(/^secrets +1$/m);
     expect(ran.stdout).toMatch(/^degraded +no$/m);
   });
@@ -41,11 +60,27 @@ describe("security status", () => {
     }
   });
 
-  test("shows what the configuration says", async () => {
+  test("settings that are not in force are shown as such, also by whoami and doctor", async () => {
     const home = await vaultHome();
+    const local = await lango(["security", "status"], { home });
+    expect(local.stdout).toMatch(/^provider +local\ndatabase +not encrypted$/m);
     await lango(["settings", "set", "security.signer.provider", "aws-kms"], { home });
-    const { document } = await langoJson(["security", "status"], { home });
-    expect(document.data.mode).toBe("aws-kms");
+    await lango(["settings", "set", "security.dbEncryption.enabled", "true"], { home });
+    for (const command of [["security", "status"], ["whoami"]]) {
+      const { document } = await langoJson(command, { home });
+      expect(document.data).toMatchObject({
+        provider: { name: "aws-kms", installed: false, inForce: false },
+        database: { encrypted: false, inForce: false },
+      });
+      const { stdout } = await lango(command, { home });
+      expect(stdout).toMatch(/^provider +aws-kms: not installed; every key is local$/m);
+      expect(stdout).toMatch(/^database +not encrypted \(security.dbEncryption.enabled is true,/m);
+    }
+    const { document } = await langoJson(["doctor"], { home });
+    expect(finding(document, "settings")).toMatchObject({
+      ok: false,
+      detail: expect.stringMatching(/every key is local; .*nothing was migrated/),
+    });
   });
 });
 
@@ -204,6 +239,50 @@ describe("doctor", () => {
     expect(none.code).toBe(10);
     expect(none.stdout).toContain('Run "lango onboard"');
     expect(readFileSync(join(home, "keyslots.json"), "utf8")).not.toBe("");
+  });
+
+  test("finds damage that only a comparison shows", async () => {
+    const home = await vaultHome();
+    const sqlite = createRequire(import.meta.url)("better-sqlite3-multiple-ciphers");
+    const run = (sql: string) => {
+      const database = new sqlite(join(home, "lango.db"));
+      database.exec(sql);
+      database.close();
+    };
+    const sound = await langoJson(["doctor"], { home });
+    expect(finding(sound.document, "database")).toMatchObject({ ok: true });
+    expect(finding(sound.document, "rows")).toMatchObject({
+      ok: true,
+      detail: expect.stringMatching(/audit log says/),
+    });
+    run("update counters set secrets = 5; update secrets set updated_at = updated_at + 1");
+    const altered = await langoJson(["doctor"], { home });
+    expect(finding(altered.document, "database").detail).toBe(
+      "the counter of secrets says 5, there are 1",
+    );
+    expect(finding(altered.document, "rows")).toMatchObject({ ok: false });
+    const locked = await langoJson(["doctor"], { home, env: LOCKED });
+    expect(finding(locked.document, "rows").detail).toBe("not checked: needs the passphrase");
+    run("drop table secret_versions");
+    const dropped = await langoJson(["doctor"], { home });
+    expect(finding(dropped.document, "database").detail).toBe("table secret_versions is missing");
+  });
+
+  test("finds a home that takes no writes", async () => {
+    const home = await vaultHome();
+    chmodSync(home, 0o500);
+    const { document, code } = await langoJson(["doctor"], { home });
+    chmodSync(home, 0o700);
+    expect(code).toBe(10);
+    expect(finding(document, "writing")).toMatchObject({
+      ok: false,
+      fix: `Run: chmod 700 ${home}`,
+    });
+    const sound = await langoJson(["doctor"], { home });
+    expect(finding(sound.document, "writing")).toMatchObject({ ok: true });
+    // Takes no file from anybody, root included.
+    expect(whyNoNewFile("/proc/self")).toBeDefined();
+    expect(readdirSync(home).filter((name) => name.startsWith(".doctor"))).toEqual([]);
   });
 
   test("--fix takes files away from others, and leaves links", async () => {

@@ -1,10 +1,9 @@
 import { createUnlocker } from "@lango/unlock";
 import { readVault } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
+import { standing, uncheckedWishes } from "../cli/in-force.ts";
 import { facts, when } from "../cli/output.ts";
 import { canAsk } from "../cli/terminal.ts";
-import { type Config, DEFAULTS } from "../config/defaults.ts";
-import { readConfigFile } from "../config/load.ts";
 
 /**
  * Shows what protects the vault. This is the command that scripts poll, so its file of the program holds nothing else:
@@ -12,7 +11,9 @@ import { readConfigFile } from "../config/load.ts";
  */
 export const run: Handler = async (context) => {
   await using vault = await readVault({ home: context.home });
-  const { signer, keyring, anchor } = await uncheckedSecurity(context.home);
+  const wishes = await uncheckedWishes(context.home);
+  const { provider, database, facts: settings } = standing(wishes, context.home);
+  const { keyring, anchor } = wishes;
   const status = await vault.status();
   const sources = await createUnlocker({
     home: context.home,
@@ -26,11 +27,12 @@ export const run: Handler = async (context) => {
   return {
     data: {
       home: context.home,
-      mode: signer.provider,
+      // Where the keys are, and not where the settings would have them.
+      mode: "local",
       unlockSource,
       sources,
-      // Neither is asked for here: that would be a connection.
-      provider: { name: signer.provider, local: signer.provider === "local" },
+      provider,
+      database,
       companion: null,
       audit: { anchor: anchor === "" ? null : anchor },
       ...status,
@@ -38,8 +40,9 @@ export const run: Handler = async (context) => {
     text: facts([
       ["home", context.home],
       ["vault", `${status.id}, made ${when(status.createdAt)}`],
-      ["mode", signer.provider],
-      ["unlock source", unlockSource ?? "none"],
+      ["mode", "local"],
+      ...settings,
+      ["would unlock with", unlockSource ?? "none"],
       ["slots", status.slots.map(({ kind, kdf }) => (kdf ? `${kind} (${kdf})` : kind)).join(", ")],
       ["keys", `${status.keyCount}`],
       ["secrets", `${status.secretCount}`],
@@ -49,18 +52,3 @@ export const run: Handler = async (context) => {
     ]),
   };
 };
-
-/** The settings that are shown, without the schema that checks them: "lango doctor" and every command that uses one does. */
-async function uncheckedSecurity(
-  home: string,
-): Promise<Pick<Config["security"], "signer" | "keyring"> & { readonly anchor: string }> {
-  const file = (await readConfigFile(home)) as
-    | { security?: Partial<Config["security"]>; audit?: Partial<Config["audit"]> }
-    | undefined;
-  const { signer, keyring } = DEFAULTS.security;
-  return {
-    signer: { ...signer, ...file?.security?.signer },
-    keyring: { ...keyring, ...file?.security?.keyring },
-    anchor: file?.audit?.anchor ?? DEFAULTS.audit.anchor,
-  };
-}
