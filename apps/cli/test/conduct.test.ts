@@ -82,6 +82,28 @@ describe("what was mistyped is 2 and says what was meant", () => {
     expect(document.error?.message).toMatch(line);
   });
 
+  test.each([
+    ["help", ["--help"]],
+    ["help crypto", ["crypto", "--help"]],
+    ["help settings get", ["settings", "get", "--help"]],
+    ["version", ["--version"]],
+  ])("lango %s is as %j", async (words, option) => {
+    const [asWord, asOption] = [await lango(words.split(" ")), await lango(option)];
+    expect(asWord).toMatchObject({ code: 0, stderr: "" });
+    expect(asWord.stdout).toBe(asOption.stdout);
+    expect(asWord.stdout).not.toBe("");
+  });
+
+  test.each([
+    [["get", "security.keyrin.enabled"], "Did you mean security.keyring.enabled?"],
+    [["set", "keyring.enabled", "true"], "Did you mean security.keyring.enabled?"],
+    [["get", "nothing.of.the.kind"], 'See "lango settings list"'],
+  ])("settings %j is 3", async (args, hint) => {
+    const ran = await lango(["settings", ...args], { home });
+    expectOneFault(ran, 3, /There is no setting/);
+    expect(ran.stderr).toContain(hint);
+  });
+
   test("surplus words are counted and not shown: one may be a secret", async () => {
     const ran = await lango(["security", "secrets", "set", "a", "b", "sk-pasted"], { home });
     expect(ran.code).toBe(2);

@@ -84,6 +84,54 @@ describe("security status", () => {
   });
 });
 
+test.each([
+  [
+    { LANGO_MASTER_KEY: "a", AUTHSOME_MASTER_KEY: "b" },
+    ["LANGO_MASTER_KEY", "AUTHSOME_MASTER_KEY"],
+  ],
+  [
+    { LANGO_GATEWAY_TOKEN: "a", OPENCLAW_GATEWAY_TOKEN_FILE: "/dev/null" },
+    ["LANGO_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_TOKEN_FILE"],
+  ],
+])("two names of one variable that differ are 78, naming both: %j", async (env, [one, two]) => {
+  const ran = await lango(["settings", "list"], { home: folder(), env });
+  expectOneFault(ran, 78, new RegExp(`${one} and ${two} are both set and differ`));
+});
+
+test("two names of one variable may agree, in hex and base64", async () => {
+  const env = {
+    LANGO_MASTER_KEY: "00".repeat(32),
+    AUTHSOME_MASTER_KEY: Buffer.alloc(32).toString("base64"),
+  };
+  expect((await lango(["settings", "list"], { home: folder(), env })).code).toBe(0);
+});
+
+test("a missing name is told before a passphrase is asked for", async () => {
+  const home = await vaultHome();
+  for (const args of [
+    ["get", "nope", "--reveal"],
+    ["delete", "nope"],
+  ]) {
+    const ran = await lango(["security", "secrets", ...args], { home, env: LOCKED });
+    expectOneFault(ran, 3, /There is no secret nope/);
+  }
+});
+
+test("a locked vault: two short lines, the list of sources in JSON and whoami", async () => {
+  const home = await vaultHome();
+  const ran = await lango(["security", "secrets", "history", "api/key"], { home, env: LOCKED });
+  expectOneFault(ran, 4, /The vault is locked and nothing gave its passphrase/);
+  expect(ran.stderr).toContain("Set LANGO_PASSPHRASE, use --passphrase-fd N");
+  expect(ran.stderr.length).toBeLessThan(300);
+  const { document } = await langoJson(["keys", "public-key", "x"], { home, env: LOCKED });
+  expect(document.error?.hint).toContain("keyring (passphrase): security.keyring.enabled is false");
+  const whoami = await lango(["whoami", "--passphrase-file", "/nope"], { home });
+  expect(whoami.stdout).toMatch(/^would unlock with +none$/m);
+  expect(whoami.stdout).toContain("--passphrase-file /nope does not exist");
+  const piped = await lango(["whoami"], { home, env: LOCKED });
+  expect(piped.stdout).toMatch(/^would unlock with +stdin, if something is piped in$/m);
+});
+
 test("whoami names user, vault and source", async () => {
   const home = await vaultHome();
   const { document } = await langoJson(["whoami"], { home });

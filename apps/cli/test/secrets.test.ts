@@ -174,7 +174,11 @@ describe("secrets get", () => {
 
   test("without any source is 4", async () => {
     const env = { LANGO_PASSPHRASE: undefined };
-    expectOneFault(await secrets(["get", "api/key", "--reveal"], { env }), 4, /No source gave/);
+    expectOneFault(
+      await secrets(["get", "api/key", "--reveal"], { env }),
+      4,
+      /is locked and nothing gave its passphrase/,
+    );
   });
 });
 

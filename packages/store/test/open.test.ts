@@ -135,12 +135,12 @@ it("refuses a file or folder that others may enter, with the chmod line", async 
   const home = dirname(store.file);
   chmodSync(store.file, 0o640);
   const wideFile = await fails("ERR_CONFIG", openStore({ file: store.file, mode: "open" }));
-  expect(wideFile.context.hint).toBe(`chmod 600 '${store.file}'`);
+  expect(wideFile.context.hint).toBe(`Run: chmod 600 '${store.file}'`);
   expect(wideFile.message).toContain("640");
   chmodSync(store.file, 0o600);
   chmodSync(home, 0o750);
   const wideFolder = await fails("ERR_CONFIG", openStore({ file: store.file, mode: "read" }));
-  expect(wideFolder.context.hint).toBe(`chmod 700 '${home}'`);
+  expect(wideFolder.context.hint).toBe(`Run: chmod 700 '${home}'`);
   expect(spawnSync("sh", ["-c", wideFolder.context.hint!]).status).toBe(0);
   await (await openStore({ file: store.file, mode: "read" })).close();
 });

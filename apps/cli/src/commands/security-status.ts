@@ -4,6 +4,7 @@ import type { Handler } from "../cli/command.ts";
 import { standing, uncheckedWishes } from "../cli/in-force.ts";
 import { facts, when } from "../cli/output.ts";
 import { canAsk } from "../cli/terminal.ts";
+import { wouldUnlock } from "../cli/would-unlock.ts";
 
 /**
  * Shows what protects the vault. This is the command that scripts poll, so its file of the program holds nothing else:
@@ -23,13 +24,13 @@ export const run: Handler = async (context) => {
     prompt: canAsk(context) ? async () => undefined : undefined,
     stdinFree: true,
   }).describe(await vault.slots.list());
-  const unlockSource = sources.find(({ state }) => state === "would use")?.source ?? null;
+  const { used, text: unlockText } = wouldUnlock(sources);
   return {
     data: {
       home: context.home,
       // Where the keys are, and not where the settings would have them.
       mode: "local",
-      unlockSource,
+      unlockSource: used?.source ?? null,
       sources,
       provider,
       database,
@@ -42,7 +43,7 @@ export const run: Handler = async (context) => {
       ["vault", `${status.id}, made ${when(status.createdAt)}`],
       ["mode", "local"],
       ...settings,
-      ["would unlock with", unlockSource ?? "none"],
+      ["would unlock with", unlockText],
       ["slots", status.slots.map(({ kind, kdf }) => (kdf ? `${kind} (${kdf})` : kind)).join(", ")],
       ["keys", `${status.keyCount}`],
       ["secrets", `${status.secretCount}`],

@@ -5,6 +5,7 @@ import { standing, uncheckedWishes } from "../cli/in-force.ts";
 import { facts } from "../cli/output.ts";
 import { withReader } from "../cli/reader.ts";
 import { unlockOptions } from "../cli/vault.ts";
+import { wouldUnlock } from "../cli/would-unlock.ts";
 
 /** Shows who works on which vault, and which source would open it. */
 export const run: Handler = (context, args) =>
@@ -15,7 +16,7 @@ export const run: Handler = (context, args) =>
       ...unlockOptions(context, args, true),
       keyringEnabled: wishes.keyring.enabled,
     }).describe(await vault.slots.list());
-    const used = sources.find(({ state }) => state === "would use");
+    const { used, text } = wouldUnlock(sources);
     const user = userInfo().username;
     return {
       data: {
@@ -32,7 +33,7 @@ export const run: Handler = (context, args) =>
         ["home", vault.home],
         ["vault", vault.id],
         ...settings,
-        ["would unlock with", used?.source ?? "none"],
+        ["would unlock with", text],
         ...sources
           .filter((each) => each !== used)
           .map(({ source, reason }) => [`not ${source}`, reason ?? ""] as const),

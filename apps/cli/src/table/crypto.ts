@@ -26,7 +26,7 @@ const STREAM: Option = { type: "boolean", summary: "take any size, in pieces" };
 export const CRYPTO_COMMANDS: readonly Command[] = [
   {
     path: "keys list",
-    summary: "list the keys; needs no passphrase",
+    summary: "list the keys; not verified: needs no passphrase",
     examples: ["lango keys list", "lango keys list --json"],
     load: () => import("../commands/keys-list.ts"),
   },
@@ -57,7 +57,7 @@ export const CRYPTO_COMMANDS: readonly Command[] = [
   },
   {
     path: "keys describe",
-    summary: "show one key; needs no passphrase",
+    summary: "show one key; not verified: needs no passphrase",
     examples: ["lango keys describe local:default"],
     positionals: [{ name: "KEY" }],
     load: () => import("../commands/keys-describe.ts"),
