@@ -76,10 +76,15 @@ describe("onboard", () => {
     const kdf = ["--kdf", "pbkdf2-sha256:1000", "--accept-weak-kdf"];
     const weak = await lango(["onboard", ...kdf], {
       home: join(folder(), "new"),
-      env: { LANGO_PASSPHRASE: "password1" },
+      env: { LANGO_PASSPHRASE: "password" },
     });
     expect(weak.code).toBe(0);
-    expect(weak.stderr).toContain("easy to guess");
+    expect(weak.stderr).toContain("easy to guess: it is one of the most used passwords;");
+    const repeated = await lango(["onboard", ...kdf], {
+      home: join(folder(), "new"),
+      env: { LANGO_PASSPHRASE: "aaaaaaaaaa" },
+    });
+    expect(repeated.stderr).toContain("easy to guess: it repeats one character;");
     const good = await lango(["onboard", ...kdf], {
       home: join(folder(), "new"),
       env: { LANGO_PASSPHRASE: "vat-lilac-bronze-otter-27" },
