@@ -328,7 +328,9 @@ def check_slot(slot):
     needed = {"id", "kind", "createdAt", "sealed"}
     needed |= {"kdf"} if slot["kind"] == "passphrase" else set()
     needed |= {"uri", "keyVersion", "wrapped"} if slot["kind"] == "provider" else set()
-    need(needed <= set(slot) <= needed | {"label"}, Malformed, "slot keys")
+    allowed = {"label"} | ({"weakKdfAccepted"} if slot["kind"] == "passphrase" else set())
+    need(needed <= set(slot) <= needed | allowed, Malformed, "slot keys")
+    need(isinstance(slot.get("weakKdfAccepted", True), bool), Malformed, "weakKdfAccepted")
     need(is_hex(slot["id"], 12) and len(unbase64(slot["sealed"])) == 112, Malformed, "slot")
     if slot["kind"] == "passphrase":
         kdf = slot["kdf"]

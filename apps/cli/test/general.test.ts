@@ -1,7 +1,9 @@
+import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -273,6 +275,22 @@ describe("doctor", () => {
     const text = await lango(["doctor"], { home });
     expect(text.stdout).toMatch(/^ok +node +\d+/m);
     expect(text.stdout).toMatch(/^ok +core dumps +/m);
+  });
+
+  test("does not wait for a named pipe in the place of keyslots.json", async () => {
+    const home = await vaultHome();
+    const path = join(home, "keyslots.json");
+    rmSync(path);
+    execFileSync("mkfifo", ["-m", "600", path]);
+    const { document, code } = await langoJson(["doctor"], { home });
+    expect(code).toBe(10);
+    expect(document.data.checks).toContainEqual(
+      expect.objectContaining({
+        check: "keyslots",
+        ok: false,
+        detail: `${path} is no regular file`,
+      }),
+    );
   });
 
   test("is 10 and says what to do", async () => {

@@ -36,7 +36,7 @@ describe("run", () => {
         parentEnviron: at(process.ppid, "environ"),
       }))`;
     const ran = await run(["--env", "TOKEN=api/key", ...node(script)], {
-      env: { LANGO_KEYFILE: "/nonexistent", LANGO_PKCS11_PIN: "1234-pin", LANGO_HOME: home },
+      env: { LANGO_KEYFILE: fileWith(PASSPHRASE), LANGO_PKCS11_PIN: "1234-pin", LANGO_HOME: home },
     });
     expect(ran.code, ran.stderr).toBe(0);
     expect(ran.stderr).toBe("output not masked\n");

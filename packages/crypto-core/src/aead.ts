@@ -82,7 +82,7 @@ export const openAesGcm = (
 ): Bytes => {
   checkLength("AES-GCM nonce", nonce, NONCE_BYTES);
   const length = ciphertextAndTag.length - TAG_BYTES;
-  if (length < 0) throw decryptionFailed();
+  if (length < 0) throw decryptionFailed("It is too short for a tag");
   const ciphertext = ciphertextAndTag.subarray(0, length);
   checkUpdate("Ciphertext", ciphertext);
   const decipher = nodeCrypto().createDecipheriv(ALGORITHM, key, nonce, TAG_LENGTH);
@@ -93,7 +93,7 @@ export const openAesGcm = (
     decipher.final();
   } catch {
     plaintext.fill(0);
-    throw decryptionFailed();
+    throw decryptionFailed("The tag does not fit");
   }
   return toPlain(plaintext);
 };

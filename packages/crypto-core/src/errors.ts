@@ -113,12 +113,14 @@ export const isCryptoError = (value: unknown): value is CryptoError =>
 /**
  * The one answer to a wrong key, wrong AAD, altered bytes and a wrong commitment or MAC: one code and one message, so
  * that a caller who sends forgeries learns nothing from the difference. Every decrypt path throws this one.
+ *
+ * @param reason - What it was, as the `cause`: for the audit log of whoever holds the key, never to be sent on.
  */
-export const decryptionFailed = (options?: CryptoErrorOptions): CryptoError =>
+export const decryptionFailed = (reason?: string): CryptoError =>
   new CryptoError(
     "ERR_DECRYPTION_FAILED",
     "Decryption failed: wrong key, wrong associated data, or altered bytes",
-    options,
+    reason === undefined ? {} : { cause: new CryptoError("ERR_DECRYPTION_FAILED", reason) },
   );
 
 /**

@@ -69,7 +69,7 @@ export function createLocalProvider(options: LocalProviderOptions = {}): CryptoP
     const { key } = await lookup.use("encryption", operation, { keyId, signal }, (record) => {
       const number = sealedVersion(purpose, sealed);
       const version = record.versions.find((each) => each.version === number);
-      if (!version) throw decryptionFailed();
+      if (!version) throw decryptionFailed("It names no version of the key");
       return version;
     });
     return open(purpose, key, sealed, aad);

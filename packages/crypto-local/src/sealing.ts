@@ -71,7 +71,7 @@ export function open(
   sealed: Uint8Array,
   aad: Uint8Array = new Uint8Array(),
 ): Bytes {
-  if (sealed.length < OVERHEAD_BYTES) throw decryptionFailed();
+  if (sealed.length < OVERHEAD_BYTES) throw decryptionFailed("It is too short");
   const start = HEADER_BYTES + NONCE_BYTES;
   return openAesGcm(
     derive(purpose, key),

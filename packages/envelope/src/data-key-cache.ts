@@ -2,7 +2,7 @@ import { CryptoError } from "@lango/crypto-core";
 import type { DataKey } from "./data-key.ts";
 
 export interface DataKeyCacheOptions {
-  /** Milliseconds that a key may be used after it was loaded. */
+  /** Milliseconds that a key may be used after it was loaded. One that lies idle is destroyed within twice that. */
   readonly maxAgeMs: number;
   /** Uses of one loaded key. */
   readonly maxMessages: number;
@@ -41,6 +41,9 @@ export interface DataKeyCache {
   close(): void;
 }
 
+/** Node takes no longer timers. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 interface Entry {
   readonly key: DataKey;
   readonly loadedAt: number;
@@ -70,6 +73,7 @@ export const createDataKeyCache = (options: DataKeyCacheOptions): DataKeyCache =
   // In the order of use: a Map iterates as its keys were set.
   const entries = new Map<string, Entry>();
   const flights = new Map<string, Flight>();
+  let sweep: NodeJS.Timeout | undefined;
   let closed = false;
 
   const isFresh = (entry: Entry): boolean => clock() - entry.loadedAt < maxAgeMs;
@@ -91,12 +95,29 @@ export const createDataKeyCache = (options: DataKeyCacheOptions): DataKeyCache =
     setImmediate(() => entry.key.destroy());
   };
 
+  const evictAged = (): void => {
+    for (const [name, entry] of entries) if (!isFresh(entry)) evict(name, entry);
+  };
+
+  /** A key that nobody asks for any more shall not outlive its age by more than as much again. */
+  const sweepLater = (): void => {
+    sweep ??= setTimeout(
+      () => {
+        sweep = undefined;
+        evictAged();
+        if (entries.size > 0) sweepLater();
+      },
+      Math.min(maxAgeMs, MAX_TIMER_MS),
+    ).unref();
+  };
+
   const insert = (name: string, key: DataKey): Entry => {
     const entry: Entry = { key, loadedAt: clock(), messages: 0, bytes: 0 };
-    for (const [other, old] of entries) if (!isFresh(old)) evict(other, old);
+    evictAged();
     const [oldest] = entries;
     if (oldest !== undefined && entries.size >= maxEntries) evict(...oldest);
     entries.set(name, entry);
+    sweepLater();
     return entry;
   };
 
@@ -169,6 +190,7 @@ export const createDataKeyCache = (options: DataKeyCacheOptions): DataKeyCache =
     close: () => {
       if (closed) return;
       closed = true;
+      clearTimeout(sweep);
       for (const [name, flight] of flights) abandon(name, flight, closedError());
       for (const entry of entries.values()) entry.key.destroy();
       entries.clear();

@@ -16,6 +16,7 @@ export {
   kdfFromJson,
   kdfToJson,
   parseKdfOption,
+  renewKdf,
 } from "./kdf.ts";
 export {
   buildKeyslots,

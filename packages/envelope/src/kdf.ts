@@ -82,6 +82,21 @@ export const isBelowFloor = (kdf: Kdf | KdfJson): boolean =>
     ? kdf.memoryKiB < 19 * 1024 || kdf.iterations < 2
     : kdf.iterations < PBKDF2_ITERATIONS;
 
+/**
+ * Costs for whoever names none: those of {@link defaultKdf}, raised to any of an earlier Argon2id that is higher. The salt
+ * is new.
+ */
+export const renewKdf = (old: Kdf | KdfJson): Kdf => {
+  const kdf = defaultKdf();
+  if (kdf.name !== "argon2id" || old.name !== "argon2id") return kdf;
+  return {
+    ...kdf,
+    memoryKiB: Math.max(kdf.memoryKiB, old.memoryKiB),
+    iterations: Math.max(kdf.iterations, old.iterations),
+    parallelism: Math.max(kdf.parallelism, old.parallelism),
+  };
+};
+
 /** The form that a keyslots file holds. */
 export const kdfToJson = (kdf: Kdf): KdfJson => ({ ...kdf, salt: toBase64(kdf.salt) });
 

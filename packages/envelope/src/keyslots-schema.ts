@@ -71,7 +71,8 @@ const checkSlot = (value: JsonValue, path: string): Slot => {
   const needed = ["createdAt", "id", "kind", "sealed"];
   if (kind === "passphrase") needed.push("kdf");
   if (kind === "provider") needed.push("keyVersion", "uri", "wrapped");
-  checkKeys(slot, path, needed, ["label"]);
+  const allowed = kind === "passphrase" ? ["label", "weakKdfAccepted"] : ["label"];
+  checkKeys(slot, path, needed, allowed);
   check(isHex(slot["id"], DATA_KEY_ID_BYTES), `${path}/id`, "is not 24 hex characters");
   check(isTime(slot["createdAt"]), `${path}/createdAt`, "is no time");
   const sealed = base64Bytes(slot["sealed"]);
@@ -82,6 +83,10 @@ const checkSlot = (value: JsonValue, path: string): Slot => {
   );
   if (slot["label"] !== undefined) check(isText(slot["label"]), `${path}/label`, "is no label");
   if (kind === "passphrase") checkKdf(slot["kdf"], `${path}/kdf`);
+  const accepted = slot["weakKdfAccepted"];
+  if (accepted !== undefined) {
+    check(typeof accepted === "boolean", `${path}/weakKdfAccepted`, "is no boolean");
+  }
   if (kind === "provider") {
     check(isKeyUri(slot["uri"]), `${path}/uri`, "is no key URI");
     check(isText(slot["keyVersion"]), `${path}/keyVersion`, "is no key version");

@@ -35,6 +35,8 @@ export interface Slot {
   readonly createdAt: string;
   /** Of `passphrase` slots, and only of these. */
   readonly kdf?: KdfJson;
+  /** Of `passphrase` slots: whether the owner wants costs below the floor. Otherwise they are raised at an opening. */
+  readonly weakKdfAccepted?: boolean;
   /** Key URI, version and wrapped slot key (base64) of `provider` slots, and only of these. */
   readonly uri?: string;
   readonly keyVersion?: string;

@@ -162,7 +162,9 @@ export const unwrapDataKey = async (prelude: Prelude, options: OpenOptions): Pro
 const toDataKey = (prelude: Prelude, material: Bytes, signal: AbortSignal | undefined): DataKey => {
   try {
     signal?.throwIfAborted();
-    if (material.length !== DATA_KEY_BYTES) throw decryptionFailed();
+    if (material.length !== DATA_KEY_BYTES) {
+      throw decryptionFailed("What was unwrapped is no data key");
+    }
     const key = createDataKey(material, prelude.dataKeyId);
     if (
       bytesEqual(key.commitment, prelude.commitment) &&
@@ -171,7 +173,7 @@ const toDataKey = (prelude: Prelude, material: Bytes, signal: AbortSignal | unde
       return key;
     }
     key.destroy();
-    throw decryptionFailed();
+    throw decryptionFailed("The commitment or the MAC does not fit");
   } finally {
     zero(material);
   }

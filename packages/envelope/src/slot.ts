@@ -16,7 +16,14 @@ import {
 import { createDataKey, newDataKeyId } from "./data-key.ts";
 import { hkdf, parts } from "./encoding.ts";
 import { type JsonValue, jcs } from "./json.ts";
-import { defaultKdf, derivePassphraseKey, type Kdf, kdfFromJson, kdfToJson } from "./kdf.ts";
+import {
+  defaultKdf,
+  derivePassphraseKey,
+  isBelowFloor,
+  type Kdf,
+  kdfFromJson,
+  kdfToJson,
+} from "./kdf.ts";
 import { type Keyslots, type Slot, type SlotKind, verifyKeyslots } from "./keyslots.ts";
 import { canonicalPassphrase, normalizePassphrase } from "./passphrase.ts";
 import { openValue, sealValueWithNonce } from "./value.ts";
@@ -38,6 +45,8 @@ export type SlotCredential =
       readonly passphrase: Uint8Array;
       /** Default: Argon2id, 64 MiB, 3 passes, 4 lanes. */
       readonly kdf?: Kdf;
+      /** Marks costs below the floor as wanted, so that no opening raises them. Default false. */
+      readonly acceptWeakKdf?: boolean;
       readonly label?: string;
     }
   | {
@@ -112,7 +121,9 @@ const newSlotKey = async (
       const passphrase = normalizePassphrase(credential.passphrase);
       try {
         const slotKey = await derivePassphraseKey(passphrase, kdf);
-        return { slotKey, extra: { kdf: kdfToJson(kdf) } };
+        const accepted = credential.acceptWeakKdf === true && isBelowFloor(kdf);
+        const extra = { kdf: kdfToJson(kdf), ...(accepted ? { weakKdfAccepted: true } : {}) };
+        return { slotKey, extra };
       } finally {
         zero(passphrase);
       }

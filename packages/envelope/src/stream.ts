@@ -147,7 +147,9 @@ export const createStreamOpener = (
 ): SyncChunkMachine => {
   checkFormat(header);
   const { identity } = subkeysOf(key);
-  if (!bytesEqual(identity, header.subarray(PREFIX.length, IDENTITY_END))) throw decryptionFailed();
+  if (!bytesEqual(identity, header.subarray(PREFIX.length, IDENTITY_END))) {
+    throw decryptionFailed("The commitment is of another data key");
+  }
   const segmentKey = deriveStreamKey(key, header, aad);
   const nextNonce = createNonces();
   let first = true;

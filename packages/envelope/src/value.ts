@@ -83,7 +83,9 @@ export const openValue = (key: DataKey, sealed: Uint8Array, aad: Uint8Array): By
   const { identity, value } = subkeysOf(key);
   // AES-GCM does not commit to its key: one ciphertext can be made to open under many keys, which turns a reader that
   // tries passwords into an oracle. So the commitment comes before any decryption.
-  if (!bytesEqual(identity, sealed.subarray(PREFIX.length, IDENTITY_END))) throw decryptionFailed();
+  if (!bytesEqual(identity, sealed.subarray(PREFIX.length, IDENTITY_END))) {
+    throw decryptionFailed("The commitment is of another data key");
+  }
   return openAesGcm(
     value,
     sealed.subarray(IDENTITY_END, VALUE_HEADER_BYTES),

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { CryptoError } from "@lango/crypto-core";
 import {
   createDataKey,
@@ -61,6 +62,15 @@ describe("the data-key cache", () => {
     expect(new Set(keys).size).toBe(1);
     await cache.get("p", "k");
     expect(state.loads).toHaveLength(1);
+  });
+
+  it("destroys keys that nobody asks for any more, within twice their age", async () => {
+    const { cache, state } = rig({ maxAgeMs: 40, clock: () => performance.now() });
+    await cache.get("p", "k");
+    await setTimeout(30);
+    await cache.get("p", "younger");
+    expect(state.keys.map(isDestroyed)).toEqual([false, false]);
+    await expect.poll(() => state.keys.map(isDestroyed)).toEqual([true, true]);
   });
 
   it("keeps partitions apart, however their names are put together", async () => {

@@ -42,6 +42,11 @@ describe("parseJsonStrict", () => {
     );
   });
 
+  it("reads a string of any length", () => {
+    const long = "a\n".repeat(8_000_000);
+    expect(parseJsonStrict(JSON.stringify(long), { maxBytes: 2 ** 25 }) === long).toBe(true);
+  });
+
   it.each([
     ["", "JSON ends too early, after 0 characters"],
     ['{"a":1', "JSON ends too early, after 6 characters"],
@@ -50,6 +55,9 @@ describe("parseJsonStrict", () => {
     ["[01]", "JSON has an unexpected character at position 2"],
     ['["\u0001"]', "JSON has an ill-formed string at position 1"],
     ['["\\ud800"]', "JSON has a lone surrogate at position 1"],
+    ['["\\x"]', "JSON has an ill-formed string at position 1"],
+    ['["a', "JSON has an ill-formed string at position 1"],
+    ['["a\\"', "JSON has an ill-formed string at position 1"],
     ["[1e999]", "JSON has a number that is too large at position 6"],
     ["\ufeff1", "JSON has an unexpected character at position 0"],
     ['{"a":{"b/~":1,"b/~":2}}', 'JSON has the key "/a/b~1~0" twice'],

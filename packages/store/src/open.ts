@@ -76,7 +76,8 @@ export async function openWithMigrations(
       reader,
       readOnly: mode === "read",
       openWriter: () => openWriter(place),
-      withLock: (run) => withFileLock(place, run),
+      withLock: (run, { waitMs = timeoutMs } = {}) =>
+        withFileLock({ ...place, timeoutMs: waitMs }, run),
       expectedSchema: () => schemaOf(place, migrations),
       timeoutMs,
     });

@@ -93,9 +93,9 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
       return inTurn(() => transact(durability, run));
     },
 
-    async withLock(run) {
+    async withLock(run, lockOptions) {
       checkWritable();
-      return options.withLock(run);
+      return options.withLock(run, lockOptions);
     },
 
     integrityCheck() {

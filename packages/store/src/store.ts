@@ -218,10 +218,11 @@ export interface Store extends StoreReads, AsyncDisposable {
    * Runs while no other process holds the same lock; the kernel frees it when the process dies, so it cannot be stale.
    * Not re-entrant. Does not keep transactions of others out.
    *
-   * @throws {@link CryptoError} `ERR_CONFLICT` when another lango still holds it after about 5 s; `ERR_ACCESS_DENIED` in
-   *   mode `read`.
+   * @param options.waitMs - How long to wait for another lango that holds it. Default: about 5 s.
+   * @throws {@link CryptoError} `ERR_CONFLICT` when another lango still holds it after that; `ERR_ACCESS_DENIED` in mode
+   *   `read`.
    */
-  withLock<T>(run: () => Promise<T>): Promise<T>;
+  withLock<T>(run: () => Promise<T>, options?: { readonly waitMs?: number }): Promise<T>;
   /**
    * Checks every page, table, index, foreign key and counter. Returns one line per fault; empty when sound. Reads the whole
    * file in one step, which blocks the event loop.

@@ -1,5 +1,6 @@
 import { fstatSync } from "node:fs";
 import { join } from "node:path";
+import { CryptoError } from "@lango/crypto-core";
 import { isTerminal, readDescriptor } from "./descriptor.ts";
 import { takeFromKeyring, whyNotInKeyring } from "./keyring.ts";
 import { readSecretFile } from "./secret-file.ts";
@@ -33,7 +34,9 @@ function keyring(around: Surroundings): Source {
 }
 
 function keyfile(around: Surroundings): Source {
-  return file("keyfile", around.env["LANGO_KEYFILE"] || join(around.home, "passphrase"), around);
+  const named = around.env["LANGO_KEYFILE"];
+  if (!named) return file("keyfile", join(around.home, "passphrase"), around);
+  return file("keyfile", named, around, `LANGO_KEYFILE names ${named}, which does not exist`);
 }
 
 function variable(around: Surroundings): Source {
@@ -66,14 +69,18 @@ function containerSecret(around: Surroundings): Source {
   return file("container secret", join(around.containerSecrets, "lango_passphrase"), around);
 }
 
-function file(what: string, path: string, around: Surroundings): Source {
+/** @param fault - What is wrong when the file is missing. Default: nothing, the source is skipped. */
+function file(what: string, path: string, around: Surroundings, fault?: string): Source {
   return {
     name: `${what} ${path}`,
     kinds: KINDS,
     ambient: true,
     async take() {
       const passphrase = await readSecretFile(path, { ...around.files, source: what });
-      return passphrase === undefined ? skipped("does not exist") : found(passphrase);
+      if (passphrase !== undefined) return found(passphrase);
+      // A typo must not end in another source.
+      if (fault !== undefined) throw new CryptoError("ERR_CONFIG", fault);
+      return skipped("does not exist");
     },
   };
 }

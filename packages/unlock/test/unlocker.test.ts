@@ -247,13 +247,18 @@ describe("variables", () => {
       "LANGO_PASSPHRASE and LANGO_PASSPHRASE_FILE are both set and differ",
     );
   });
-  test("a file that a variable names must exist; the keyfile need not", async () => {
+  test("a file that a variable names must exist; the default keyfile need not", async () => {
     const none = join(temporaryFolder(), "none");
+    const home = temporaryFolder();
     expect((await failureOf(obtain({ LANGO_PASSPHRASE_FILE: none }, "passphrase"))).code).toBe(
       "ERR_CONFIG",
     );
-    expect((await failureOf(obtain({ LANGO_KEYFILE: none }, "passphrase"))).hint).toContain(
-      `keyfile ${none}: does not exist`,
+    expect(await failureOf(obtain({ LANGO_KEYFILE: none }, "passphrase"))).toMatchObject({
+      code: "ERR_CONFIG",
+      message: `LANGO_KEYFILE names ${none}, which does not exist`,
+    });
+    expect((await failureOf(obtain({}, "passphrase", home))).hint).toContain(
+      `keyfile ${join(home, "passphrase")}: does not exist`,
     );
   });
   test("LANGO_KEYFILE moves the keyfile", async () => {

@@ -26,9 +26,12 @@ export const acceptRollback = async (options: AcceptRollbackOptions): Promise<Ac
   const opened = await openContext(options);
   const { context, paths, vaultKey } = opened;
   try {
-    return await context.store.withLock(() => accept(context, paths, vaultKey));
-  } finally {
+    const accepted = await context.store.withLock(() => accept(context, paths, vaultKey));
     await opened.discard();
+    return accepted;
+  } catch (error) {
+    await opened.fail(error);
+    throw error;
   }
 };
 

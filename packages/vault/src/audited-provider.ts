@@ -17,6 +17,14 @@ const AUDITED = [
   "unwrapKey",
 ] as const satisfies readonly Operation[];
 
+/** What changes keys: its row of success is written with the change. */
+const CHANGE_ACTIONS = { createKey: "key.create", rotateKey: "key.rotate" } as const;
+const CHANGES = ["createKey", "rotateKey"] as const satisfies readonly Operation[];
+
+/** What a caller made up does not go into the log. */
+const targetOf = (keyId: string | undefined): string =>
+  isKeyName(keyId) ? `${LOCAL}:${keyId}` : LOCAL;
+
 /** The provider with its uses in the log: a result is released after its row is committed, a failure has a row too. */
 export const auditedProvider = (
   provider: CryptoProvider,
@@ -31,8 +39,7 @@ export const auditedProvider = (
     if (!method) continue;
     audited[operation] = async (request: KeyRequest): Promise<unknown> => {
       const action = `key.${operation}`;
-      // What a caller made up does not go into the log.
-      const target = isKeyName(request.keyId) ? `${LOCAL}:${request.keyId}` : LOCAL;
+      const target = targetOf(request.keyId);
       let result: unknown;
       try {
         result = await method(request);
@@ -43,6 +50,24 @@ export const auditedProvider = (
       } catch (error) {
         if (result instanceof Uint8Array) zero(result);
         await auditFailure(log, { action, target }, error);
+        throw error;
+      }
+    };
+  }
+  for (const operation of CHANGES) {
+    const method = provider[operation]?.bind(provider) as
+      | ((request: Partial<KeyRequest>) => Promise<unknown>)
+      | undefined;
+    if (!method) continue;
+    audited[operation] = async (request: Partial<KeyRequest>): Promise<unknown> => {
+      try {
+        return await method(request);
+      } catch (error) {
+        await auditFailure(
+          log,
+          { action: CHANGE_ACTIONS[operation], target: targetOf(request.keyId) },
+          error,
+        );
         throw error;
       }
     };

@@ -13,7 +13,6 @@ import {
   buildKeyslots,
   createSlot,
   deriveVaultKeys,
-  type Kdf,
   type Keyslots,
   parseKeyslots,
   type Slot,
@@ -30,6 +29,7 @@ import type { VaultContext } from "./context.ts";
 import { newDataKeyRow } from "./data-keys.ts";
 import { replaceFile } from "./files.ts";
 import { inspectHome } from "./home.ts";
+import { checkKdf } from "./kdf.ts";
 import { type HomePaths, homePaths } from "./keyslots-file.ts";
 import { newLocalKey } from "./local-keys.ts";
 import { DEFAULT_KEY, SECRETS } from "./names.ts";
@@ -50,26 +50,29 @@ const FIRST_EPOCH = 1;
  * `half-made`, which the next call replaces. What is there already, sound or damaged, is never touched.
  *
  * @throws {@link CryptoError} `ERR_CONFLICT` when there is a vault, or what may be one; `ERR_INVALID_ARGUMENT` for no
- *   credentials or a passphrase shorter than 8 characters; as `openStore` of `@lango/store`.
+ *   credentials or more than 32, a passphrase shorter than 8 characters, a bad label or a key derivation below the floor
+ *   that is not accepted; as `openStore` of `@lango/store`.
  */
 export const createVault = async (options: CreateVaultOptions): Promise<Vault> => {
-  const { home, credentials, kdf, clock = Date.now } = options;
-  const first = credentials[0];
+  const { home, clock = Date.now } = options;
+  const first = options.credentials[0];
   if (!first)
     throw new CryptoError("ERR_INVALID_ARGUMENT", "A vault needs a credential to open it");
   const paths = homePaths(home);
   await refuseExisting(home);
   const vaultId = randomBytesFresh(16);
   const vaultKey = randomBytesFresh(32);
-  // The slow part, and the one that bad input ends, comes before anything is written.
-  const slots = await createSlots(vaultKey, vaultId, credentials, kdf);
-  await makeHome(home);
-  const store = await openStore({ file: paths.database, mode: "create" });
+  let opened: Store | undefined;
   try {
+    // The slow part, and the one that bad input ends, comes before anything is written.
+    const keyslots = await createKeyslots(vaultKey, vaultId, options);
+    await makeHome(home);
+    const store = await openStore({ file: paths.database, mode: "create" });
+    opened = store;
     const made = await store.withLock(async () => {
       // Another process may have been faster.
       await refuseExisting(home);
-      return onboard(store, paths, vaultId, vaultKey, slots, clock);
+      return onboard(store, paths, vaultId, vaultKey, keyslots, clock);
     });
     return assembleVault({
       ...{ home, paths, vaultKey, providers: {}, ...made },
@@ -77,7 +80,7 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     });
   } catch (error) {
     zero(vaultKey);
-    await store.close();
+    await opened?.close();
     throw error;
   }
 };
@@ -96,19 +99,26 @@ const refuseExisting = async (home: string): Promise<void> => {
   });
 };
 
-const createSlots = async (
+const createKeyslots = async (
   vaultKey: Bytes,
   vaultId: Bytes,
-  credentials: readonly SlotCredential[],
-  kdf: Kdf | undefined,
-): Promise<Slot[]> => {
+  { credentials, kdf, acceptWeakKdf = false }: CreateVaultOptions,
+): Promise<Keyslots> => {
+  const prepared = credentials.map((credential): SlotCredential => {
+    if (credential.kind !== "passphrase") return credential;
+    const chosen = { acceptWeakKdf, ...(kdf === undefined ? {} : { kdf }), ...credential };
+    checkKdf(chosen.kdf, chosen.acceptWeakKdf);
+    return chosen;
+  });
   const slots: Slot[] = [];
-  for (const credential of credentials) {
-    const withKdf =
-      credential.kind === "passphrase" && kdf !== undefined ? { kdf, ...credential } : credential;
-    slots.push(await createSlot(vaultKey, vaultId, withKdf));
+  for (const credential of prepared) slots.push(await createSlot(vaultKey, vaultId, credential));
+  try {
+    return buildKeyslots(vaultKey, { vaultId: toHex(vaultId), generation: 1, slots });
+  } catch (cause) {
+    if (!isCryptoError(cause) || cause.code !== "ERR_MALFORMED_ENVELOPE") throw cause;
+    // Too many of them, or a label that no reader would take.
+    throw new CryptoError("ERR_INVALID_ARGUMENT", cause.message, { cause });
   }
-  return slots;
 };
 
 const makeHome = async (home: string): Promise<void> => {
@@ -126,10 +136,9 @@ const onboard = async (
   paths: HomePaths,
   vaultId: Bytes,
   vaultKey: Bytes,
-  slots: readonly Slot[],
+  keyslots: Keyslots,
   clock: () => number,
 ): Promise<{ context: VaultContext; auditKey: AuditKey }> => {
-  const keyslots = buildKeyslots(vaultKey, { vaultId: toHex(vaultId), generation: 1, slots });
   const keys = deriveVaultKeys(vaultKey, vaultId);
   const audit = newAuditKey(vaultId, keys);
   const log = createAuditLog({ store, auditKey: audit.key, clock, source: SOURCE });

@@ -76,7 +76,7 @@ export const createDataKeys = ({ context, providers }: DataKeysOptions): DataKey
     async load(_partition, id, signal) {
       const row = await store.dataKeys.find(id);
       // One error for everything that does not open: the reason is for the log alone.
-      if (!row) throw decryptionFailed();
+      if (!row) throw decryptionFailed("There is no such data key");
       checkRow(keys.rows, "data_keys", row);
       const material = await unwrapDataKey(context, providers, row, signal);
       try {

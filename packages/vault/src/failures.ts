@@ -8,22 +8,29 @@ const UNRECORDED: ReadonlySet<CryptoErrorCode> = new Set<CryptoErrorCode>([
   "ERR_BUSY",
 ]);
 
+/** Nothing has the name that was given: it may be a value, typed or pasted where a name belongs. */
+const UNNAMED: ReadonlySet<CryptoErrorCode> = new Set<CryptoErrorCode>([
+  "ERR_NOT_FOUND",
+  "ERR_KEY_NOT_FOUND",
+]);
+
 /**
  * Records that an operation failed, in a transaction of its own. Never rejects: nothing was released, and the caller
  * has an error to report already.
  */
 export const auditFailure = async (
   log: AuditLog,
-  entry: Pick<NewEntry, "action" | "target" | "audience">,
+  { target, ...entry }: Pick<NewEntry, "action" | "target" | "audience" | "detail">,
   error: unknown,
 ): Promise<void> => {
   const code = isCryptoError(error) ? error.code : "ERR_INTERNAL";
   if (UNRECORDED.has(code)) return;
   // What callers must not tell apart, the log may: the cause names it, without values.
-  const detail =
-    isCryptoError(error) && isCryptoError(error.cause) ? error.cause.message : undefined;
+  const cause = isCryptoError(error) && isCryptoError(error.cause) ? error.cause : undefined;
+  const detail = entry.detail ?? cause?.message;
   try {
-    await log.commit("normal", { ...entry, outcome: "failure", code, detail });
+    const named = UNNAMED.has(code) ? {} : { target };
+    await log.commit("normal", { ...entry, ...named, outcome: "failure", code, detail });
   } catch {
     // The log cannot be written now; the operation has failed all the same.
   }

@@ -1,3 +1,4 @@
+import { constants } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Bytes, CryptoError, isCryptoError, toPlain } from "@lango/crypto-core";
@@ -16,13 +17,20 @@ export const readSmallFile = async (
 ): Promise<Bytes | undefined> => {
   let file: FileHandle;
   try {
-    file = await open(path, "r");
+    // Without O_NONBLOCK a named pipe in its place would hold the whole process for ever.
+    file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw fileError(path, "read", error);
   }
   try {
-    const { mode, size } = await file.stat();
+    const stat = await file.stat();
+    if (!stat.isFile()) {
+      throw new CryptoError("ERR_CONFIG", `${path} is no regular file`, {
+        context: { hint: "Look at what it is and move it away" },
+      });
+    }
+    const { mode, size } = stat;
     if (process.platform !== "win32" && (mode & 0o077) !== 0) {
       throw openToOthers(path, mode);
     }

@@ -1,7 +1,13 @@
 import { access } from "node:fs/promises";
 import { CryptoError, isCryptoError } from "@lango/crypto-core";
 import { openStore, type Store, type VaultRow } from "@lango/store";
-import { type HomePaths, homePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
+import {
+  backupHint,
+  type HomePaths,
+  homePaths,
+  type KeyslotsFile,
+  readKeyslots,
+} from "./keyslots-file.ts";
 import type { HomeState } from "./types.ts";
 
 /**
@@ -39,7 +45,8 @@ const inspect = async (paths: HomePaths): Promise<HomeState> => {
   }
   // Onboarding writes the slots last: without them, a database marked so cannot be opened by anybody.
   if (row ? row.state === "onboarding" : isEmpty) return "half-made";
-  throw mixed(`${paths.database} is there, ${paths.keyslots} is not`);
+  const hint = row && (await isBackupOf(row, paths)) ? backupHint(paths) : undefined;
+  throw mixed(`${paths.database} is there, ${paths.keyslots} is not`, hint);
 };
 
 const readVaultRow = async (
@@ -57,10 +64,20 @@ export const checkSameVault = (row: VaultRow, { keyslots }: KeyslotsFile): void 
   throw mixed(`lango.db is of vault ${row.vaultId}, keyslots.json of vault ${keyslots.vaultId}`);
 };
 
-export const mixed = (found: string): CryptoError =>
-  new CryptoError("ERR_CONFLICT", found, {
-    context: { hint: "Restore lango.db and keyslots.json from one backup" },
-  });
+const isBackupOf = async ({ vaultId }: VaultRow, paths: HomePaths): Promise<boolean> => {
+  try {
+    const backup = await readKeyslots({ ...paths, keyslots: paths.keyslotsBackup });
+    return backup?.keyslots.vaultId === vaultId;
+  } catch (error) {
+    if (isCryptoError(error)) return false;
+    throw error;
+  }
+};
+
+export const mixed = (
+  found: string,
+  hint = "Restore lango.db and keyslots.json from one backup",
+): CryptoError => new CryptoError("ERR_CONFLICT", found, { context: { hint } });
 
 /** Opens the database that belongs to the slots which are there. */
 export const openDatabase = async (

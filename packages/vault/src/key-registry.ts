@@ -5,7 +5,7 @@ import {
   type KeyAlgorithm,
   parseKeyUri,
 } from "@lango/crypto-core";
-import type { KeyRow } from "@lango/store";
+import type { KeyRow, StoreReads } from "@lango/store";
 import type { VaultContext } from "./context.ts";
 import { checkKeyName } from "./names.ts";
 import { checkRow } from "./rows.ts";
@@ -73,6 +73,15 @@ const notFound = (keyId: string): never => {
   throw new CryptoError("ERR_KEY_NOT_FOUND", `There is no key ${keyId} in the vault`, {
     context: { keyId, hint: "lango keys list shows the keys that there are" },
   });
+};
+
+/** @throws {@link CryptoError} `ERR_CONFLICT`. */
+export const checkNameIsFree = async (
+  { keys }: Pick<StoreReads, "keys">,
+  name: string,
+): Promise<void> => {
+  if (!(await keys.findByName(name))) return;
+  throw new CryptoError("ERR_CONFLICT", `There is a key ${name} already`);
 };
 
 export const keyUri = (row: Pick<KeyRow, "name" | "provider" | "remoteKeyId">): string =>

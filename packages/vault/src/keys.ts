@@ -10,8 +10,16 @@ import {
 import type { KeyRow } from "@lango/store";
 import { changeOf } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
+import { auditFailure } from "./failures.ts";
 import type { Gate } from "./gate.ts";
-import { type KeyRegistry, keyInfo, keyUri, LOCAL, providerOf } from "./key-registry.ts";
+import {
+  checkNameIsFree,
+  type KeyRegistry,
+  keyInfo,
+  keyUri,
+  LOCAL,
+  providerOf,
+} from "./key-registry.ts";
 import { checkKeyName } from "./names.ts";
 import { withMac } from "./rows.ts";
 import type { CreateKeyOptions, KeyInfo, Keys, KeyType } from "./types.ts";
@@ -32,7 +40,7 @@ export const createKeys = ({ context, registry, local, providers, gate }: KeysOp
       const type = checkType(options.type);
       return options.uri === undefined
         ? createLocal(registry, local, options, type)
-        : register(context, providers, options, options.uri, type);
+        : registerAudited(context, providers, options, options.uri, type);
     }),
   list: () =>
     gate.run(async () => {
@@ -90,6 +98,15 @@ const createLocal = async (
   return keyInfo(await registry.find(`${LOCAL}:${name}`));
 };
 
+const registerAudited: typeof register = async (context, providers, options, uri, type) => {
+  try {
+    return await register(context, providers, options, uri, type);
+  } catch (error) {
+    await auditFailure(context.log, { action: "key.register", target: options.name }, error);
+    throw error;
+  }
+};
+
 /** Registers a key that a provider holds. Only a configured provider is asked, and nothing is created there. */
 const register = async (
   { store, keys, log, clock }: VaultContext,
@@ -123,6 +140,14 @@ const register = async (
     lastUsedAt: null,
   });
   await store.transaction("full", async (tx) => {
+    await checkNameIsFree(tx, name);
+    const same = (await tx.keys.list()).find((each) => keyUri(each) === keyUri(row));
+    if (same) {
+      throw new CryptoError(
+        "ERR_CONFLICT",
+        `Key ${keyUri(row)} is registered as ${same.name} already`,
+      );
+    }
     await tx.keys.insert(row);
     await log.appendIn(tx, {
       action: "key.register",

@@ -45,11 +45,14 @@ export const readKeyslots = async (paths: HomePaths): Promise<KeyslotsFile | und
     return { bytes, keyslots: parseKeyslots(bytes) };
   } catch (error) {
     if (!isCryptoError(error)) throw error;
+    // A newer version is no damage, and its backup is as new.
+    const isNewer = error.code === "ERR_CONFLICT";
     throw new CryptoError(error.code, `${paths.keyslots}: ${error.message}`, {
       cause: error,
-      context: {
-        hint: `${paths.keyslotsBackup} is a copy of the same generation: if you did not expect a change, copy it over keyslots.json`,
-      },
+      context: isNewer ? error.context : { hint: backupHint(paths) },
     });
   }
 };
+
+export const backupHint = (paths: HomePaths): string =>
+  `${paths.keyslotsBackup} is a copy of the same generation: if you did not expect a change, copy it over keyslots.json`;

@@ -1,6 +1,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import {
   type Bytes,
+  bytesEqual,
   CryptoError,
   randomBytesFresh,
   toHex,
@@ -14,7 +15,7 @@ import { openValue, parts, sealValue, type VaultKeys } from "@lango/envelope";
 import type { KeyRow, KeyVersionRow } from "@lango/store";
 import { changeOf } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
-import { type KeyRegistry, keyUri, LOCAL } from "./key-registry.ts";
+import { checkNameIsFree, type KeyRegistry, keyUri, LOCAL } from "./key-registry.ts";
 import { checkKeyName } from "./names.ts";
 import { checkRow, withMac } from "./rows.ts";
 
@@ -48,10 +49,24 @@ export const createLocalKeySource = (
     }
   };
 
-  const record = async (row: KeyRow): Promise<KeyRecord> => {
+  /** The versions of a key, all of them: without the newest, an older one would be used in its place. */
+  const wholeVersions = async (
+    found: KeyRow,
+  ): Promise<{ row: KeyRow; versions: KeyVersionRow[] }> => {
+    for (let row = found; ; ) {
+      const versions = await store.keys.listVersions(row.id);
+      for (const version of versions) checkRow(keys.rows, "key_versions", version);
+      if (areWhole(row, versions)) return { row, versions };
+      const now = await registry.findById(row.id);
+      if (bytesEqual(now.mac, row.mac)) throw versionsLost(row);
+      // Another process rotated the key between the two reads.
+      row = now;
+    }
+  };
+
+  const record = async (found: KeyRow): Promise<KeyRecord> => {
+    const { row, versions } = await wholeVersions(found);
     const algorithm = row.algorithm as LocalKeyAlgorithm;
-    const versions = await store.keys.listVersions(row.id);
-    for (const version of versions) checkRow(keys.rows, "key_versions", version);
     return {
       id: row.name,
       algorithm,
@@ -85,6 +100,7 @@ export const createLocalKeySource = (
       checkKeyName(key.id);
       const rows = newLocalKey(context, key);
       await store.transaction("full", async (tx) => {
+        await checkNameIsFree(tx, key.id);
         await tx.keys.insert(rows.key);
         await tx.keys.insertVersion(rows.version);
         await log.appendIn(tx, {
@@ -123,6 +139,17 @@ export const createLocalKeySource = (
     close: () => opened.clear(),
   };
 };
+
+/** Whether there is each version from 1 to the one that the row of the key calls the newest, and none beyond. */
+const areWhole = ({ keyVersion }: KeyRow, versions: readonly KeyVersionRow[]): boolean => {
+  const numbers = new Set(versions.map(({ version }) => Number(version)));
+  return numbers.size === Number(keyVersion) && Math.max(...numbers) === numbers.size;
+};
+
+const versionsLost = ({ name, keyVersion }: KeyRow): CryptoError =>
+  new CryptoError("ERR_INTEGRITY", `The versions of key ${name} are not 1 to ${keyVersion}`, {
+    context: { keyId: name, hint: "Compare the database with the log: lango audit verify --rows" },
+  });
 
 const enabled = ({ state }: { readonly state: string }): boolean => state === "enabled";
 

@@ -14,6 +14,7 @@ import { createAuditLog, createStamp } from "./audit/log.ts";
 import { createSpool, type Spool } from "./audit/spool.ts";
 import type { VaultContext } from "./context.ts";
 import { checkSameVault, noVault, openDatabase } from "./home.ts";
+import { keepForUpgrade } from "./kdf-upgrade.ts";
 import { type HomePaths, homePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
 import { checkRow } from "./rows.ts";
 import { vaultRow } from "./slot-file-state.ts";
@@ -32,8 +33,12 @@ export interface OpenedContext {
   readonly spool: Spool;
   readonly vaultKey: Bytes;
   readonly unlockedBy: UnlockedBy;
-  /** For when nothing comes of it: zeroes the keys and closes the store. */
+  /** The passphrase, if its slot is to be strengthened; see `upgradeKdf`. */
+  readonly forUpgrade: Bytes | undefined;
+  /** Zeroes the keys and closes the store. */
   discard(): Promise<void>;
+  /** For when the opening fails after all: {@link discard}, and a note for the log. */
+  fail(error: unknown): Promise<void>;
 }
 
 /** Finds a credential, opens a slot with it and the database with its key, and checks that they are of one vault. */
@@ -45,15 +50,22 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
 
   const { credential, skipped } = await obtain(options, file.keyslots);
   const { kind, source, ambient } = credential;
-  const vaultKey = await openAnySlot(file.keyslots, credential, paths, clock);
+  const forUpgrade = keepForUpgrade(file.keyslots, credential);
   let store: Store | undefined;
   let keys: VaultKeys | undefined;
+  let opened: Bytes | undefined;
   const discard = async (): Promise<void> => {
     keys?.destroy();
-    zero(vaultKey);
+    zero(opened, forUpgrade);
     await store?.close();
   };
+  const fail = async (error: unknown): Promise<void> => {
+    await discard();
+    await noteUnlockFailure(paths, source, error, clock());
+  };
   try {
+    const vaultKey = await openAnySlot(file.keyslots, credential);
+    opened = vaultKey;
     store = await openDatabase(paths, "open", busyTimeoutMs);
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
     keys = deriveVaultKeys(vaultKey, vaultId);
@@ -70,9 +82,12 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
     const counters = createUseCounters({ store, clock });
     const context: VaultContext = { store, vaultId, keys, log, counters, clock };
     const unlockedBy = { kind, source, ambient, skipped };
-    return { paths, file, row, context, auditKey, spool, vaultKey, unlockedBy, discard };
+    return {
+      ...{ paths, file, row, context, auditKey, spool, vaultKey, forUpgrade, unlockedBy },
+      ...{ discard, fail },
+    };
   } catch (error) {
-    await discard();
+    await fail(error);
     throw error;
   }
 };
@@ -84,12 +99,10 @@ const obtain = ({ unlock }: OpenVaultOptions, { slots }: Keyslots): Promise<Unlo
   return typeof unlock === "function" ? unlock(infos) : unlock.obtain(infos);
 };
 
-/** Tries a credential on the slots that it is for. Its secret is zeroed; a failure is noted. */
+/** Tries a credential on the slots that it is for. Its secret is zeroed. */
 const openAnySlot = async (
   keyslots: Keyslots,
   { secret, slotIds, source }: Credential,
-  paths: HomePaths,
-  clock: () => number,
 ): Promise<Bytes> => {
   let wrong: unknown;
   try {
@@ -102,11 +115,10 @@ const openAnySlot = async (
         wrong = error;
       }
     }
+    throw wrongCredential(source, wrong);
   } finally {
     zero(secret);
   }
-  await noteUnlockFailure(paths, source, "ERR_WRONG_PASSPHRASE", clock());
-  throw wrongCredential(source, wrong);
 };
 
 const openAuditKey = (keys: VaultKeys, vaultId: Bytes, row: VaultRow): AuditKey => {

@@ -1,4 +1,6 @@
+import { zero } from "@lango/crypto-core";
 import { canSpool } from "./audit/log.ts";
+import { upgradeKdf } from "./kdf-upgrade.ts";
 import { openContext } from "./open-context.ts";
 import { isSettled, settle } from "./slot-file-state.ts";
 import type { OpenVaultOptions, Vault } from "./types.ts";
@@ -20,7 +22,7 @@ import { assembleVault } from "./vault.ts";
 export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
   const { home, providers = {}, audit } = options;
   const opened = await openContext(options);
-  const { paths, file, row, context, spool, vaultKey, unlockedBy } = opened;
+  const { paths, file, row, context, spool, vaultKey, unlockedBy, forUpgrade } = opened;
   try {
     // Also when another process was between file and row just now: then the lock is free in a moment.
     if (!(await isSettled(row, paths, file))) {
@@ -33,10 +35,12 @@ export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
       // They stay in their files.
       if (audit?.onFailure !== "spool" || !canSpool(error)) throw error;
     }
+    if (forUpgrade) await upgradeKdf(context, paths, vaultKey, forUpgrade);
+    zero(forUpgrade);
     await context.log.commitRead({ action: "vault.unlock", target: unlockedBy.kind });
     return assembleVault({ home, providers, audit, ...opened });
   } catch (error) {
-    await opened.discard();
+    await opened.fail(error);
     throw error;
   }
 };

@@ -44,7 +44,7 @@ export const readVault = async ({ home }: { readonly home: string }): Promise<Lo
       verifyLinks: (options) => gate.run(() => verifyChain({ ...options, store, paths, vaultId })),
       tail: (count) => gate.run(() => readTail(store, count)),
     },
-    status: () => gate.run(() => readStatus(store, paths, true)),
+    status: () => gate.run(() => readStatus(store, paths, undefined)),
     async close() {
       await gate.close();
       await store.close();

@@ -78,8 +78,9 @@ export const deleteIn = async (
   audience: Audience | undefined,
 ): Promise<void> => {
   const existing = await tx.secrets.describe(SECRETS, name);
-  if (!existing || existing.deletedAt !== null) throw noSecret(name);
+  if (!existing) throw noSecret(name);
   checkRow(keys.rows, "secrets", existing);
+  if (existing.deletedAt !== null) throw noSecret(name);
   const removed = await tx.secrets.listVersions(existing.id);
   const deletedAt = clock();
   const row = withMac(keys.rows, "secrets", { ...existing, updatedAt: deletedAt, deletedAt });

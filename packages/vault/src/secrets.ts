@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import {
   type Bytes,
+  bytesEqual,
   CryptoError,
   type CryptoErrorCode,
   isCryptoError,
@@ -75,16 +76,43 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
     name: string,
     version: number | undefined,
   ): Promise<{ row: SecretRow; version: number; value: Bytes }> => {
-    const row = await store.secrets.find(SECRETS, name);
+    const current = await store.secrets.find(SECRETS, name);
+    const isWanted = version === undefined || version === current?.currentVersion;
+    if (!current || current.deletedAt !== null || !isWanted) return readVersion(name, version);
+    check(current);
+    const { currentVersion, dataKeyId, sealed } = current;
+    const value = await openSealed(name, currentVersion, dataKeyId, sealed);
+    return { row: current, version: currentVersion, value };
+  };
+
+  /** The slow way, which finds a secret without its current version too. */
+  const readVersion = async (
+    name: string,
+    version: number | undefined,
+  ): Promise<{ row: SecretRow; version: number; value: Bytes }> => {
+    for (;;) {
+      const row = await liveSecret(name);
+      const wanted = version ?? row.currentVersion;
+      const found = await store.secrets.findVersion(row.id, wanted);
+      if (found) {
+        const value = await openSealed(name, wanted, found.dataKeyId, found.sealed);
+        return { row, version: wanted, value };
+      }
+      if (wanted !== row.currentVersion) {
+        throw new CryptoError("ERR_NOT_FOUND", `Secret ${name} has no version ${version}`);
+      }
+      // Gone, unless another process wrote or deleted the secret between the two reads.
+      const now = await liveSecret(name);
+      if (bytesEqual(now.mac, row.mac)) throw versionLost(name, wanted);
+    }
+  };
+
+  const liveSecret = async (name: string): Promise<SecretRow> => {
+    const row = await store.secrets.describe(SECRETS, name);
     if (!row) throw noSecret(name);
     check(row);
-    if (version === undefined || version === row.currentVersion) {
-      const value = await openSealed(name, row.currentVersion, row.dataKeyId, row.sealed);
-      return { row, version: row.currentVersion, value };
-    }
-    const old = await store.secrets.findVersion(row.id, version);
-    if (!old) throw new CryptoError("ERR_NOT_FOUND", `Secret ${name} has no version ${version}`);
-    return { row, version, value: await openSealed(name, version, old.dataKeyId, old.sealed) };
+    if (row.deletedAt !== null) throw noSecret(name);
+    return row;
   };
 
   const write = async (what: SecretWrite): Promise<SetSecretResult> => {
@@ -146,9 +174,7 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
 
     history: (name, options = {}) =>
       onName("secret.history", name, options, async () => {
-        const row = await store.secrets.describe(SECRETS, name);
-        if (!row || row.deletedAt !== null) throw noSecret(name);
-        check(row);
+        const row = await liveSecret(name);
         const versions = await store.secrets.listVersions(row.id);
         return versions.map(({ version, createdAt, size }) => ({
           version,
@@ -181,6 +207,11 @@ const RESEAL: ReadonlySet<CryptoErrorCode> = new Set<CryptoErrorCode>([
   "ERR_KEY_RETIRED",
   "ERR_CLOSED",
 ]);
+
+const versionLost = (name: string, version: number): CryptoError =>
+  new CryptoError("ERR_INTEGRITY", `Secret ${name} has lost its current version, ${version}`, {
+    context: { hint: `Go back to a kept one: lango security secrets rollback ${name} --version N` },
+  });
 
 const keyFor = async (
   registry: KeyRegistry,

@@ -2,16 +2,19 @@ import { type Bytes, bytesEqual, CryptoError, isCryptoError, zero } from "@lango
 import {
   buildKeyslots,
   createSlot,
+  defaultKdf,
   type Kdf,
   type Keyslots,
   normalizePassphrase,
   openSlot,
   parseKeyslots,
+  renewKdf,
   type Slot,
 } from "@lango/envelope";
 import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
 import type { Gate } from "./gate.ts";
+import { checkKdf } from "./kdf.ts";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
 import { settle, writeKeyslots } from "./slot-file-state.ts";
 import { reached } from "./stages.ts";
@@ -25,20 +28,25 @@ export interface SlotsOptions {
   readonly gate: Gate;
 }
 
+const ACTION = "slots.change-passphrase";
+
 export const createSlots = ({ context, paths, vaultKey, gate }: SlotsOptions): Slots => ({
   list: () => gate.run(() => listSlots(paths)),
-  changePassphrase: ({ oldPassphrase, newPassphrase, kdf }) =>
+  changePassphrase: ({ oldPassphrase, newPassphrase, kdf, acceptWeakKdf = false }) =>
     gate.run(async () => {
+      checkKdf(kdf, acceptWeakKdf);
       // Too short is known before anything is derived.
       zero(normalizePassphrase(newPassphrase));
       try {
         return await context.store.withLock(async () => {
           const { keyslots } = await settle(context, paths, vaultKey);
           const old = await passphraseSlot(keyslots, oldPassphrase);
-          return replaceSlot(context, paths, vaultKey, keyslots, old, newPassphrase, kdf);
+          const passphrase = newPassphrase;
+          const made = { action: ACTION, passphrase, kdf, acceptWeakKdf };
+          return replaceSlot(context, paths, vaultKey, keyslots, old, made);
         });
       } catch (error) {
-        await auditFailure(context.log, { action: "slots.change-passphrase" }, error);
+        await auditFailure(context.log, { action: ACTION }, error);
         throw error;
       }
     }),
@@ -60,7 +68,7 @@ export const slotSummary = ({ id, kind, label, createdAt, kdf, uri }: Slot): Slo
 });
 
 /** The slot that a passphrase opens. @throws {@link CryptoError} `ERR_WRONG_PASSPHRASE`. */
-const passphraseSlot = async (keyslots: Keyslots, passphrase: Uint8Array): Promise<Slot> => {
+export const passphraseSlot = async (keyslots: Keyslots, passphrase: Uint8Array): Promise<Slot> => {
   for (const slot of keyslots.slots) {
     if (slot.kind !== "passphrase") continue;
     try {
@@ -73,20 +81,30 @@ const passphraseSlot = async (keyslots: Keyslots, passphrase: Uint8Array): Promi
   throw new CryptoError("ERR_WRONG_PASSPHRASE", "The old passphrase opens no slot of the vault");
 };
 
+/** What comes in the place of an old slot. */
+export interface Replacement {
+  /** What the log calls it. */
+  readonly action: string;
+  readonly passphrase: Uint8Array;
+  /** Default: what nobody can call weaker than that of the old slot. */
+  readonly kdf?: Kdf | undefined;
+  readonly acceptWeakKdf?: boolean;
+}
+
 /** Puts a slot of a passphrase in the place of another. The caller holds the lock and has settled the file. */
-const replaceSlot = async (
+export const replaceSlot = async (
   context: VaultContext,
   paths: HomePaths,
   vaultKey: Bytes,
   keyslots: Keyslots,
   old: Slot,
-  passphrase: Uint8Array,
-  kdf: Kdf | undefined,
+  { action, passphrase, kdf, acceptWeakKdf = false }: Replacement,
 ): Promise<SlotSummary> => {
   const slot = await createSlot(vaultKey, context.vaultId, {
     kind: "passphrase",
     passphrase,
-    ...(kdf === undefined ? {} : { kdf }),
+    kdf: kdf ?? (old.kdf === undefined ? defaultKdf() : renewKdf(old.kdf)),
+    acceptWeakKdf,
     ...(old.label === undefined ? {} : { label: old.label }),
   });
   reached("slots:made");
@@ -101,7 +119,7 @@ const replaceSlot = async (
     next,
     (written) => checkOpens(written, slot.id, passphrase, vaultKey),
     {
-      action: "slots.change-passphrase",
+      action,
       target: old.id,
       detail: `replaced by slot ${slot.id}, generation ${next.generation}`,
     },

@@ -1,7 +1,9 @@
+import type { KeyObject } from "node:crypto";
 import { CryptoError } from "@lango/crypto-core";
 import type { Keyslots } from "@lango/envelope";
 import type { StoreReads, VaultRow } from "@lango/store";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
+import { checkRow } from "./rows.ts";
 import { isFinal, standing, vaultRow } from "./slot-file-state.ts";
 import { slotSummary } from "./slots.ts";
 import type { VaultStatus } from "./types.ts";
@@ -10,7 +12,8 @@ import type { VaultStatus } from "./types.ts";
 export const readStatus = async (
   store: StoreReads,
   paths: HomePaths,
-  locked: boolean,
+  /** Of an open vault, whose rows must pass their MACs. */
+  rowsKey: KeyObject | undefined,
 ): Promise<VaultStatus> => {
   const file = await readKeyslots(paths);
   if (!file) throw new CryptoError("ERR_CONFLICT", `${paths.keyslots} is gone`);
@@ -18,9 +21,13 @@ export const readStatus = async (
   const row = await vaultRow(store);
   const counts = await store.counts();
   const dataKeys = await store.dataKeys.list();
+  if (rowsKey) {
+    checkRow(rowsKey, "vault", row);
+    for (const dataKey of dataKeys) checkRow(rowsKey, "data_keys", dataKey);
+  }
   return {
     id: row.vaultId,
-    locked,
+    locked: rowsKey === undefined,
     createdAt: row.createdAt,
     secretCount: counts.secrets,
     keyCount: counts.keys,

@@ -19,6 +19,8 @@ export interface CreateVaultOptions {
   readonly credentials: readonly SlotCredential[];
   /** Key derivation of passphrase credentials that name none. Default: `defaultKdf()` of `@lango/envelope`. */
   readonly kdf?: Kdf | undefined;
+  /** Takes a key derivation below the floor, too, and keeps it at openings. Default is false: it is refused. */
+  readonly acceptWeakKdf?: boolean | undefined;
   /** Milliseconds since the epoch. Default: `Date.now`. */
   readonly clock?: (() => number) | undefined;
 }
@@ -271,8 +273,10 @@ export interface SlotSummary {
 export interface ChangePassphraseOptions {
   readonly oldPassphrase: Uint8Array;
   readonly newPassphrase: Uint8Array;
-  /** Default: `defaultKdf()` of `@lango/envelope`. */
+  /** Default: `defaultKdf()` of `@lango/envelope`, or the costs of the old slot where those are higher. */
   readonly kdf?: Kdf | undefined;
+  /** As in {@link CreateVaultOptions}. */
+  readonly acceptWeakKdf?: boolean | undefined;
 }
 
 /** What opens the vault. */
@@ -282,7 +286,8 @@ export interface Slots {
    * Puts a slot of the new passphrase in the place of the old one's. Takes the same time at any number of secrets, and
    * does not revoke whoever kept an old copy of `keyslots.json`.
    *
-   * @throws `ERR_WRONG_PASSPHRASE` when the old passphrase opens no slot; `ERR_CONFLICT` when the slots changed meanwhile.
+   * @throws `ERR_WRONG_PASSPHRASE` when the old passphrase opens no slot; `ERR_INVALID_ARGUMENT` for a key derivation
+   *   below the floor that is not accepted; `ERR_CONFLICT` when another lango holds the lock.
    */
   changePassphrase(options: ChangePassphraseOptions): Promise<SlotSummary>;
 }

@@ -4,6 +4,7 @@ import { CryptoError, type CryptoErrorCode, ERROR_CODES, isCryptoError } from "@
 import { type JsonValue, parseJsonStrict } from "@lango/envelope";
 import type { NewEntry } from "./audit/log.ts";
 import type { VaultContext } from "./context.ts";
+import { auditFailure } from "./failures.ts";
 import { readSmallFile } from "./files.ts";
 import type { HomePaths } from "./keyslots-file.ts";
 
@@ -13,22 +14,23 @@ import type { HomePaths } from "./keyslots-file.ts";
 const MAX_FILE_BYTES = 64 * 1024;
 const MAX_LINE_BYTES = 1024;
 
-/** Notes a failed attempt. Never rejects: the attempt has failed already. A full file takes no more. */
+/** Notes an opening that failed after a credential was tried. Never rejects. A full file takes no more. */
 export const noteUnlockFailure = async (
   paths: HomePaths,
   source: string,
-  code: CryptoErrorCode,
+  error: unknown,
   ts: number,
 ): Promise<void> => {
+  const code = isCryptoError(error) ? error.code : "ERR_INTERNAL";
   const line = `${JSON.stringify({ code, pid: process.pid, source: printable(source), ts })}\n`;
-  const { O_APPEND, O_CREAT, O_NOFOLLOW, O_WRONLY } = constants;
+  const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
   try {
-    const flags = O_APPEND | O_CREAT | O_WRONLY | (O_NOFOLLOW ?? 0);
+    const flags = O_APPEND | O_CREAT | O_WRONLY | (O_NOFOLLOW ?? 0) | (O_NONBLOCK ?? 0);
     const file = await open(paths.unlockFailures, flags, 0o600);
     try {
-      const { size } = await file.stat();
+      const stat = await file.stat();
       // One write of a whole line: with O_APPEND lines of two processes do not mix.
-      if (size + line.length <= MAX_FILE_BYTES) await file.write(line);
+      if (stat.isFile() && stat.size + line.length <= MAX_FILE_BYTES) await file.write(line);
     } finally {
       await file.close();
     }
@@ -38,17 +40,30 @@ export const noteUnlockFailure = async (
 };
 
 /**
- * Moves noted attempts into the chain. A process that dies in the middle leaves the file, so that a line may come twice
- * but is never lost.
+ * Moves noted attempts into the chain. A process that dies in the middle leaves the file, so that lines may come twice;
+ * one that another process writes in the very moment of the move may be lost, as after 64 KiB of them.
+ * Best effort: what cannot be read, moved or recorded now stays for the next opening, and the log says so where it can.
+ * Whoever puts a folder in the place of the file must not lock the owner out.
  */
 export const foldUnlockFailures = async (
-  { store, log }: VaultContext,
+  context: VaultContext,
   paths: HomePaths,
 ): Promise<void> => {
+  try {
+    await fold(context, paths);
+  } catch (error) {
+    // Another lango is at it, or changes the slots.
+    if (isCryptoError(error) && error.code === "ERR_CONFLICT") return;
+    const detail = isCryptoError(error) ? error.message : undefined;
+    await auditFailure(context.log, { action: "vault.fold-unlock-failures", detail }, error);
+  }
+};
+
+const fold = async ({ store, log }: VaultContext, paths: HomePaths): Promise<void> => {
   if ((await readNoted(paths.unlockFailures)) === undefined) {
     if ((await readNoted(foldingPath(paths))) === undefined) return;
   }
-  await store.withLock(async () => {
+  const underLock = async (): Promise<void> => {
     await foldFile(foldingPath(paths));
     try {
       await rename(paths.unlockFailures, foldingPath(paths));
@@ -57,7 +72,8 @@ export const foldUnlockFailures = async (
       throw error;
     }
     await foldFile(foldingPath(paths));
-  });
+  };
+  await store.withLock(underLock, { waitMs: 0 });
 
   async function foldFile(path: string): Promise<void> {
     const text = await readNoted(path);
@@ -75,9 +91,11 @@ const readNoted = async (path: string): Promise<string | undefined> => {
     const bytes = await readSmallFile(path);
     return bytes && new TextDecoder().decode(bytes.subarray(0, MAX_FILE_BYTES));
   } catch (error) {
-    // Open to others: its lines prove no less than before.
+    // Open to others, or no file at all: what it says proves nothing.
     if (isCryptoError(error) && error.code === "ERR_CONFIG") {
-      await rm(path, { force: true });
+      await rm(path, { force: true }).catch(() => {
+        throw error;
+      });
       return undefined;
     }
     throw error;

@@ -70,7 +70,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),
     status: () =>
       gate.run(async () => ({
-        ...(await readStatus(store, paths, false)),
+        ...(await readStatus(store, paths, keys.rows)),
         unlockedBy,
         ...(anchorer ? { anchors: anchorer.status() } : {}),
       })),

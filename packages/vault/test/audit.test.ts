@@ -1,6 +1,12 @@
+import { join } from "node:path";
+import { fromHex } from "@lango/crypto-core";
+import { openStore, type StoreReads } from "@lango/store";
 import { describe, expect, test } from "vitest";
+import { verifyChain } from "../src/audit/verify.ts";
 import { readVault } from "../src/index.ts";
+import { homePaths } from "../src/keyslots-file.ts";
 import { bytes, expectCode, makeVault, newHome, reopen } from "./helpers.ts";
+import { Sqlite } from "./sqlite.ts";
 
 describe("what is logged", () => {
   test("each operation, with who, when and what, and no value", async () => {
@@ -20,7 +26,7 @@ describe("what is logged", () => {
       ["secret.get", "a", "success"],
       ["secret.rollback", "a", "success"],
       ["secret.delete", "a", "success"],
-      ["secret.get", "a", "failure"],
+      ["secret.get", undefined, "failure"],
       ["key.create", "local:k", "success"],
     ]);
     for (const { actor, ts, authenticated } of events) {
@@ -98,6 +104,44 @@ describe("what is logged", () => {
   });
 });
 
+test("what callers cannot tell apart, the log does", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("v"));
+  await vault.secrets.set("b", bytes("w"));
+  const provider = vault.keys.provider();
+  const { ciphertext } = await provider.encrypt({ keyId: "default", plaintext: bytes("x") });
+  await vault.close();
+  const byteOf = (row: string, offset: number): string =>
+    `UPDATE secret_versions SET sealed = CAST(substr(sealed, 1, ${offset}) || x'${"5a".repeat(4)}' || substr(sealed, ${offset + 5}) AS BLOB) WHERE secret_id = (SELECT id FROM secrets WHERE name = '${row}')`;
+  const database = new Sqlite(join(home, "lango.db"), {});
+  database.exec(byteOf("a", 64));
+  database.exec(byteOf("b", 24));
+  const opened = await reopen(home);
+  const messages = new Set<string>();
+  const failAt = async (call: () => Promise<unknown>): Promise<string | undefined> => {
+    messages.add((await expectCode(call, "ERR_DECRYPTION_FAILED")).message);
+    return (await opened.audit.tail(1))[0]?.detail;
+  };
+  expect(await failAt(() => opened.secrets.get("a"))).toBe("The tag does not fit");
+  expect(await failAt(() => opened.secrets.get("b"))).toContain("commitment");
+  const local = opened.keys.provider();
+  const altered = (offset: number): Uint8Array => ciphertext.with(offset, 9);
+  expect(await failAt(() => local.decrypt({ keyId: "default", ciphertext: altered(4) }))).toBe(
+    "It names no version of the key",
+  );
+  expect(
+    await failAt(() => local.decrypt({ keyId: "default", ciphertext: ciphertext.slice(0, 8) })),
+  ).toBeDefined();
+  await opened.close();
+  database.exec("pragma foreign_keys = off; DELETE FROM data_keys");
+  database.close();
+  const again = await reopen(home);
+  messages.add((await expectCode(() => again.secrets.get("a"), "ERR_DECRYPTION_FAILED")).message);
+  expect((await again.audit.tail(1))[0]?.detail).toBe("There is no such data key");
+  expect(messages.size).toBe(1);
+});
+
 test("links and row hashes can be checked without the key", async () => {
   const home = newHome();
   const vault = await makeVault(home);
@@ -108,6 +152,38 @@ test("links and row hashes can be checked without the key", async () => {
   expect(report).toMatchObject({ ok: true, faults: [], rows: 3, unanchored: 3 });
   expect(report.head).toMatch(/^[0-9a-f]{64}$/);
   expect((await locked.audit.tail()).at(-1)).toMatchObject({ action: "secret.set" });
+});
+
+test("a row that changes at each look is named, not passed over", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("v"));
+  await using store = await openStore({ file: join(home, "lango.db"), mode: "read" });
+  const { describe: look, list } = store.secrets;
+  const change = () => vault.secrets.set("a", bytes("v"));
+  const restless: StoreReads = {
+    ...{ vault: store.vault, keys: store.keys, dataKeys: store.dataKeys, audit: store.audit },
+    counts: () => store.counts(),
+    secrets: {
+      ...store.secrets,
+      list: async (page) => {
+        await change();
+        return list(page);
+      },
+      describe: async (collection, name) => {
+        await change();
+        return look(collection, name);
+      },
+    },
+  };
+  const { ok, faults } = await verifyChain({
+    ...{ store: restless, paths: homePaths(home), rows: true },
+    vaultId: fromHex(vault.id) ?? new Uint8Array(),
+  });
+  expect(ok).toBe(false);
+  expect(faults.map(({ problem }) => problem)).toContain(
+    "Row secrets/a of table secrets could not be judged: it changed at each of 50 looks",
+  );
 });
 
 test("verify with rows holds while others write", async () => {

@@ -41,6 +41,7 @@ export const makeVault = async (home: string, passphrase: string = PASSPHRASE): 
     home,
     credentials: [{ kind: "passphrase", passphrase: utf8(passphrase) }],
     kdf: quickKdf(),
+    acceptWeakKdf: true,
   });
   onTestFinished(() => vault.close());
   return vault;

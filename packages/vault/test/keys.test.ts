@@ -44,10 +44,11 @@ describe("the registry", () => {
     for (const name of ["", "a/b", "a b", "a..b", "x".repeat(257)]) {
       await expectCode(() => vault.keys.create({ name, type: "signing" }), "ERR_INVALID_ARGUMENT");
     }
-    await expectCode(
+    const taken = await expectCode(
       () => vault.keys.create({ name: "default", type: "encryption" }),
       "ERR_CONFLICT",
     );
+    expect(taken.message).toBe("There is a key default already");
     await expectCode(
       () => vault.keys.create({ name: "a", type: "encryption", algorithm: "ed25519" }),
       "ERR_INVALID_ARGUMENT",
@@ -68,7 +69,12 @@ describe("the registry", () => {
       () => vault.keys.create({ name: "a", type: "encryption", uri: "local:b" }),
       "ERR_INVALID_ARGUMENT",
     );
-    expect((await vault.audit.verify()).rows).toBe(rows);
+    // What was wrong in itself leaves no row, what the vault refused does.
+    const events = await vault.audit.tail((await vault.audit.verify()).rows - rows);
+    expect(events.map(({ action, target, code }) => [action, target, code])).toEqual([
+      ["key.create", "local:default", "ERR_CONFLICT"],
+      ["key.register", undefined, "ERR_KEY_NOT_FOUND"],
+    ]);
     expect(await vault.keys.list()).toHaveLength(1);
   });
 });
@@ -83,7 +89,9 @@ test("what is no key name is refused in one line and stays out of the log", asyn
     () => vault.keys.provider().encrypt({ keyId, plaintext: bytes("x") }),
     "ERR_KEY_NOT_FOUND",
   );
-  expect(await vault.audit.tail(1)).toMatchObject([{ target: "local", code: "ERR_KEY_NOT_FOUND" }]);
+  expect(await vault.audit.tail(1)).toMatchObject([
+    { action: "key.encrypt", target: undefined, code: "ERR_KEY_NOT_FOUND" },
+  ]);
 });
 
 describe("the provider", () => {
@@ -133,7 +141,7 @@ describe("the provider", () => {
     ).toEqual([
       ["key.encrypt", "local:default", undefined],
       ["key.decrypt", "local:default", "ERR_DECRYPTION_FAILED"],
-      ["key.sign", "local:none", "ERR_KEY_NOT_FOUND"],
+      ["key.sign", undefined, "ERR_KEY_NOT_FOUND"],
     ]);
   });
 
@@ -179,6 +187,24 @@ describe("keys of other providers", () => {
       },
     };
   };
+
+  test("have one name each, and no name of another key", async () => {
+    const home = newHome();
+    await (await makeVault(home)).close();
+    const { provider } = await remote();
+    const vault = await reopen(home, { providers: { other: provider } });
+    const register = (name: string) =>
+      vault.keys.create({ name, type: "encryption", uri: "other:k1" });
+    const message = async (name: string): Promise<string> =>
+      (await expectCode(() => register(name), "ERR_CONFLICT")).message;
+    await register("cloud");
+    expect(await message("second")).toBe("Key other:k1 is registered as cloud already");
+    expect(await message("default")).toBe("There is a key default already");
+    expect(await vault.audit.tail(2)).toMatchObject([
+      { action: "key.register", target: "second", code: "ERR_CONFLICT" },
+      { action: "key.register", target: "default", code: "ERR_CONFLICT" },
+    ]);
+  });
 
   test("seal secrets; without the provider they stay closed, with it one unwrap opens all", async () => {
     const home = newHome();

@@ -59,6 +59,9 @@ describe("no file of the home holds", () => {
   test("a value or a passphrase, in any form, whatever happened", async () => {
     const home = newHome();
     const values = ['sk-live-9f8e/7d6c+5b4a"3210', "ünïcödé-secret-väluE-0001", "A".repeat(40)];
+    // A value that would do as a name, too.
+    const pasted = "sk-live-9f8e7d6c5b4a32100123456789";
+    values.push(pasted);
     const newPassphrase = "another long passphrase";
     const vault = await makeVault(home);
     const check = (): void => {
@@ -72,6 +75,25 @@ describe("no file of the home holds", () => {
     expect(readdirSync(home)).toContain("lango.db-wal");
     await vault.secrets.rollback("s0", 1);
     await expectCode(() => vault.secrets.get(values[0] ?? ""), "ERR_INVALID_ARGUMENT");
+    for (const call of [
+      () => vault.secrets.get(pasted),
+      () => vault.secrets.get(pasted, { version: 2 }),
+      () => vault.secrets.history(pasted),
+      () => vault.secrets.rollback(pasted, 1),
+      () => vault.secrets.delete(pasted),
+    ]) {
+      await expectCode(call, "ERR_NOT_FOUND");
+    }
+    const provider = vault.keys.provider();
+    for (const call of [
+      () => provider.encrypt({ keyId: pasted, plaintext: bytes("x") }),
+      () => provider.rotateKey?.({ keyId: pasted }),
+      () => vault.keys.describe(pasted),
+      () => vault.keys.publicKey(`local:${pasted}`),
+      () => vault.secrets.set("s0", bytes("x"), { key: pasted }),
+    ]) {
+      await expectCode(async () => call(), "ERR_KEY_NOT_FOUND");
+    }
     await expectCode(
       () => vault.secrets.set("s0", bytes(values[0] ?? ""), { ifVersion: 9 }),
       "ERR_CONFLICT",
@@ -82,6 +104,7 @@ describe("no file of the home holds", () => {
       oldPassphrase: bytes(PASSPHRASE),
       newPassphrase: bytes(newPassphrase),
       kdf: quickKdf(),
+      acceptWeakKdf: true,
     });
     check();
     await vault.close();

@@ -274,6 +274,7 @@ describe("opening", () => {
         { kind: "master-key-file", key },
       ],
       kdf: quickKdf(),
+      acceptWeakKdf: true,
     });
     await vault.secrets.set("a", bytes("v"));
     await vault.close();

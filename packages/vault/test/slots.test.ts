@@ -24,6 +24,7 @@ describe("changing the passphrase", () => {
       oldPassphrase: bytes(PASSPHRASE),
       newPassphrase: bytes(NEW),
       kdf: quickKdf(),
+      acceptWeakKdf: true,
     });
     expect(slot.id).not.toBe(before?.id);
     expect(await vault.slots.list()).toEqual([slot]);
@@ -80,6 +81,7 @@ describe("changing the passphrase", () => {
         oldPassphrase: bytes(PASSPHRASE),
         newPassphrase: bytes(to),
         kdf: quickKdf(),
+        acceptWeakKdf: true,
       });
     const results = await Promise.allSettled([change("first new one"), change("second new one")]);
     const refused = results.filter((result) => result.status === "rejected");

@@ -257,6 +257,7 @@ describe("files from earlier", () => {
       oldPassphrase: bytes(PASSPHRASE),
       newPassphrase: bytes(NEW),
       kdf: quickKdf(),
+      acceptWeakKdf: true,
     });
     await vault.close();
     return { home, old };
@@ -391,6 +392,7 @@ describe("files from earlier", () => {
       oldPassphrase: bytes(PASSPHRASE),
       newPassphrase: bytes("a third passphrase"),
       kdf: quickKdf(),
+      acceptWeakKdf: true,
     });
     await vault.close();
     writeFileSync(join(home, "keyslots.json"), readFileSync(join(twin, "keyslots.json")));

@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, readFileSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isCryptoError } from "@lango/crypto-core";
 import { isBelowFloor, parseKeyslots } from "@lango/envelope";
@@ -115,7 +115,12 @@ export const CHECKS: Readonly<Record<string, Check>> = {
       : { ...fault(`there is none (${state})`, 'Run "lango onboard"'), stop: true };
   }),
   keyslots: check(({ home }) => {
-    const { slots, generation } = parseKeyslots(readFileSync(join(home, "keyslots.json")));
+    const path = join(home, "keyslots.json");
+    // A named pipe would be waited for.
+    if (!statSync(path).isFile()) {
+      return fault(`${path} is no regular file`);
+    }
+    const { slots, generation } = parseKeyslots(readFileSync(path));
     const weak = slots.filter(({ kdf }) => kdf !== undefined && isBelowFloor(kdf));
     return weak.length === 0
       ? good(`${slots.length} of generation ${generation}`)

@@ -1,11 +1,10 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Bytes, CryptoError, isCryptoError, zero } from "@lango/crypto-core";
-import type { Kdf } from "@lango/envelope";
 import { createUnlocker, type UnlockOptions } from "@lango/unlock";
 import { createVault, inspectHome } from "@lango/vault";
 import type { Context } from "./context.ts";
-import { configuredKdf } from "./kdf.ts";
+import { type ChosenKdf, configuredKdf } from "./kdf.ts";
 import { noNewPassphrase } from "./locked.ts";
 import { hardenProcess } from "./process.ts";
 import { askSecret, canAsk } from "./terminal.ts";
@@ -13,7 +12,7 @@ import { warnOfWeakness } from "./warn-of-weakness.ts";
 
 export interface OnboardOptions {
   /** Default: what `security.kdf` says. */
-  readonly kdf?: Kdf | undefined;
+  readonly chosen?: ChosenKdf;
   readonly sources?: Pick<UnlockOptions, "passphraseFd" | "passphraseFile" | "passphraseStdin">;
   /** Is given a copy of the passphrase, to zero when done. */
   readonly keep?: ((passphrase: Bytes) => void) | undefined;
@@ -26,7 +25,7 @@ export interface OnboardOptions {
  */
 export async function onboard(
   context: Context,
-  { kdf, sources, keep }: OnboardOptions,
+  { chosen, sources, keep }: OnboardOptions,
 ): Promise<{ readonly id: string; readonly text: string; readonly advise: () => void }> {
   await refuseExisting(context.home);
   hardenProcess();
@@ -47,7 +46,8 @@ export async function onboard(
     await using vault = await createVault({
       home: context.home,
       credentials: [{ kind: "passphrase", passphrase: given.passphrase }],
-      kdf: kdf ?? (await configuredKdf(context.home)),
+      kdf: chosen?.kdf ?? (await configuredKdf(context.home)),
+      acceptWeakKdf: chosen?.acceptWeakKdf,
     });
     keep?.(given.passphrase.slice());
     return {

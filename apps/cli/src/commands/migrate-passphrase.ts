@@ -13,7 +13,7 @@ import { warnOfWeakness } from "../cli/warn-of-weakness.ts";
 
 /** Puts a new passphrase in the place of the old one; the data stay as they are. */
 export const run: Handler = async (context, args) => {
-  const given = chooseKdf(args);
+  const { kdf: given, acceptWeakKdf } = chooseKdf(args);
   await requireVault(context);
   const kdf = given ?? (await configuredKdf(context.home));
   hardenProcess();
@@ -43,6 +43,7 @@ export const run: Handler = async (context, args) => {
       oldPassphrase: oldPassphrase!,
       newPassphrase,
       kdf,
+      acceptWeakKdf,
     });
     const keyfile = await replaceKeyfile(context, oldPassphrase!, newPassphrase);
     context.note(

@@ -5,7 +5,7 @@ import { writeAll } from "../cli/output.ts";
 
 /** Creates the vault. */
 export const run: Handler = async (context, args) => {
-  const kdf = chooseKdf(args);
+  const chosen = chooseKdf(args);
   if (args.flag("dry-run")) {
     await refuseExisting(context.home);
     return {
@@ -14,7 +14,7 @@ export const run: Handler = async (context, args) => {
     };
   }
   const { id, text, advise } = await onboard(context, {
-    kdf,
+    chosen,
     sources: {
       passphraseFd: args.number("passphrase-fd", 0),
       passphraseFile: args.string("passphrase-file"),

@@ -51,7 +51,7 @@ export const keyslotsVectors = async (): Promise<KeyslotsVectors> => {
     ),
     await slot(
       20,
-      { kind: "passphrase", kdf: kdfToJson(kdfs[1]!) },
+      { kind: "passphrase", kdf: kdfToJson(kdfs[1]!), weakKdfAccepted: true },
       passphrase,
       await derivePassphraseKey(passphrase, kdfs[1]!),
     ),
@@ -73,6 +73,10 @@ export const keyslotsVectors = async (): Promise<KeyslotsVectors> => {
   };
   const withSlot = (change: object): string => summed({ slots: [{ ...slots[0], ...change }] });
   const withKdf = (change: object): string => withSlot({ kdf: { ...slots[0]!.kdf, ...change } });
+  const unaccepted = (): string =>
+    summed({
+      slots: slots.map((each) => ({ ...each, weakKdfAccepted: undefined })),
+    });
   return {
     vaultKey: toHex(VAULT_KEY),
     secrets,
@@ -95,6 +99,17 @@ export const keyslotsVectors = async (): Promise<KeyslotsVectors> => {
       { name: "newer version", error: "ERR_CONFLICT", file: summed({ version: 2 }) },
       { name: "unknown key", error: MALFORMED, file: summed({ extra: 1 }) },
       { name: "unknown key of a slot", error: MALFORMED, file: withSlot({ extra: 1 }) },
+      {
+        name: "weakKdfAccepted that is no boolean",
+        error: MALFORMED,
+        file: withSlot({ weakKdfAccepted: 1 }),
+      },
+      {
+        name: "weakKdfAccepted outside a passphrase slot",
+        error: MALFORMED,
+        file: summed({ slots: [{ ...slots[2], weakKdfAccepted: true }] }),
+      },
+      { name: "weakKdfAccepted taken away", error: INTEGRITY, file: unaccepted() },
       { name: "unknown kind", error: MALFORMED, file: withSlot({ kind: "fido" }) },
       { name: "no slots", error: MALFORMED, file: summed({ slots: [] }) },
       {

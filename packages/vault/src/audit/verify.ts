@@ -185,6 +185,11 @@ const compareRows = async (
       if (fault) walk.faults.push(fault);
     }
   }
+  for (const name of suspects) {
+    const [table = "", row = ""] = name.split(" ");
+    const problem = `Row ${row} of table ${table} could not be judged: it changed at each of ${MAX_LOOKS} looks`;
+    walk.faults.push({ seq: expected.get(name)?.seq ?? 0, problem });
+  }
 };
 
 const lookAt = async (

@@ -4,6 +4,13 @@ import { fileURLToPath } from "node:url";
 export const script = (name: string): string =>
   fileURLToPath(new URL(`./${name}.ts`, import.meta.url));
 
+const fromSources = (name: string, args: readonly string[]): string[] => [
+  "--conditions=@lango/source",
+  "--disable-warning=ExperimentalWarning",
+  script(name),
+  ...args,
+];
+
 export interface Killed {
   /** What it said, line by line, up to its death. */
   readonly lines: readonly string[];
@@ -19,16 +26,10 @@ export const runAndKill = (
   options: { readonly afterMs?: number; readonly env?: Record<string, string> } = {},
 ): Promise<Killed> =>
   new Promise((resolve, reject) => {
-    const child = spawn(
-      process.execPath,
-      [
-        "--conditions=@lango/source",
-        "--disable-warning=ExperimentalWarning",
-        script("child"),
-        ...args,
-      ],
-      { stdio: ["ignore", "ignore", "pipe", "pipe"], env: { ...process.env, ...options.env } },
-    );
+    const child = spawn(process.execPath, fromSources("child", args), {
+      stdio: ["ignore", "ignore", "pipe", "pipe"],
+      env: { ...process.env, ...options.env },
+    });
     let said = "";
     let stderr = "";
     let timer: NodeJS.Timeout | undefined;
@@ -48,4 +49,23 @@ export const runAndKill = (
       const stage = lines.findLast((line) => line.startsWith("stage "))?.slice(6) ?? "none";
       resolve({ lines, stage, signal, stderr });
     });
+  });
+
+/** Runs a script of this folder to its end. */
+export const runScript = (
+  name: string,
+  ...args: readonly string[]
+): Promise<{ readonly status: number | null; readonly output: string }> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, fromSources(name, args), {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on("data", (chunk) => {
+        output += chunk;
+      });
+    }
+    child.on("error", reject);
+    child.on("close", (status) => resolve({ status, output }));
   });
