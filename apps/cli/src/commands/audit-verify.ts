@@ -63,8 +63,11 @@ const KEY_SOURCES = {
 
 function anchorLines({ checkedWith, outside, last, remarks, problem }: AnchorReport): string[] {
   const { given, registry, anchor } = checkedWith;
+  const checked = given + registry + anchor;
   return [
-    `${given + registry + anchor} anchors, ${outside} of them found outside the database`,
+    ...(checked + outside === 0
+      ? []
+      : [`${checked} anchors, ${outside} of them found outside the database`]),
     ...(last === undefined
       ? []
       : [
