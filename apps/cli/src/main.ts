@@ -1,5 +1,6 @@
 import type { Arguments } from "./cli/arguments.ts";
 import { parseArguments, usageError } from "./cli/arguments.ts";
+import { checkVariables } from "./cli/check-variables.ts";
 import { createPaint } from "./cli/color.ts";
 import type { Command, CommandRow, Result } from "./cli/command.ts";
 import { createContext } from "./cli/context.ts";
@@ -12,14 +13,19 @@ import { children, type Resolved, resolve } from "./cli/resolve.ts";
 import { COMMANDS } from "./table/index.ts";
 import { readVersion } from "./version.ts";
 
+/** Words that people type where an option is meant. */
+const WORDS: Readonly<Record<string, string>> = { help: "--help", version: "--version" };
+
 /**
  * Runs one command line and prints what comes of it.
  *
- * @param argv - The words after the program's name.
+ * @param typed - The words after the program's name.
  * @returns The exit status.
  */
-export async function main(argv: readonly string[]): Promise<number> {
+export async function main(typed: readonly string[]): Promise<number> {
   const umask = restrictProcess();
+  const [word = "", ...others] = typed;
+  const argv = Object.hasOwn(WORDS, word) ? [...others, WORDS[word]!] : typed;
   // Wanted before anything is parsed: a wrong command line is reported in the asked form too.
   const own = argv.slice(0, argv.includes("--") ? argv.indexOf("--") : argv.length);
   const style: FailureStyle = {
@@ -57,6 +63,7 @@ async function runCommand(
   const args = parseArguments(command, words);
   checkDescriptors(command, args);
   const context = createContext(args, process.env, style.paint, umask);
+  checkVariables(context.env);
   return (await command.load()).run(context, args);
 }
 

@@ -119,7 +119,7 @@ describe("bad files: one line, their code, and nothing changed", () => {
 describe("bad settings", () => {
   test.each([
     [["settings", "get", "no.such"], 3, /no setting/],
-    [["settings", "set", "no.such", "1"], 78, /no\.such|no such/],
+    [["settings", "set", "no.such", "1"], 3, /no\.such|no such/],
     [["settings", "set", "audit.onFailure", "maybe"], 78, /onFailure/],
     [["settings", "set", "security.keyring.enabled", "yes"], 78, /enabled/],
     [["settings", "set", "security.interceptor.sensitiveTools", "["], 2, /JSON/],

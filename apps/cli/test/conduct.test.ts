@@ -69,6 +69,12 @@ describe("what was mistyped is 2 and says what was meant", () => {
     [["security", "secrets", "get"], /needs NAME/, "--help"],
     [["settings"], /needs a subcommand: get, set, list, schema/, "--help"],
     [["security"], /needs a subcommand: status, migrate-passphrase, secrets/, "--help"],
+    [["crypto", "hash", "m"], /takes 0 words, 1 were given/, "Did you mean --in FILE?"],
+    [
+      ["keys", "create", "x", "--type", "signing", "--algorithm", "rsa"],
+      /one of aes-256-gcm, /,
+      "",
+    ],
     [["completion", "tcsh"], /no completion for "tcsh"/, "bash, zsh or fish"],
   ])("%j", async (args, line, hint) => {
     const ran = await lango(args, { home });
@@ -80,6 +86,34 @@ describe("what was mistyped is 2 and says what was meant", () => {
     expect(code).toBe(2);
     expect(document).toMatchObject({ ok: false, error: { code: "ERR_INVALID_ARGUMENT" } });
     expect(document.error?.message).toMatch(line);
+  });
+
+  test.each([
+    ["help", ["--help"]],
+    ["help crypto", ["crypto", "--help"]],
+    ["help settings get", ["settings", "get", "--help"]],
+    ["version", ["--version"]],
+  ])("lango %s is as %j", async (words, option) => {
+    const [asWord, asOption] = [await lango(words.split(" ")), await lango(option)];
+    expect(asWord).toMatchObject({ code: 0, stderr: "" });
+    expect(asWord.stdout).toBe(asOption.stdout);
+    expect(asWord.stdout).not.toBe("");
+  });
+
+  test.each([
+    [["get", "security.keyrin.enabled"], "Did you mean security.keyring.enabled?"],
+    [["set", "keyring.enabled", "true"], "Did you mean security.keyring.enabled?"],
+    [["get", "nothing.of.the.kind"], 'See "lango settings list"'],
+  ])("settings %j is 3", async (args, hint) => {
+    const ran = await lango(["settings", ...args], { home });
+    expectOneFault(ran, 3, /There is no setting/);
+    expect(ran.stderr).toContain(hint);
+  });
+
+  test("run without -- is 125 and says where it belongs", async () => {
+    const ran = await lango(["run", "--env", "T=tok", "sh", "-c", "true"], { home });
+    expectOneFault(ran, 125, /needs "-- CMD/);
+    expect(ran.stderr).toContain("Put -- before the command");
   });
 
   test("surplus words are counted and not shown: one may be a secret", async () => {
@@ -211,6 +245,16 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
     ]);
     expect(await complete("security", "secrets", "set", "name", "--cr")).toEqual(["--create-only"]);
     expect(await complete("--json", "keys", "l")).toEqual(["list"]);
+    expect(await complete("completion", "z")).toEqual(["zsh"]);
+    expect(await complete("keys", "create", "x", "--algorithm", "ed")).toEqual(["ed25519"]);
+    expect(await complete("keys", "create", "x", "--type", "s")).toEqual(["signing"]);
+    // Nothing of ours: the shell offers files.
+    for (const option of ["--in", "--out"]) {
+      expect(await complete("crypto", "encrypt", option, "")).toEqual([""]);
+    }
+    expect(await complete("security", "secrets", "set", "x", "--from-file", "")).toEqual([""]);
+    expect(await complete("run", "--env", "A=b", "--", "printf")).toContain("printf");
+    expect(await complete("run", "--", "printf", "")).toEqual([""]);
   });
 
   test.each(["zsh", "fish"])("%s gets a script that names every command", async (shell) => {

@@ -28,6 +28,14 @@ const SEED_000 = {
   },
 };
 
+test("a byte order mark is named", async () => {
+  const home = homeWith({});
+  writeFileSync(join(home, "config.json"), "\uFEFF{}", { mode: 0o600 });
+  const failure = await failureOf(loadConfig(home));
+  expect(failure.message).toMatch(/begins with a byte order mark/);
+  expect(failure.hint).toBe("Save it as UTF-8 without BOM");
+});
+
 describe("defaults", () => {
   test("are what an absent file, an empty group and the seed's reference mean", async () => {
     for (const config of [undefined, {}, { security: { kms: {} } }, SEED_000]) {

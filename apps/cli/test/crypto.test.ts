@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { ALGORITHMS } from "@lango/crypto-local";
 import { beforeEach, describe, expect, test } from "vitest";
 import {
   environment,
@@ -56,7 +57,8 @@ describe("keys", () => {
     expectOneFault(await keys("create", "a", "--type", "signing"), 9, /a/);
     expectOneFault(await keys("create", "d"), 2, /--type is missing/);
     expectOneFault(await keys("create", "d", "--type", "other"), 2, /one of encryption, signing/);
-    expectOneFault(await keys("create", "d", "--type", "signing", "--algorithm", "md5"), 2, /./);
+    const unknown = await keys("create", "d", "--type", "signing", "--algorithm", "md5");
+    expectOneFault(unknown, 2, new RegExp(`one of ${Object.keys(ALGORITHMS).join(", ")}$`));
     expectOneFault(await keys("create", "d e", "--type", "signing"), 2, /./);
     expectOneFault(await keys("public-key", "a"), 2, /./);
     expectOneFault(await keys("public-key", "none"), 3, /none/);
@@ -312,6 +314,8 @@ describe("crypto sign and verify", () => {
         const args = ["crypto", "verify", "--key", "k", "--encoding", "der", "--signature"];
         expect((await run([...args, fileWith(der.bytes)], "message")).code).toBe(0);
         expectOneFault(await run([...args, signature], "message"), 8, /not one/);
+        const unsaid = ["crypto", "verify", "--key", "k", "--signature", fileWith(der.bytes)];
+        expect((await run(unsaid, "message")).stderr).toContain("If it is DER, say --encoding der");
       }
     },
   );

@@ -1,10 +1,30 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { expectOneFault, folder, lango, langoJson, PASSPHRASE, vaultHome } from "./support.ts";
+import { whyNoNewFile } from "../src/cli/write-probe.ts";
+import {
+  type Document,
+  expectOneFault,
+  folder,
+  lango,
+  langoJson,
+  PASSPHRASE,
+  vaultHome,
+} from "./support.ts";
+
+const finding = ({ data }: Document, check: string) =>
+  data.checks.find((each: { check: string }) => each.check === check);
 
 const LOCKED = { LANGO_PASSPHRASE: undefined };
 
@@ -25,7 +45,7 @@ describe("security status", () => {
     });
     const ran = await lango(["security", "status"], { home });
     expect(ran.stdout).toMatch(/^mode +local$/m);
-    expect(ran.stdout).toMatch(/^unlock source +LANGO_PASSPHRASE$/m);
+    expect(ran.stdout).toMatch(/^would unlock with +LANGO_PASSPHRASE$/m);
     expect(ran.stdout).toMatch(/^secrets +1$/m);
     expect(ran.stdout).toMatch(/^degraded +no$/m);
   });
@@ -42,12 +62,76 @@ describe("security status", () => {
     }
   });
 
-  test("shows what the configuration says", async () => {
+  test("settings that are not in force are shown as such, also by whoami and doctor", async () => {
     const home = await vaultHome();
+    const local = await lango(["security", "status"], { home });
+    expect(local.stdout).toMatch(/^provider +local\ndatabase +not encrypted$/m);
     await lango(["settings", "set", "security.signer.provider", "aws-kms"], { home });
-    const { document } = await langoJson(["security", "status"], { home });
-    expect(document.data.mode).toBe("aws-kms");
+    await lango(["settings", "set", "security.dbEncryption.enabled", "true"], { home });
+    for (const command of [["security", "status"], ["whoami"]]) {
+      const { document } = await langoJson(command, { home });
+      expect(document.data).toMatchObject({
+        provider: { name: "aws-kms", installed: false, inForce: false },
+        database: { encrypted: false, inForce: false },
+      });
+      const { stdout } = await lango(command, { home });
+      expect(stdout).toMatch(/^provider +aws-kms: not installed; every key is local$/m);
+      expect(stdout).toMatch(/^database +not encrypted \(security.dbEncryption.enabled is true,/m);
+    }
+    const { document } = await langoJson(["doctor"], { home });
+    expect(finding(document, "settings")).toMatchObject({
+      ok: false,
+      detail: expect.stringMatching(/every key is local; .*nothing was migrated/),
+    });
   });
+});
+
+test.each([
+  [
+    { LANGO_MASTER_KEY: "a", AUTHSOME_MASTER_KEY: "b" },
+    ["LANGO_MASTER_KEY", "AUTHSOME_MASTER_KEY"],
+  ],
+  [
+    { LANGO_GATEWAY_TOKEN: "a", OPENCLAW_GATEWAY_TOKEN_FILE: "/dev/null" },
+    ["LANGO_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_TOKEN_FILE"],
+  ],
+])("two names of one variable that differ are 78, naming both: %j", async (env, [one, two]) => {
+  const ran = await lango(["settings", "list"], { home: folder(), env });
+  expectOneFault(ran, 78, new RegExp(`${one} and ${two} are both set and differ`));
+});
+
+test("two names of one variable may agree, in hex and base64", async () => {
+  const env = {
+    LANGO_MASTER_KEY: "00".repeat(32),
+    AUTHSOME_MASTER_KEY: Buffer.alloc(32).toString("base64"),
+  };
+  expect((await lango(["settings", "list"], { home: folder(), env })).code).toBe(0);
+});
+
+test("a missing name is told before a passphrase is asked for", async () => {
+  const home = await vaultHome();
+  for (const args of [
+    ["get", "nope", "--reveal"],
+    ["delete", "nope"],
+  ]) {
+    const ran = await lango(["security", "secrets", ...args], { home, env: LOCKED });
+    expectOneFault(ran, 3, /There is no secret nope/);
+  }
+});
+
+test("a locked vault: two short lines, the list of sources in JSON and whoami", async () => {
+  const home = await vaultHome();
+  const ran = await lango(["security", "secrets", "history", "api/key"], { home, env: LOCKED });
+  expectOneFault(ran, 4, /The vault is locked and nothing gave its passphrase/);
+  expect(ran.stderr).toContain("Set LANGO_PASSPHRASE, use --passphrase-fd N");
+  expect(ran.stderr.length).toBeLessThan(300);
+  const { document } = await langoJson(["keys", "public-key", "x"], { home, env: LOCKED });
+  expect(document.error?.hint).toContain("keyring (passphrase): security.keyring.enabled is false");
+  const whoami = await lango(["whoami", "--passphrase-file", "/nope"], { home });
+  expect(whoami.stdout).toMatch(/^would unlock with +none$/m);
+  expect(whoami.stdout).toContain("--passphrase-file /nope does not exist");
+  const piped = await lango(["whoami"], { home, env: LOCKED });
+  expect(piped.stdout).toMatch(/^would unlock with +stdin, if something is piped in$/m);
 });
 
 test("whoami names user, vault and source", async () => {
@@ -221,6 +305,50 @@ describe("doctor", () => {
     expect(none.code).toBe(10);
     expect(none.stdout).toContain('Run "lango onboard"');
     expect(readFileSync(join(home, "keyslots.json"), "utf8")).not.toBe("");
+  });
+
+  test("finds damage that only a comparison shows", async () => {
+    const home = await vaultHome();
+    const sqlite = createRequire(import.meta.url)("better-sqlite3-multiple-ciphers");
+    const run = (sql: string) => {
+      const database = new sqlite(join(home, "lango.db"));
+      database.exec(sql);
+      database.close();
+    };
+    const sound = await langoJson(["doctor"], { home });
+    expect(finding(sound.document, "database")).toMatchObject({ ok: true });
+    expect(finding(sound.document, "rows")).toMatchObject({
+      ok: true,
+      detail: expect.stringMatching(/audit log says/),
+    });
+    run("update counters set secrets = 5; update secrets set updated_at = updated_at + 1");
+    const altered = await langoJson(["doctor"], { home });
+    expect(finding(altered.document, "database").detail).toBe(
+      "the counter of secrets says 5, there are 1",
+    );
+    expect(finding(altered.document, "rows")).toMatchObject({ ok: false });
+    const locked = await langoJson(["doctor"], { home, env: LOCKED });
+    expect(finding(locked.document, "rows").detail).toBe("not checked: needs the passphrase");
+    run("drop table secret_versions");
+    const dropped = await langoJson(["doctor"], { home });
+    expect(finding(dropped.document, "database").detail).toBe("table secret_versions is missing");
+  });
+
+  test("finds a home that takes no writes", async () => {
+    const home = await vaultHome();
+    chmodSync(home, 0o500);
+    const { document, code } = await langoJson(["doctor"], { home });
+    chmodSync(home, 0o700);
+    expect(code).toBe(10);
+    expect(finding(document, "writing")).toMatchObject({
+      ok: false,
+      fix: `Run: chmod 700 ${home}`,
+    });
+    const sound = await langoJson(["doctor"], { home });
+    expect(finding(sound.document, "writing")).toMatchObject({ ok: true });
+    // Takes no file from anybody, root included.
+    expect(whyNoNewFile("/proc/self")).toBeDefined();
+    expect(readdirSync(home).filter((name) => name.startsWith(".doctor"))).toEqual([]);
   });
 
   test("--fix takes files away from others, and leaves links", async () => {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
@@ -75,7 +75,7 @@ describe("onboard", () => {
       home,
       env: { LANGO_PASSPHRASE: undefined },
     });
-    expectOneFault(ran, 4, /No source gave a passphrase/);
+    expectOneFault(ran, 4, /Nothing gave a passphrase for the new vault/);
     expect(() => statSync(join(home, "keyslots.json"))).toThrow();
   });
 
@@ -90,10 +90,15 @@ describe("onboard", () => {
     const kdf = ["--kdf", "pbkdf2-sha256:1000", "--accept-weak-kdf"];
     const weak = await lango(["onboard", ...kdf], {
       home: join(folder(), "new"),
-      env: { LANGO_PASSPHRASE: "password1" },
+      env: { LANGO_PASSPHRASE: "password" },
     });
     expect(weak.code).toBe(0);
-    expect(weak.stderr).toContain("easy to guess");
+    expect(weak.stderr).toContain("easy to guess: it is one of the most used passwords;");
+    const repeated = await lango(["onboard", ...kdf], {
+      home: join(folder(), "new"),
+      env: { LANGO_PASSPHRASE: "aaaaaaaaaa" },
+    });
+    expect(repeated.stderr).toContain("easy to guess: it repeats one character;");
     const good = await lango(["onboard", ...kdf], {
       home: join(folder(), "new"),
       env: { LANGO_PASSPHRASE: "vat-lilac-bronze-otter-27" },
@@ -145,6 +150,15 @@ describe("onboard", () => {
       expectOneFault(await lango(["onboard", ...flags], { home }), 9, /holds a vault already/);
     }
     expect(snapshot(home)).toEqual(before);
+  });
+
+  test("never touches a vault with a file that others may read", async () => {
+    const home = await vaultHome();
+    chmodSync(join(home, "keyslots.json"), 0o644);
+    expectOneFault(await lango(["onboard"], { home }), 9, /holds a damaged vault: .* mode 0644/);
+    chmodSync(join(home, "keyslots.json"), 0o600);
+    chmodSync(join(home, "lango.db"), 0o644);
+    expectOneFault(await lango(["onboard"], { home }), 9, /holds a damaged vault: .* mode 0644/);
   });
 
   test.each([

@@ -86,6 +86,11 @@ describe("secrets set", () => {
     expectOneFault(await secrets(["set", "api/key", "--create-only"], { input: "3" }), 9, /exists/);
     expectOneFault(await secrets(["set", "api/key", "--if-version", "1"], { input: "3" }), 9, /./);
     expect((await secrets(["set", "api/key", "--if-version", "2"], { input: "3" })).code).toBe(0);
+    expectOneFault(
+      await secrets(["set", "nope", "--if-version", "2"], { input: "3" }),
+      9,
+      /There is no secret nope, so it is not at version 2/,
+    );
     expect((await secrets(["set", "fresh", "--if-version", "0"], { input: "3" })).code).toBe(0);
   });
 
@@ -184,7 +189,11 @@ describe("secrets get", () => {
 
   test("without any source is 4", async () => {
     const env = { LANGO_PASSPHRASE: undefined };
-    expectOneFault(await secrets(["get", "api/key", "--reveal"], { env }), 4, /No source gave/);
+    expectOneFault(
+      await secrets(["get", "api/key", "--reveal"], { env }),
+      4,
+      /is locked and nothing gave its passphrase/,
+    );
   });
 });
 

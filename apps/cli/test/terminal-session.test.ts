@@ -35,15 +35,23 @@ describe("onboard on a terminal", () => {
     expect(lines[0]).toBe(ENTER_NEW + stars);
     expect(lines[1]).toBe(CONFIRM_NEW + stars);
     expect(terminal.output).toContain("Whoever loses this passphrase loses the data");
-    expect(terminal.output).toContain(`Created a vault in ${home}`);
+    const order = ["Created a vault in", "Whoever loses", "Next: "].map((text) =>
+      terminal.output.indexOf(text),
+    );
+    expect(order[0]).toBeGreaterThan(0);
+    expect(order).toEqual(order.toSorted((a, b) => a - b));
     expect(terminal.output).not.toContain(PASSPHRASE);
   });
 
   test("makes nothing of two that differ", async () => {
     const home = folder();
     const terminal = session(home, "onboard", ...WEAK);
-    await reply(terminal, ENTER_NEW, `${PASSPHRASE}\r`);
-    await reply(terminal, CONFIRM_NEW, "something else\r");
+    await reply(terminal, ENTER_NEW, "short\r");
+    await terminal.see("it needs at least 8");
+    for (let attempt = 2; attempt <= 3; attempt++) {
+      await reply(terminal, ENTER_NEW, `${PASSPHRASE}\r`);
+      await reply(terminal, CONFIRM_NEW, "something else\r");
+    }
     expect(await terminal.end()).toMatchObject({ exitCode: 2 });
     expect(terminal.output).toContain(" The two passphrases differ");
     expect(snapshot(home)).toEqual({});
@@ -80,11 +88,12 @@ describe("a command without a vault on a terminal", () => {
     await reply(terminal, ENTER_NEW, `${PASSPHRASE}\r`);
     await reply(terminal, CONFIRM_NEW, `${PASSPHRASE}\r`);
     await terminal.see("Created a vault in");
-    await reply(terminal, "passphrase: ", `${PASSPHRASE}\r`);
     await reply(terminal, "Enter value of first: ", `${SECRET}\r`);
     await reply(terminal, "Confirm value: ", `${SECRET}\r`);
     expect(await terminal.end()).toMatchObject({ exitCode: 0 });
     expect(terminal.output).toContain("stored first, version 1");
+    // The passphrase of the new vault is not asked for a third time.
+    expect(terminal.output.split("passphrase").length).toBeLessThan(7);
     expect(terminal.output).not.toContain(SECRET);
   });
 
@@ -116,6 +125,12 @@ describe("secrets on a terminal", () => {
     await reply(bad, "Confirm value: ", "two\r");
     expect(await bad.end()).toMatchObject({ exitCode: 2 });
     expect(bad.output).toContain("The two entries differ");
+
+    const pasted = session(home, "security", "secrets", "set", "x");
+    await reply(pasted, "passphrase: ", `${PASSPHRASE}\r`);
+    await reply(pasted, "Enter value of x: ", "one\rtwo\rthree\r");
+    expect(await pasted.end()).toMatchObject({ exitCode: 2 });
+    expect(pasted.output).toContain("The value has several lines: use --from-file or pipe it in");
   });
 
   test("a wrong passphrase is 4 and one line", async () => {

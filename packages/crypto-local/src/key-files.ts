@@ -115,10 +115,10 @@ function readKeyFile(path: string, bytes: number): Bytes {
     }
     // Windows has no such mode bits.
     if (process.platform !== "win32" && (stat.mode & 0o077) !== 0) {
-      const mode = (stat.mode & 0o777).toString(8);
+      const mode = (stat.mode & 0o777).toString(8).padStart(4, "0");
       throw new CryptoError(
         "ERR_CONFIG",
-        `Key file ${path} is open to other users (mode ${mode})`,
+        `Key file ${path} has mode ${mode}: others may read or change it`,
         {
           context: { provider: "local", hint: `Run: chmod 600 '${path}'` },
         },

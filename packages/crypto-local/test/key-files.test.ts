@@ -37,7 +37,7 @@ test("creates and rotates nothing: the keys would be gone with the process", asy
 });
 
 test.each([
-  ["open to others", () => keyFile("open", new Uint8Array(32).fill(1), 0o640), /mode 640/],
+  ["open to others", () => keyFile("open", new Uint8Array(32).fill(1), 0o640), /mode 0640/],
   ["too short", () => keyFile("short", new Uint8Array(31)), /has 31 bytes, not 32/],
   ["with a newline", () => keyFile("long", new Uint8Array(33)), /has 33 bytes, not 32/],
   ["missing", () => join(folder, "nothing"), /ENOENT/],

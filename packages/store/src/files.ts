@@ -69,9 +69,9 @@ export function checkFile(path: string): number {
 
 function checkPrivate(path: string, { mode }: Stats, wanted: string): void {
   if (process.platform === "win32" || (mode & OTHERS) === 0) return;
-  const found = (mode & 0o7777).toString(8);
-  throw new CryptoError("ERR_CONFIG", `${path} is open to other users (mode ${found})`, {
-    context: { hint: `chmod ${wanted} '${path.replaceAll("'", "'\\''")}'` },
+  const found = (mode & 0o777).toString(8).padStart(4, "0");
+  throw new CryptoError("ERR_CONFIG", `${path} has mode ${found}: others may read or change it`, {
+    context: { hint: `Run: chmod ${wanted} '${path.replaceAll("'", "'\\''")}'` },
   });
 }
 

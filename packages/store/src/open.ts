@@ -6,6 +6,7 @@ import { APPLICATION_ID, connect, openReader, openWriter, type Place } from "./c
 import { sqliteDialect } from "./dialect.ts";
 import { loadSqlite, type SqliteConstructor } from "./driver.ts";
 import { checkFile, createPrivate, exists, resolveFile, syncFolder, syncToDisk } from "./files.ts";
+import { schemaOf } from "./integrity.ts";
 import { withFileLock } from "./lock.ts";
 import { backUp, checkedVersion, latestVersion, migrate } from "./migrate.ts";
 import { MIGRATIONS, type Migration } from "./migrations.ts";
@@ -77,6 +78,7 @@ export async function openWithMigrations(
       openWriter: () => openWriter(place),
       withLock: (run, { waitMs = timeoutMs } = {}) =>
         withFileLock({ ...place, timeoutMs: waitMs }, run),
+      expectedSchema: () => schemaOf(place, migrations),
       timeoutMs,
     });
   } catch (error) {

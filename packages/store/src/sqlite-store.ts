@@ -1,6 +1,7 @@
 import { CryptoError } from "@lango/crypto-core";
 import { retryBusy } from "./busy.ts";
 import type { Connection } from "./connection.ts";
+import { findDamage } from "./integrity.ts";
 import { isBusy, mapSqliteError } from "./sqlite-errors.ts";
 import type { Durability, Store, StoreTransaction } from "./store.ts";
 import { readsOf } from "./tables.ts";
@@ -15,6 +16,8 @@ export interface SqliteStoreOptions {
   readonly readOnly: boolean;
   readonly openWriter: () => Connection;
   readonly withLock: Store["withLock"];
+  /** The schema that the migrations make. */
+  readonly expectedSchema: () => ReadonlyMap<string, string>;
   readonly timeoutMs: number;
 }
 
@@ -95,20 +98,15 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
       return options.withLock(run, lockOptions);
     },
 
-    async integrityCheck() {
-      const lines = await read(() => {
+    integrityCheck() {
+      return read(() => {
         try {
-          return reader.rows("pragma integrity_check").map(([line]) => String(line));
+          return findDamage(reader, options.expectedSchema());
         } catch (error) {
           if (isBusy(error)) throw error;
           return [mapSqliteError(error, file).message];
         }
       });
-      if (lines.join() !== "ok") return lines;
-      const orphans = await read(() => reader.rows("pragma foreign_key_check"));
-      return orphans.map(
-        ([table, , parent]) => `a row of ${table} names a missing row of ${parent}`,
-      );
     },
 
     close() {

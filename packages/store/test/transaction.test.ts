@@ -220,3 +220,21 @@ it("integrityCheck is empty for a sound store", async () => {
   await store.transaction("full", async (tx) => insertSecret(tx, (await insertKeys(tx)).dataKey));
   expect(await store.integrityCheck()).toEqual([]);
 });
+
+it.each([
+  ["drop table audit_head", "table audit_head is missing"],
+  ["alter table keys drop column last_used_at", "table keys was altered"],
+  ["drop index data_keys_active", "index data_keys_active is missing"],
+  ["create trigger t after insert on keys begin select 1; end", "trigger t is not one of lango's"],
+  ["update counters set secrets = 7", "the counter of secrets says 7, there are 1"],
+  ["delete from counters", "the counter of keys says nothing, there are 1"],
+])("integrityCheck finds: %s", async (sql, fault) => {
+  const store = await newStore();
+  await store.transaction("full", async (tx) => insertSecret(tx, (await insertKeys(tx)).dataKey));
+  await store.close();
+  const database = new Sqlite(store.file, {});
+  database.exec(sql);
+  database.close();
+  const damaged = await open({ file: store.file, mode: "read" });
+  expect(await damaged.integrityCheck()).toContain(fault);
+});

@@ -1,10 +1,14 @@
-import { bytesEqual, CryptoError } from "@lango/crypto-core";
+import { type Bytes, bytesEqual, CryptoError, isCryptoError } from "@lango/crypto-core";
+import { normalizePassphrase } from "@lango/envelope";
 import type { UnlockOptions } from "./types.ts";
 
+const MAX_ATTEMPTS = 3;
+
 /**
- * Makes a prompt that asks for a new passphrase twice.
+ * Makes a prompt that asks for a new passphrase twice. One that is too short is refused before the second question; it is
+ * asked again, with the reason before the question, three times at most.
  *
- * @throws CryptoError `ERR_INVALID_ARGUMENT`, from the prompt, when the two entries differ.
+ * @throws CryptoError `ERR_INVALID_ARGUMENT`, from the prompt, when the last attempt failed too.
  */
 export function askTwice(
   prompt: UnlockOptions["prompt"],
@@ -15,19 +19,37 @@ export function askTwice(
     ? ["Enter new encryption passphrase (min 8 characters): ", "Confirm new passphrase: "]
     : ["Enter encryption passphrase (min 8 characters): ", "Confirm passphrase: "];
   return async () => {
-    const first = await prompt(enter);
-    if (first === undefined) return undefined;
-    try {
-      const second = await prompt(confirm);
-      if (second === undefined) return undefined;
-      const same = bytesEqual(first, second);
-      second.fill(0);
-      if (same) return first.slice();
-      throw new CryptoError("ERR_INVALID_ARGUMENT", "The two passphrases differ", {
-        context: { hint: "Nothing was changed; run the command again" },
-      });
-    } finally {
-      first.fill(0);
+    let complaint = "";
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await askOnce(prompt, complaint + enter, confirm);
+      } catch (error) {
+        const mayRetry = isCryptoError(error) && error.code === "ERR_INVALID_ARGUMENT";
+        if (!mayRetry || attempt === MAX_ATTEMPTS) throw error;
+        complaint = `${error.message}\n`;
+      }
     }
   };
+}
+
+async function askOnce(
+  prompt: NonNullable<UnlockOptions["prompt"]>,
+  enter: string,
+  confirm: string,
+): Promise<Bytes | undefined> {
+  const first = await prompt(enter);
+  if (first === undefined) return undefined;
+  try {
+    normalizePassphrase(first).fill(0);
+    const second = await prompt(confirm);
+    if (second === undefined) return undefined;
+    const same = bytesEqual(first, second);
+    second.fill(0);
+    if (same) return first.slice();
+    throw new CryptoError("ERR_INVALID_ARGUMENT", "The two passphrases differ", {
+      context: { hint: "Nothing was changed; run the command again" },
+    });
+  } finally {
+    first.fill(0);
+  }
 }

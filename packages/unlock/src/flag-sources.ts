@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Bytes, CryptoError } from "@lango/crypto-core";
 import { inspectDescriptor, isTerminal, readDescriptor } from "./descriptor.ts";
@@ -57,11 +58,17 @@ const passphraseFileFlag = (path: string, around: Surroundings): Source => ({
       pipe: true,
     });
     if (bytes !== undefined) return found(bytes);
-    throw new CryptoError("ERR_CONFIG", `${passphraseOption(around)}-file ${path} does not exist`);
+    throw noSuchFile(path, around);
   },
-  // Reading a pipe would empty it.
-  look: async () => undefined,
+  async look() {
+    // Not read: that would empty a pipe.
+    if (!existsSync(path)) throw noSuchFile(path, around);
+    return undefined;
+  },
 });
+
+const noSuchFile = (path: string, around: Surroundings): CryptoError =>
+  new CryptoError("ERR_CONFIG", `${passphraseOption(around)}-file ${path} does not exist`);
 
 const passphraseOnStdin = (around: Surroundings): Source => {
   const name = "--passphrase-stdin";

@@ -29,12 +29,14 @@ function variable(around: Surroundings): Source {
 
 function keyring(around: Surroundings): Source {
   return {
-    name: "keyring",
+    name: "keyring (master key)",
     kinds: ["keyring"],
     ambient: true,
     async take() {
       const attempt = await takeFromKeyring(around.keyring, "master-key");
-      return attempt.state === "found" ? found(parseAndZero(attempt.secret, "keyring")) : attempt;
+      return attempt.state === "found"
+        ? found(parseAndZero(attempt.secret, "keyring (master key)"))
+        : attempt;
     },
     look: () => whyNotInKeyring(around.keyring, "master-key"),
   };

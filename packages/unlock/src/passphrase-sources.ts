@@ -24,7 +24,7 @@ export const passphraseSources = (around: Surroundings, ask: Surroundings["promp
 function keyring(around: Surroundings): Source {
   const off = around.keyringEnabled === true ? undefined : "security.keyring.enabled is false";
   return {
-    name: "keyring",
+    name: "keyring (passphrase)",
     kinds: KINDS,
     ambient: true,
     take: async () =>
@@ -105,7 +105,11 @@ export function prompt(ask: Surroundings["prompt"]): Source {
 function standardInput(around: Surroundings): Source {
   const look = (): string | undefined => {
     if (!around.stdinFree) return "the command reads its input from it";
-    return isTerminal(0) ? "it is a terminal" : undefined;
+    if (isTerminal(0)) return "it is a terminal";
+    const stat = fstatSync(0);
+    // As /dev/null is, which a service has.
+    const isEmpty = stat.isCharacterDevice() || (stat.isFile() && stat.size === 0);
+    return isEmpty ? "nothing is piped in" : undefined;
   };
   return {
     name: "stdin",

@@ -144,7 +144,7 @@ describe("standard input", () => {
   });
   test("is skipped when it is empty", async () => {
     const result = await obtainInChild({ stdinFree: true }, ["ignore"]);
-    expect(result.hint).toContain("stdin: it is empty");
+    expect(result.hint).toContain("stdin: nothing is piped in");
   });
   test("is skipped when nobody writes to it", async () => {
     const result = await obtainInChild({ stdinFree: true, stdinWaitMs: 50 }, [

@@ -92,9 +92,9 @@ describe("the order", () => {
     }
     expect(seen).toEqual([
       "env: LANGO_MASTER_KEY",
-      "keyring: keyring",
+      "keyring: keyring (master key)",
       `master-key-file: master key file ${home}/master.key`,
-      "passphrase: keyring",
+      "passphrase: keyring (passphrase)",
       `passphrase: keyfile ${home}/passphrase`,
       "passphrase: LANGO_PASSPHRASE",
       `passphrase: credential ${credentials}/lango.passphrase`,
@@ -111,13 +111,13 @@ describe("the order", () => {
     expect(credential.slotIds).toEqual(["slot-1", "slot-2"]);
     expect(skipped).toEqual([
       { source: "LANGO_MASTER_KEY", reason: "not set" },
-      { source: "keyring", reason: "the vault has no keyring slot" },
+      { source: "keyring (master key)", reason: "the vault has no keyring slot" },
       {
         source: `master key file ${home}/master.key`,
         reason: "the vault has no master-key-file slot",
       },
       { source: "provider slot", reason: "the vault has no provider slot" },
-      { source: "keyring", reason: "security.keyring.enabled is false" },
+      { source: "keyring (passphrase)", reason: "security.keyring.enabled is false" },
     ]);
   });
 
@@ -140,10 +140,10 @@ describe("nothing found", () => {
     expect(hint).toBe(
       [
         "Looked into LANGO_MASTER_KEY: not set",
-        "keyring: no keyring backend in this version",
+        "keyring (master key): no keyring backend in this version",
         `master key file ${home}/master.key: does not exist`,
         "provider slot: this version does not open provider slots",
-        "keyring: security.keyring.enabled is false",
+        "keyring (passphrase): security.keyring.enabled is false",
         `keyfile ${home}/passphrase: does not exist`,
         "LANGO_PASSPHRASE: not set",
         "credential lango.passphrase: CREDENTIALS_DIRECTORY is not set",
@@ -294,9 +294,9 @@ describe("the keyring", () => {
   test("that is locked is skipped with its reason", async () => {
     const { credential, skipped } = await obtain(keyringWith({}, "locked"), "keyring");
     expect(credential.source).toContain("keyfile");
-    expect(skipped.filter(({ source }) => source === "keyring")).toEqual([
-      { source: "keyring", reason: "the keyring is locked" },
-      { source: "keyring", reason: "the keyring is locked" },
+    expect(skipped.filter(({ source }) => source.startsWith("keyring"))).toEqual([
+      { source: "keyring (master key)", reason: "the keyring is locked" },
+      { source: "keyring (passphrase)", reason: "the keyring is locked" },
     ]);
   });
   test("that fails otherwise is an error", async () => {
@@ -306,12 +306,12 @@ describe("the keyring", () => {
   });
   test("with a bad master key is an error naming it", async () => {
     const failure = await failureOf(obtain(keyringWith({ "master-key": "hunter2" }), "keyring"));
-    expect(failure.message).toMatch(/^keyring is not 64 hexadecimal/);
+    expect(failure.message).toMatch(/^keyring \(master key\) is not 64 hexadecimal/);
   });
   test("without an entry is skipped", async () => {
     const { skipped } = await obtain(keyringWith({}), "keyring");
     expect(skipped[1]).toEqual({
-      source: "keyring",
+      source: "keyring (master key)",
       reason: "the keyring holds no entry of Lango",
     });
   });
@@ -341,8 +341,23 @@ describe("a new passphrase", () => {
       "Confirm passphrase: ",
     ]);
   });
-  test("is refused when the entries differ", async () => {
-    const { prompt } = prompting("correct horse", "correct hearse");
+  test("is asked again when it is too short, at once, or when the entries differ", async () => {
+    const { labels, prompt } = prompting(
+      ...["short", "correct horse", "correct hearse", "correct horse", "correct horse"],
+    );
+    const unlocker = createUnlocker(options(temporaryFolder(), { prompt }));
+    expect(text((await unlocker.obtainNewPassphrase()).passphrase)).toBe("correct horse");
+    const enter = "Enter encryption passphrase (min 8 characters): ";
+    expect(labels).toEqual([
+      enter,
+      `The passphrase has 5 characters; it needs at least 8\n${enter}`,
+      "Confirm passphrase: ",
+      `The two passphrases differ\n${enter}`,
+      "Confirm passphrase: ",
+    ]);
+  });
+  test("is refused when the third attempt fails too", async () => {
+    const { prompt } = prompting("short", "shorter", "correct horse", "correct hearse");
     const failure = await failureOf(
       createUnlocker(options(temporaryFolder(), { prompt })).obtainNewPassphrase(),
     );
@@ -401,10 +416,12 @@ describe("describe", () => {
     const given = { keyring, keyringEnabled: true, prompt: forbidden };
     const unlocker = createUnlocker(options(temporaryFolder(), given));
     expect((await unlocker.describe(slots("keyring"))).at(-1)).toEqual({
-      source: "keyring",
+      source: "keyring (master key)",
       state: "would use",
     });
-    expect((await unlocker.describe(slots("passphrase"))).at(-1)?.source).toBe("keyring");
+    expect((await unlocker.describe(slots("passphrase"))).at(-1)?.source).toBe(
+      "keyring (passphrase)",
+    );
     const prompting = createUnlocker(options(temporaryFolder(), { prompt: forbidden }));
     expect((await prompting.describe(slots("passphrase"))).at(-1)).toEqual({
       source: "prompt",

@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { CryptoError, isCryptoError } from "@lango/crypto-core";
-import { fileError, syncFolder } from "./files.ts";
+import { fileError, openToOthers, syncFolder } from "./files.ts";
 
 /** A file that only its owner may read, open for whole lines at its end. */
 export interface AppendFile {
@@ -28,9 +28,7 @@ export const appendSynced = async (
     const stats = await handle.stat();
     if (!stats.isFile()) throw new CryptoError("ERR_CONFIG", `${path} is not a regular file`);
     if (process.platform !== "win32" && (stats.mode & 0o077) !== 0) {
-      throw new CryptoError("ERR_CONFIG", `${path} is open to other users`, {
-        context: { hint: `chmod 600 ${path}` },
-      });
+      throw openToOthers(path, stats.mode);
     }
     const { keep = stats.size, bytes } = await prepare({ size: stats.size, handle });
     if (keep < stats.size) await handle.truncate(keep);

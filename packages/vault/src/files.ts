@@ -38,9 +38,7 @@ export const readSmallFile = async (
     }
     const { mode, size } = stat;
     if (process.platform !== "win32" && (mode & 0o077) !== 0) {
-      throw new CryptoError("ERR_CONFIG", `${path} is open to other users`, {
-        context: { hint: `chmod 600 ${path}` },
-      });
+      throw openToOthers(path, mode);
     }
     const buffer = new Uint8Array(Math.min(size, maxBytes) + 1);
     let length = 0;
@@ -107,6 +105,14 @@ export const syncFolder = async (folder: string): Promise<void> => {
   } finally {
     await handle.close();
   }
+};
+
+/** @param mode - As it was found. */
+export const openToOthers = (path: string, mode: number): CryptoError => {
+  const found = (mode & 0o777).toString(8).padStart(4, "0");
+  return new CryptoError("ERR_CONFIG", `${path} has mode ${found}: others may read or change it`, {
+    context: { hint: `Run: chmod 600 '${path.replaceAll("'", "'\\''")}'` },
+  });
 };
 
 const CODES: Readonly<Record<string, CryptoErrorCode>> = {

@@ -101,7 +101,10 @@ const checkExpected = (
     throw new CryptoError("ERR_CONFLICT", `Secret ${name} exists already`);
   }
   if (ifVersion !== undefined && ifVersion !== current) {
-    const message = `Secret ${name} is at version ${current}, not ${ifVersion}`;
+    const message =
+      current === 0
+        ? `There is no secret ${name}, so it is not at version ${ifVersion}`
+        : `Secret ${name} is at version ${current}, not ${ifVersion}`;
     throw new CryptoError("ERR_CONFLICT", message);
   }
 };

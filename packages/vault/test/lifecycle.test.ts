@@ -211,7 +211,7 @@ describe("opening", () => {
     await (await makeVault(home)).close();
     chmodSync(join(home, "keyslots.json"), 0o644);
     const error = await expectCode(() => reopen(home), "ERR_CONFIG");
-    expect(error.context.hint).toBe(`chmod 600 ${join(home, "keyslots.json")}`);
+    expect(error.context.hint).toBe(`Run: chmod 600 '${join(home, "keyslots.json")}'`);
   });
 
   test("names a damaged keyslots file and its copy, and works again with it", async () => {

@@ -328,6 +328,6 @@ describe("a spool file", () => {
     await leaveSpool(home);
     chmodSync(join(home, FILE), 0o644);
     const error = await expectCode(() => reopen(home), "ERR_CONFIG");
-    expect(error.context.hint).toMatch(/^chmod 600 /);
+    expect(error.context.hint).toMatch(/^Run: chmod 600 /);
   });
 });

@@ -434,7 +434,7 @@ describe("the log", () => {
   test("a row deleted", async () => {
     const home = await makeFilled();
     edit(home, "DELETE FROM audit_log WHERE seq = 3");
-    await verify(home, /^Rows 3 to 3 are missing$/);
+    await verify(home, /^Row 3 is missing$/);
   });
 
   test("an entry edited: one fault, at its row", async () => {

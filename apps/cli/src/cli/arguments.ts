@@ -45,6 +45,13 @@ export function parseArguments(command: CommandRow, words: readonly string[]): A
     tokens: true,
   });
   const end = tokens.findIndex(({ kind }) => kind === "option-terminator");
+  const noTrailing = `"${commandLine(command)}" needs "-- ${command.trailing}" at the end`;
+  if (command.trailing !== undefined && end === -1) {
+    // Before the options are looked at: they may be those of the command that it shall run.
+    if (tokens.some(({ kind }) => kind === "positional")) {
+      throw usageError(noTrailing, "Put -- before the command");
+    }
+  }
   const given = new Map<string, string[]>();
   const positionals: string[] = [];
   const trailing: string[] = [];
@@ -58,7 +65,7 @@ export function parseArguments(command: CommandRow, words: readonly string[]): A
     }
   }
   if (command.trailing !== undefined && trailing.length === 0) {
-    throw usageError(`"${commandLine(command)}" needs "-- ${command.trailing}" at the end`, help);
+    throw usageError(noTrailing, help);
   }
   return toArguments(command, known, given, matchPositionals(command, positionals, help), trailing);
 }
@@ -117,7 +124,7 @@ function matchPositionals(
     // The word itself may be a secret that was pasted by mistake: it is counted, not shown.
     throw usageError(
       `"${commandLine(command)}" takes ${expected.length} words, ${found.length} were given`,
-      help,
+      Object.hasOwn(commandOptions(command), "in") ? "Did you mean --in FILE?" : help,
     );
   }
   return new Map(found.map((word, i) => [expected[i]!.name, word]));

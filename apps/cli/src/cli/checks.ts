@@ -3,10 +3,15 @@ import { join } from "node:path";
 import { isCryptoError } from "@lango/crypto-core";
 import { isBelowFloor, parseKeyslots } from "@lango/envelope";
 import { openStore } from "@lango/store";
-import { chmodHint } from "@lango/unlock";
-import { inspectHome, readVault } from "@lango/vault";
+import { chmodHint, createUnlocker } from "@lango/unlock";
+import { inspectHome, openVault, readVault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
+import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
+import { standing, uncheckedWishes } from "./in-force.ts";
+import { hardenProcess } from "./process.ts";
+import { unlockOptions } from "./vault.ts";
+import { whyNoNewFile } from "./write-probe.ts";
 
 /** What one check of `lango doctor` found. */
 export interface Finding {
@@ -18,7 +23,7 @@ export interface Finding {
   readonly stop?: true;
 }
 
-type Check = (context: Context) => Promise<Finding> | Finding;
+type Check = (context: Context, args: Arguments) => Promise<Finding> | Finding;
 
 const good = (detail: string): Finding => ({ ok: true, detail });
 const fault = (detail: string, fix?: string): Finding => ({
@@ -30,21 +35,27 @@ const fault = (detail: string, fix?: string): Finding => ({
 /** A check whose error is its finding. */
 const check =
   (look: Check): Check =>
-  async (context) => {
+  async (context, args) => {
     try {
-      return await look(context);
+      return await look(context, args);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       return fault(message, isCryptoError(error) ? error.context.hint : undefined);
     }
   };
 
-/** The checks of `lango doctor`, in order. None changes anything or needs a key. */
+/** The checks of `lango doctor`, in order. None asks for anything; what needs a key uses one that is at hand. */
 export const CHECKS: Readonly<Record<string, Check>> = {
   node: () => good(process.versions.node),
   config: check(async ({ home }) => {
     await loadConfig(home);
     return good("valid");
+  }),
+  settings: check(async ({ home }) => {
+    const { faults } = standing(await uncheckedWishes(home), home);
+    return faults.length === 0
+      ? good("all in force")
+      : fault(faults.join("; "), "This version cannot do it: set them back");
   }),
   "core dumps": check(() => {
     const soft = /^Max core file size\s+(\S+)/m.exec(
@@ -65,6 +76,23 @@ export const CHECKS: Readonly<Record<string, Check>> = {
       return fault(`${home} is not a folder`);
     }
     return tooOpen(home, stat.mode, stat.uid, 0o077) ?? good(`${home}, mode ${octal(stat.mode)}`);
+  }),
+  writing: check(({ home }) => {
+    const locked = [home, join(home, "lango.db")].find((path) => {
+      const needed = path === home ? 0o700 : 0o600;
+      // Not access(2): to root everything is writable.
+      const { mode = needed } = lstatOf(path) ?? {};
+      return (mode & needed) !== needed;
+    });
+    if (locked !== undefined) {
+      const { mode } = lstatSync(locked);
+      return fault(
+        `${locked} has mode ${octal(mode)}: lango cannot write there`,
+        chmodHint(locked, locked === home ? "700" : "600"),
+      );
+    }
+    const why = whyNoNewFile(home);
+    return why === undefined ? good("possible") : fault(`${home} takes no new file: ${why}`);
   }),
   files: check(({ home }) => {
     const faults = filesOf(home).flatMap((path) => {
@@ -134,6 +162,27 @@ export const CHECKS: Readonly<Record<string, Check>> = {
           `${faults[0]?.problem ?? "broken"} (row ${faults[0]?.seq ?? 0})`,
           'Run "lango audit verify"',
         );
+  }),
+  rows: check(async (context, args) => {
+    const { home } = context;
+    await using reader = await readVault({ home });
+    const slots = await reader.slots.list();
+    const { security } = await loadConfig(home);
+    const unlocker = createUnlocker({
+      ...unlockOptions(context, args, args.flag("passphrase-stdin")),
+      prompt: undefined,
+      keyringEnabled: security.keyring.enabled,
+    });
+    const sources = await unlocker.describe(slots);
+    if (sources.every(({ state }) => state === "skipped")) {
+      return good("not checked: needs the passphrase");
+    }
+    hardenProcess();
+    await using vault = await openVault({ home, unlock: unlocker });
+    const { ok, faults } = await vault.audit.verify({ rows: true });
+    return ok
+      ? good("secrets, keys and slots are as the audit log says")
+      : fault(faults[0]?.problem ?? "altered", 'Run "lango audit verify --rows"');
   }),
 };
 

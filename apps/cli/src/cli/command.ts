@@ -18,6 +18,8 @@ export interface Option {
 export interface Positional {
   readonly name: string;
   readonly optional?: true;
+  /** What completion offers. */
+  readonly choices?: readonly string[];
 }
 
 /** What a command hands back; the caller prints it, as text or as the one JSON document. */

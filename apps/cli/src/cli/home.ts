@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { CryptoError } from "@lango/crypto-core";
+import { type Bytes, CryptoError } from "@lango/crypto-core";
 import { inspectHome } from "@lango/vault";
 import type { Context } from "./context.ts";
 import { onboard } from "./onboarding.ts";
@@ -9,9 +9,13 @@ import { askYes, canAsk } from "./terminal.ts";
 /**
  * Makes sure that there is a vault; a person at a terminal is offered to make one now.
  *
+ * @param keep - Is given the passphrase of a vault that was made now, to zero when done.
  * @throws CryptoError `ERR_LOCKED` when there is none; what is wrong with a damaged one.
  */
-export async function requireVault(context: Context): Promise<void> {
+export async function requireVault(
+  context: Context,
+  keep?: (passphrase: Bytes) => void,
+): Promise<void> {
   // The slots are the last thing that onboarding puts into place: with them there is something to open, and opening it
   // finds all that inspecting would, once.
   if (existsSync(join(context.home, "keyslots.json"))) {
@@ -26,7 +30,9 @@ export async function requireVault(context: Context): Promise<void> {
     canAsk(context) &&
     (await askYes({ ...context, yes: false }, `There is no vault in ${context.home}. Create it?`))
   ) {
-    context.note((await onboard(context, {})).text);
+    const { text, advise } = await onboard(context, { keep });
+    context.note(text);
+    advise();
     return;
   }
   throw new CryptoError("ERR_LOCKED", `There is no vault in ${context.home}`, {

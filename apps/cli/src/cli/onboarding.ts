@@ -1,8 +1,11 @@
-import { CryptoError, isCryptoError, zero } from "@lango/crypto-core";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { type Bytes, CryptoError, isCryptoError, zero } from "@lango/crypto-core";
 import { createUnlocker, type UnlockOptions } from "@lango/unlock";
 import { createVault, inspectHome } from "@lango/vault";
 import type { Context } from "./context.ts";
 import { type ChosenKdf, configuredKdf } from "./kdf.ts";
+import { noNewPassphrase } from "./locked.ts";
 import { hardenProcess } from "./process.ts";
 import { askSecret, canAsk } from "./terminal.ts";
 import { warnOfWeakness } from "./warn-of-weakness.ts";
@@ -11,17 +14,19 @@ export interface OnboardOptions {
   /** Default: what `security.kdf` says. */
   readonly chosen?: ChosenKdf;
   readonly sources?: Pick<UnlockOptions, "passphraseFd" | "passphraseFile" | "passphraseStdin">;
+  /** Is given a copy of the passphrase, to zero when done. */
+  readonly keep?: ((passphrase: Bytes) => void) | undefined;
 }
 
 /**
- * Asks for a passphrase and creates the vault.
+ * Asks for a passphrase and creates the vault. `advise` says what to do now; the caller says before that it is there.
  *
  * @throws CryptoError `ERR_CONFLICT` for any vault that is there, sound or damaged; `ERR_LOCKED` without a passphrase.
  */
 export async function onboard(
   context: Context,
-  { chosen, sources }: OnboardOptions,
-): Promise<{ readonly id: string; readonly text: string }> {
+  { chosen, sources, keep }: OnboardOptions,
+): Promise<{ readonly id: string; readonly text: string; readonly advise: () => void }> {
   await refuseExisting(context.home);
   hardenProcess();
   const unlocker = createUnlocker({
@@ -31,7 +36,11 @@ export async function onboard(
     prompt: canAsk(context) ? askSecret : undefined,
     stdinFree: true,
   });
-  const given = await unlocker.obtainNewPassphrase();
+  const given = await unlocker.obtainNewPassphrase().catch((error: unknown) => {
+    throw isCryptoError(error) && error.code === "ERR_LOCKED"
+      ? noNewPassphrase(error, context.json)
+      : error;
+  });
   try {
     await warnOfWeakness(context, given.passphrase);
     await using vault = await createVault({
@@ -40,15 +49,23 @@ export async function onboard(
       kdf: chosen?.kdf ?? (await configuredKdf(context.home)),
       acceptWeakKdf: chosen?.acceptWeakKdf,
     });
-    context.warn(
-      "Whoever loses this passphrase loses the data: nothing else opens this vault. Keep a copy of it in a safe place",
-    );
-    context.note('Next: "lango security secrets set NAME" stores a secret,');
-    context.note('      "lango run --env VAR=NAME -- CMD" hands it to a program.');
-    return { id: vault.id, text: `Created a vault in ${context.home}` };
+    keep?.(given.passphrase.slice());
+    return {
+      id: vault.id,
+      text: `Created a vault in ${context.home}`,
+      advise: () => advise(context),
+    };
   } finally {
     zero(given.passphrase);
   }
+}
+
+function advise(context: Context): void {
+  context.warn(
+    "Whoever loses this passphrase loses the data: nothing else opens this vault. Keep a copy of it in a safe place",
+  );
+  context.note('Next: "lango security secrets set NAME" stores a secret,');
+  context.note('      "lango run --env VAR=NAME -- CMD" hands it to a program.');
 }
 
 /** @throws CryptoError `ERR_CONFLICT` for any vault that is there, sound or damaged. */
@@ -62,7 +79,8 @@ export async function refuseExisting(home: string): Promise<void> {
   }
   const { damaged } = state;
   // A folder that others can write is no vault yet, and says itself how to mend it.
-  throw isCryptoError(damaged) && damaged.code === "ERR_CONFIG"
+  const isVault = ["keyslots.json", "lango.db"].some((name) => existsSync(join(home, name)));
+  throw !isVault && isCryptoError(damaged) && damaged.code === "ERR_CONFIG"
     ? damaged
     : conflict(`${home} holds a damaged vault: ${damaged.message}`, 'run "lango doctor"');
 }

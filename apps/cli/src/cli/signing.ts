@@ -73,5 +73,7 @@ export function decodeSignature(
   }
 }
 
-const isEcdsa = (algorithm: KeyAlgorithm): algorithm is "ecdsa-p256" | "ecdsa-p384" | "secp256k1" =>
+export const isEcdsa = (
+  algorithm: KeyAlgorithm,
+): algorithm is "ecdsa-p256" | "ecdsa-p384" | "secp256k1" =>
   ["ecdsa-p256", "ecdsa-p384", "secp256k1"].includes(algorithm);

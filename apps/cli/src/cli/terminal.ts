@@ -23,12 +23,17 @@ export const askSecret = (label: string): Promise<Bytes | undefined> =>
 /** Asks twice and insists on the same answer. The caller zeroes it. */
 export async function askSecretTwice(label: string, again: string): Promise<Bytes> {
   const first = await askSecret(label);
+  // A paste of several lines answers the second question by itself.
+  const isPasted = process.stdin.readableLength > 0;
   const second = first && (await askSecret(again));
   if (first !== undefined && second !== undefined && bytesEqual(first, second)) {
     zero(second);
     return first;
   }
   zero(first, second);
+  if (second !== undefined && isPasted) {
+    throw usageError("The value has several lines: use --from-file or pipe it in");
+  }
   throw usageError(
     second === undefined ? "Nothing was entered" : "The two entries differ",
     "Nothing was changed; run the command again",

@@ -1,10 +1,11 @@
-import { CryptoError, isCryptoError } from "@lango/crypto-core";
+import { type Bytes, CryptoError, isCryptoError } from "@lango/crypto-core";
 import { createUnlocker, type SlotKind, type Unlocker, type UnlockOptions } from "@lango/unlock";
 import { openVault, type Vault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import { type Arguments, usageError } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
+import { locked } from "./locked.ts";
 import { hardenProcess } from "./process.ts";
 import { askSecret, canAsk } from "./terminal.ts";
 
@@ -23,7 +24,10 @@ export async function withVault<T>(
   use: (vault: Vault) => Promise<T>,
 ): Promise<T> {
   if (needs.stdinFree === false) refuseStdin(args);
-  await requireVault(context);
+  let fresh: Bytes | undefined;
+  await requireVault(context, (passphrase) => {
+    fresh = passphrase;
+  });
   hardenProcess();
   const { audit, security } = await loadConfig(context.home);
   const options = {
@@ -32,7 +36,14 @@ export async function withVault<T>(
   };
   await using vault = await openVault({
     home: context.home,
-    unlock: needs.freshConsent ? consentingUnlocker(options) : createUnlocker(options),
+    unlock:
+      fresh === undefined
+        ? explaining(
+            context,
+            options,
+            needs.freshConsent ? consentingUnlocker(options) : createUnlocker(options),
+          )
+        : givenJustNow(fresh),
     audit: {
       onFailure: audit.onFailure,
       ...(audit.anchor === "" ? {} : { anchor: audit.anchor }),
@@ -57,6 +68,42 @@ function refuseStdin(args: Arguments): void {
       );
     }
   }
+}
+
+/** The passphrase that the person has just chosen for a new vault is not asked for again. */
+const givenJustNow = (secret: Bytes): Pick<Unlocker, "obtain"> => ({
+  async obtain(slots) {
+    const slotIds = slots.filter(({ kind }) => kind === "passphrase").map(({ id }) => id);
+    const source = "prompt";
+    return {
+      credential: { kind: "passphrase", source, secret, ambient: false, slotIds },
+      skipped: [],
+    };
+  },
+});
+
+/**
+ * An unlocker whose error, when nothing gave a passphrase, says in one line what to do. The list of all sources is long:
+ * it stays in the JSON document, and in "lango whoami".
+ */
+function explaining(
+  { json }: Context,
+  { unlockWith = "passphrase" }: UnlockOptions,
+  unlocker: Pick<Unlocker, "obtain">,
+): Pick<Unlocker, "obtain"> {
+  return {
+    async obtain(slots) {
+      try {
+        return await unlocker.obtain(slots);
+      } catch (error) {
+        const wantsPassphrase =
+          unlockWith === "passphrase" && slots.some(({ kind }) => kind === "passphrase");
+        throw isCryptoError(error) && error.code === "ERR_LOCKED" && wantsPassphrase
+          ? locked(error, json)
+          : error;
+      }
+    },
+  };
 }
 
 /** Where this command line allows a credential to come from. */

@@ -25,9 +25,13 @@ function toResult(report: AuditReport, checked: "full" | "links"): Result {
   const { ok, rows, head, unanchored, faults, spool } = report;
   const lines = [
     `${rows} rows, head ${head}`,
-    ...faults.map(({ seq, problem }) => `row ${seq}: ${printable(problem)}`),
+    ...faults.map(({ seq, problem }) => (seq === 0 ? "" : `row ${seq}: `) + printable(problem)),
     ...anchorLines(report.anchors),
-    `${unanchored} rows after the last anchor could be cut off unseen`,
+    ...(unanchored === 0
+      ? []
+      : [
+          `not anchored: whoever can write the database could remove ${newest(unanchored)} unnoticed`,
+        ]),
     ...(spool.waiting === 0 ? [] : [`${spool.waiting} rows wait in the spool`]),
     ...spool.damaged.map((seq) => `row ${seq} says that a spool file was damaged`),
   ];
@@ -48,6 +52,9 @@ function toResult(report: AuditReport, checked: "full" | "links"): Result {
   };
 }
 
+const newest = (rows: number): string =>
+  rows === 1 ? "the newest row" : `the newest ${rows} rows`;
+
 const KEY_SOURCES = {
   given: "the key that was given",
   registry: "the key of the registry",
@@ -56,8 +63,11 @@ const KEY_SOURCES = {
 
 function anchorLines({ checkedWith, outside, last, remarks, problem }: AnchorReport): string[] {
   const { given, registry, anchor } = checkedWith;
+  const checked = given + registry + anchor;
   return [
-    `${given + registry + anchor} anchors, ${outside} of them found outside the database`,
+    ...(checked + outside === 0
+      ? []
+      : [`${checked} anchors, ${outside} of them found outside the database`]),
     ...(last === undefined
       ? []
       : [

@@ -27,10 +27,10 @@ function candidates(): ReadonlyMap<string, readonly string[]> {
         result.set(group, children(COMMANDS, group));
       }
       const options = [...Object.keys(commandOptions(command)), ...globals];
-      result.set(
-        path,
-        options.map((name) => `--${name}`),
-      );
+      result.set(path, [
+        ...(command.positionals ?? []).flatMap(({ choices = [] }) => choices),
+        ...options.map((name) => `--${name}`),
+      ]);
     }
   }
   return result;
@@ -40,13 +40,20 @@ type Candidates = ReadonlyMap<string, readonly string[]>;
 
 const SCRIPTS: Readonly<Record<string, (all: Candidates) => string>> = {
   bash: (all) => `_lango() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" path="" next i
+  local current="\${COMP_WORDS[COMP_CWORD]}" last="\${COMP_WORDS[COMP_CWORD - 1]}" path="" next i
   for ((i = 1; i < COMP_CWORD; i++)); do
     next="\${path:+$path }\${COMP_WORDS[i]}"
     case "$next" in
       ${paths(all)}) path="$next" ;;
     esac
+    if [ "$path \${COMP_WORDS[i]}" = "run --" ]; then
+      if ((i == COMP_CWORD - 1)); then COMPREPLY=($(compgen -c -- "$current")); fi
+      return
+    fi
   done
+  case "$path $last" in
+${valueCases()}
+  esac
   case "$path" in
 ${posixCases(all, (words) => `COMPREPLY=($(compgen -W "${words}" -- "$current"))`)}
   esac
@@ -84,6 +91,28 @@ ${[...all].map(([path, words]) => `    case ${quote(path)}\n      printf '%s\\n'
 end
 complete -c lango -a '(__lango_candidates)'`,
 };
+
+/** What may follow an option that takes a value; where nothing is known, the shell offers files. */
+function valueCases(): string {
+  const lines = COMMANDS.flatMap((command) =>
+    Object.entries({ ...commandOptions(command), ...GLOBAL_OPTIONS }).flatMap(
+      ([name, { type, choices = [] }]) => {
+        if (type === "boolean") {
+          return [];
+        }
+        const paths = [command.path, ...(command.aliases ?? [])];
+        const words =
+          choices.length === 0
+            ? ""
+            : ` COMPREPLY=($(compgen -W "${choices.join(" ")}" -- "$current"));`;
+        return [
+          `    ${paths.map((path) => quote(`${path} --${name}`)).join("|")})${words} return ;;`,
+        ];
+      },
+    ),
+  );
+  return lines.join("\n");
+}
 
 const quote = (text: string): string => `"${text}"`;
 

@@ -1,9 +1,9 @@
-import { type Bytes, CryptoError, fromBase64 } from "@lango/crypto-core";
-import { usageError } from "../cli/arguments.ts";
+import { type Bytes, CryptoError, fromBase64, type KeyAlgorithm } from "@lango/crypto-core";
+import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
 import { compositeOf } from "../cli/crypto.ts";
 import { inputOf, readInput } from "../cli/files.ts";
-import { decodeSignature, readSignable, requireKey, signingKey } from "../cli/signing.ts";
+import { decodeSignature, isEcdsa, readSignable, requireKey, signingKey } from "../cli/signing.ts";
 import { withVault } from "../cli/vault.ts";
 
 const MAX_SIGNATURE_BYTES = 4096;
@@ -32,10 +32,18 @@ export const run: Handler = async (context, args) => {
     }
     return {
       data,
-      failure: new CryptoError("ERR_INTEGRITY", `The ${what} is not one by ${uri} of this input`),
+      failure: new CryptoError("ERR_INTEGRITY", `The ${what} is not one by ${uri} of this input`, {
+        context: mayBeDer(args, given, algorithm)
+          ? { hint: "If it is DER, say --encoding der" }
+          : {},
+      }),
     };
   });
 };
+
+/** Whether it begins as a DER sequence does, and nobody said so. */
+const mayBeDer = (args: Arguments, signature: Bytes, algorithm: KeyAlgorithm): boolean =>
+  args.string("encoding") === undefined && isEcdsa(algorithm) && signature[0] === 0x30;
 
 /** A signature as a terminal shows it is taken as well as the bytes themselves, which are never all base64 digits. */
 function fromText(bytes: Bytes): Bytes {

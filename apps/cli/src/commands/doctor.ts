@@ -15,7 +15,7 @@ export const run: Handler = async (context, args) => {
   const mended = fix ? await mend(context, args) : [];
   const findings: (Finding & { readonly check: string })[] = [];
   for (const [check, look] of Object.entries(CHECKS)) {
-    const { stop, ...finding } = await look(context);
+    const { stop, ...finding } = await look(context, args);
     findings.push({ check, ...finding });
     if (stop) {
       break;

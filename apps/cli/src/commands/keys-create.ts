@@ -11,7 +11,6 @@ export const run: Handler = (context, args) => {
   if (type === undefined) {
     throw usageError("--type is missing", "Use --type encryption or --type signing");
   }
-  // The vault knows which algorithms there are and refuses the others.
   const algorithm = args.string("algorithm") as KeyAlgorithm | undefined;
   return withVault(context, args, {}, async (vault) => {
     if (args.flag("dry-run")) {

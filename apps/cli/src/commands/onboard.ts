@@ -1,6 +1,7 @@
 import type { Handler } from "../cli/command.ts";
 import { chooseKdf } from "../cli/kdf.ts";
 import { onboard, refuseExisting } from "../cli/onboarding.ts";
+import { writeAll } from "../cli/output.ts";
 
 /** Creates the vault. */
 export const run: Handler = async (context, args) => {
@@ -12,7 +13,7 @@ export const run: Handler = async (context, args) => {
       text: `would create a vault in ${context.home}`,
     };
   }
-  const { id, text } = await onboard(context, {
+  const { id, text, advise } = await onboard(context, {
     chosen,
     sources: {
       passphraseFd: args.number("passphrase-fd", 0),
@@ -20,5 +21,9 @@ export const run: Handler = async (context, args) => {
       passphraseStdin: args.flag("passphrase-stdin"),
     },
   });
-  return { data: { home: context.home, vaultId: id }, text };
+  if (!context.json) {
+    writeAll(1, `${text}\n`);
+  }
+  advise();
+  return { data: { home: context.home, vaultId: id } };
 };

@@ -1,12 +1,14 @@
 import type { Handler } from "../cli/command.ts";
-import { findSecret } from "../cli/reader.ts";
+import { findSecret, withReader } from "../cli/reader.ts";
 import { requireYes } from "../cli/terminal.ts";
 import { withVault } from "../cli/vault.ts";
 
 /** Removes a secret with all its versions. */
-export const run: Handler = (context, args) =>
-  withVault(context, args, {}, async (vault) => {
-    const name = args.positional("NAME");
+export const run: Handler = async (context, args) => {
+  const name = args.positional("NAME");
+  // Names need no passphrase: one that is not there is told before that is asked for.
+  await withReader(context, (vault) => findSecret(vault, name));
+  return withVault(context, args, {}, async (vault) => {
     const { version } = await findSecret(vault, name);
     if (args.flag("dry-run")) {
       return {
@@ -18,3 +20,4 @@ export const run: Handler = (context, args) =>
     await vault.secrets.delete(name);
     return { data: { name, deleted: true }, text: `deleted ${name}` };
   });
+};

@@ -22,6 +22,8 @@ export const run: Handler = async (context, args) => {
       return { data: { name, reference }, text: reference };
     });
   }
+  // Names need no passphrase: one that is not there is told before that is asked for.
+  await withReader(context, (vault) => findSecret(vault, name));
   return withVault(context, args, { freshConsent: true }, async (vault): Promise<Result> => {
     const secret = await vault.secrets.get(name, { version });
     try {

@@ -3,10 +3,11 @@ import { createUnlocker } from "@lango/unlock";
 import { readVault } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
+import { standing, uncheckedWishes } from "../cli/in-force.ts";
 import { facts, when } from "../cli/output.ts";
 import { canAsk } from "../cli/terminal.ts";
-import { type Config, DEFAULTS } from "../config/defaults.ts";
-import { loadConfig, readConfigFile } from "../config/load.ts";
+import { wouldUnlock } from "../cli/would-unlock.ts";
+import { loadConfig } from "../config/load.ts";
 
 /**
  * Shows what protects the vault. This is the command that scripts poll, so its file of the program holds nothing else:
@@ -14,7 +15,9 @@ import { loadConfig, readConfigFile } from "../config/load.ts";
  */
 export const run: Handler = async (context) => {
   await using vault = await readVault({ home: context.home });
-  const { signer, keyring, anchor } = await uncheckedSecurity(context.home);
+  const wishes = await uncheckedWishes(context.home);
+  const { provider, database, facts: settings } = standing(wishes, context.home);
+  const { keyring, anchor } = wishes;
   await warnOfFaults(context);
   const status = await vault.status();
   const sources = await createUnlocker({
@@ -25,15 +28,16 @@ export const run: Handler = async (context) => {
     prompt: canAsk(context) ? async () => undefined : undefined,
     stdinFree: true,
   }).describe(await vault.slots.list());
-  const unlockSource = sources.find(({ state }) => state === "would use")?.source ?? null;
+  const { used, text: unlockText } = wouldUnlock(sources);
   return {
     data: {
       home: context.home,
-      mode: signer.provider,
-      unlockSource,
+      // Where the keys are, and not where the settings would have them.
+      mode: "local",
+      unlockSource: used?.source ?? null,
       sources,
-      // Neither is asked for here: that would be a connection.
-      provider: { name: signer.provider, local: signer.provider === "local" },
+      provider,
+      database,
       companion: null,
       audit: { anchor: anchor === "" ? null : anchor },
       ...status,
@@ -41,8 +45,9 @@ export const run: Handler = async (context) => {
     text: facts([
       ["home", context.home],
       ["vault", `${status.id}, made ${when(status.createdAt)}`],
-      ["mode", signer.provider],
-      ["unlock source", unlockSource ?? "none"],
+      ["mode", "local"],
+      ...settings,
+      ["would unlock with", unlockText],
       ["slots", status.slots.map(({ kind, kdf }) => (kdf ? `${kind} (${kdf})` : kind)).join(", ")],
       ["keys", `${status.keyCount}`],
       ["secrets", `${status.secretCount}`],
@@ -61,19 +66,4 @@ async function warnOfFaults({ home, warn }: Context): Promise<void> {
     if (!isCryptoError(error)) throw error;
     warn(`${error.message}; most commands will refuse to work`);
   }
-}
-
-/** The settings that are shown, whether or not others in the file are sound. */
-async function uncheckedSecurity(
-  home: string,
-): Promise<Pick<Config["security"], "signer" | "keyring"> & { readonly anchor: string }> {
-  const file = (await readConfigFile(home)) as
-    | { security?: Partial<Config["security"]>; audit?: Partial<Config["audit"]> }
-    | undefined;
-  const { signer, keyring } = DEFAULTS.security;
-  return {
-    signer: { ...signer, ...file?.security?.signer },
-    keyring: { ...keyring, ...file?.security?.keyring },
-    anchor: file?.audit?.anchor ?? DEFAULTS.audit.anchor,
-  };
 }

@@ -1,10 +1,11 @@
 import type { Handler } from "../cli/command.ts";
-import { getSetting } from "../config/get.ts";
+import { getSetting, requireSetting } from "../config/get.ts";
 import { setSetting } from "../config/set.ts";
 
 /** Changes one setting in config.json. */
 export const run: Handler = async ({ home }, args) => {
   const key = args.positional("KEY");
+  requireSetting(key);
   const dryRun = args.flag("dry-run");
   await setSetting(home, key, args.positional("VALUE"), { dryRun });
   if (dryRun) {

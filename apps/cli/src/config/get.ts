@@ -1,5 +1,6 @@
 import { CryptoError } from "@lango/crypto-core";
 import type { JsonValue } from "@lango/envelope";
+import { suggest } from "../cli/suggest.ts";
 import { type Config, DEFAULTS } from "./defaults.ts";
 import { isGroup, schemaAt, settingsOf } from "./json-schema.ts";
 import { loadConfig } from "./load.ts";
@@ -47,11 +48,22 @@ export async function getSetting(
   const keys = path.split(".");
   const value = lookUp(await loadConfig(home), keys);
   if (value === undefined) {
-    throw new CryptoError("ERR_NOT_FOUND", `There is no setting ${path}`, {
-      context: { hint: 'See "lango settings list"' },
-    });
+    throw noSetting(path);
   }
   return options.reveal === true ? value : conceal(value, schemaAt(keys) ?? {});
+}
+
+/** @throws CryptoError `ERR_NOT_FOUND` for a path that does not exist. */
+export function requireSetting(path: string): void {
+  if (schemaAt(path.split(".")) === undefined) throw noSetting(path);
+}
+
+function noSetting(path: string): CryptoError {
+  const paths = settingsOf(configJsonSchema()).map(({ keys }) => keys.join("."));
+  const near = suggest(path, paths) ?? paths.find((each) => each.endsWith(`.${path}`));
+  return new CryptoError("ERR_NOT_FOUND", `There is no setting ${path}`, {
+    context: { hint: near ? `Did you mean ${near}?` : 'See "lango settings list"' },
+  });
 }
 
 function lookUp(config: Config, keys: readonly string[]): JsonValue | undefined {

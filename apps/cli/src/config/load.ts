@@ -91,12 +91,18 @@ function holdsToken(value: JsonValue): boolean {
 }
 
 async function parse(bytes: Uint8Array, path: string): Promise<JsonValue> {
+  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
+    throw new CryptoError("ERR_CONFIG", `${path} begins with a byte order mark (BOM)`, {
+      context: { hint: "Save it as UTF-8 without BOM" },
+    });
+  }
   try {
     return parseJsonStrict(bytes, { maxBytes: MAX_CONFIG_BYTES });
   } catch (error) {
     if (!isCryptoError(error)) throw error;
     throw new CryptoError("ERR_CONFIG", `${path}: ${inLines(error.message, bytes)}`, {
       cause: error,
+      context: { hint: 'Correct it there; "lango settings schema" says what it may hold' },
     });
   }
 }

@@ -21,12 +21,17 @@ const AAD: Option = {
   value: "TEXT",
   summary: "bind the result to TEXT, which decrypt must be given again",
 };
+/** Those of local keys; a test compares them with the provider's. */
+const ALGORITHMS = [
+  ...["aes-256-gcm", "hmac-sha256", "hmac-sha384", "hmac-sha512"],
+  ...["ecdsa-p256", "ecdsa-p384", "secp256k1", "ed25519"],
+];
 const STREAM: Option = { type: "boolean", summary: "take any size, in pieces" };
 
 export const CRYPTO_COMMANDS: readonly Command[] = [
   {
     path: "keys list",
-    summary: "list the keys; needs no passphrase",
+    summary: "list the keys; not verified: needs no passphrase",
     examples: ["lango keys list", "lango keys list --json"],
     load: () => import("../commands/keys-list.ts"),
   },
@@ -48,6 +53,7 @@ export const CRYPTO_COMMANDS: readonly Command[] = [
       algorithm: {
         type: "string",
         value: "NAME",
+        choices: ALGORITHMS,
         summary: "hmac-sha256 (the default for signing), ecdsa-p256, secp256k1, ed25519, …",
       },
     },
@@ -57,7 +63,7 @@ export const CRYPTO_COMMANDS: readonly Command[] = [
   },
   {
     path: "keys describe",
-    summary: "show one key; needs no passphrase",
+    summary: "show one key; not verified: needs no passphrase",
     examples: ["lango keys describe local:default"],
     positionals: [{ name: "KEY" }],
     load: () => import("../commands/keys-describe.ts"),

@@ -116,7 +116,7 @@ export const GENERAL_COMMANDS: readonly Command[] = [
       'eval "$(lango completion bash)"',
       "lango completion fish > ~/.config/fish/completions/lango.fish",
     ],
-    positionals: [{ name: "SHELL" }],
+    positionals: [{ name: "SHELL", choices: ["bash", "zsh", "fish"] }],
     load: () => import("../commands/completion.ts"),
   },
 ];

@@ -118,7 +118,10 @@ const checkLink = (row: AuditRow, auditKey: AuditKey | undefined, walk: Walk): v
     walk.faults.push({ seq, problem });
   };
   if (seq !== walk.seq + 1) {
-    fault(`Rows ${walk.seq + 1} to ${seq - 1} are missing`);
+    const first = walk.seq + 1;
+    fault(
+      first === seq - 1 ? `Row ${first} is missing` : `Rows ${first} to ${seq - 1} are missing`,
+    );
   } else if (!bytesEqual(prev, walk.hash)) {
     fault(`Row ${seq} does not follow row ${seq - 1}`);
   }
