@@ -16,7 +16,6 @@ const FILE_ERRORS: Readonly<Record<string, readonly [code: CryptoErrorCode, reas
   ENOSPC: ["ERR_BUSY", "the disk is full"],
   EDQUOT: ["ERR_BUSY", "the quota of the disk is used up"],
   EFBIG: ["ERR_BUSY", "it would be larger than a file may be"],
-  EIO: ["ERR_BUSY", "the disk or what is behind it failed"],
 };
 
 /**

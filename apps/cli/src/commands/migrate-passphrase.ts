@@ -16,8 +16,8 @@ const ASK_OLD = "Enter current encryption passphrase: ";
 /** Puts a new passphrase in the place of the old one; the data stay as they are. */
 export const run: Handler = async (context, args) => {
   const { kdf: given, acceptWeakKdf } = chooseKdf(args);
-  checkNewPassphrase(context, args);
   await requireVault(context);
+  checkNewPassphrase(context, args);
   const kdf = given ?? (await configuredKdf(context.home));
   hardenProcess();
   let oldPassphrase: Bytes | undefined;
