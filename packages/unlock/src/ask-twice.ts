@@ -1,18 +1,17 @@
 import { type Bytes, bytesEqual, CryptoError, isCryptoError } from "@lango/crypto-core";
-import { normalizePassphrase } from "@lango/envelope";
-import type { UnlockOptions } from "./types.ts";
+import type { NewPassphraseOptions, UnlockOptions } from "./types.ts";
 
 const MAX_ATTEMPTS = 3;
 
 /**
- * Makes a prompt that asks for a new passphrase twice. One that is too short is refused before the second question; it is
- * asked again, with the reason before the question, three times at most.
+ * Makes a prompt that asks for a new passphrase twice. One that `check` refuses is refused before the second question; it
+ * is asked again, with the reason before the question, three times at most.
  *
  * @throws CryptoError `ERR_INVALID_ARGUMENT`, from the prompt, when the last attempt failed too.
  */
 export function askTwice(
   prompt: UnlockOptions["prompt"],
-  replacing: boolean,
+  { replacing = false, check = () => {} }: NewPassphraseOptions,
 ): UnlockOptions["prompt"] {
   if (prompt === undefined) return undefined;
   const [enter, confirm] = replacing
@@ -22,7 +21,7 @@ export function askTwice(
     let complaint = "";
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await askOnce(prompt, complaint + enter, confirm);
+        return await askOnce(prompt, check, complaint + enter, confirm);
       } catch (error) {
         const mayRetry = isCryptoError(error) && error.code === "ERR_INVALID_ARGUMENT";
         if (!mayRetry || attempt === MAX_ATTEMPTS) throw error;
@@ -34,13 +33,14 @@ export function askTwice(
 
 async function askOnce(
   prompt: NonNullable<UnlockOptions["prompt"]>,
+  check: NonNullable<NewPassphraseOptions["check"]>,
   enter: string,
   confirm: string,
 ): Promise<Bytes | undefined> {
   const first = await prompt(enter);
   if (first === undefined) return undefined;
   try {
-    normalizePassphrase(first).fill(0);
+    check(first);
     const second = await prompt(confirm);
     if (second === undefined) return undefined;
     const same = bytesEqual(first, second);

@@ -5,6 +5,7 @@ export type {
   KeyringBackend,
   KeyringEntry,
   NewPassphrase,
+  NewPassphraseOptions,
   SkippedSource,
   SlotInfo,
   SlotKind,

@@ -120,6 +120,14 @@ export interface UnlockOptions {
   readonly platform?: NodeJS.Platform | undefined;
 }
 
+/** What a new passphrase is for. */
+export interface NewPassphraseOptions {
+  /** A passphrase change: the other sources hold the old one, so only the flags and the prompt count. Default false. */
+  readonly replacing?: boolean | undefined;
+  /** Throws `ERR_INVALID_ARGUMENT` for a first entry that will not do, so that nobody types it twice. Default: takes any. */
+  readonly check?: ((passphrase: Uint8Array) => void) | undefined;
+}
+
 /** Finds the credential of a vault. Holds no secret itself and may be used again. */
 export interface Unlocker {
   /**
@@ -133,11 +141,9 @@ export interface Unlocker {
   /**
    * Returns a passphrase for a new slot, from the flags and the passphrase sources; at the prompt it is asked twice.
    *
-   * @param options.replacing - A passphrase change: the other sources hold the old passphrase, so only the flags and
-   *   the prompt count. Default false.
    * @throws CryptoError like `obtain`, and `ERR_INVALID_ARGUMENT` when the two entries differ.
    */
-  obtainNewPassphrase(options?: { readonly replacing?: boolean }): Promise<NewPassphrase>;
+  obtainNewPassphrase(options?: NewPassphraseOptions): Promise<NewPassphrase>;
   /**
    * Tells what `obtain` would do, in its order, up to and including the source that would be used or would fail.
    * Never prompts, opens no dialog and reads no descriptor; files and variables are read and forgotten.

@@ -45,8 +45,9 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
         skipped,
       };
     },
-    async obtainNewPassphrase({ replacing = false } = {}) {
-      const ask = askTwice(around.prompt, replacing);
+    async obtainNewPassphrase(wanted = {}) {
+      const { replacing = false } = wanted;
+      const ask = askTwice(around.prompt, wanted);
       const flag = onlyFlag(flagSources(around).filter(isPassphrase));
       const sources =
         flag !== undefined ? [flag] : replacing ? [prompt(ask)] : passphraseSources(around, ask);

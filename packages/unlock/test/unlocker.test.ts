@@ -329,6 +329,10 @@ describe("a new passphrase", () => {
     return { labels, prompt };
   }
 
+  const check = (passphrase: Uint8Array): void => {
+    if (passphrase.length < 8) throw new CryptoError("ERR_INVALID_ARGUMENT", "too short");
+  };
+
   test("is asked twice", async () => {
     const { labels, prompt } = prompting("correct horse", "correct horse");
     const result = await createUnlocker(
@@ -346,11 +350,11 @@ describe("a new passphrase", () => {
       ...["short", "correct horse", "correct hearse", "correct horse", "correct horse"],
     );
     const unlocker = createUnlocker(options(temporaryFolder(), { prompt }));
-    expect(text((await unlocker.obtainNewPassphrase()).passphrase)).toBe("correct horse");
+    expect(text((await unlocker.obtainNewPassphrase({ check })).passphrase)).toBe("correct horse");
     const enter = "Enter encryption passphrase (min 8 characters): ";
     expect(labels).toEqual([
       enter,
-      `The passphrase has 5 characters; it needs at least 8\n${enter}`,
+      `too short\n${enter}`,
       "Confirm passphrase: ",
       `The two passphrases differ\n${enter}`,
       "Confirm passphrase: ",
@@ -359,7 +363,7 @@ describe("a new passphrase", () => {
   test("is refused when the third attempt fails too", async () => {
     const { prompt } = prompting("short", "shorter", "correct horse", "correct hearse");
     const failure = await failureOf(
-      createUnlocker(options(temporaryFolder(), { prompt })).obtainNewPassphrase(),
+      createUnlocker(options(temporaryFolder(), { prompt })).obtainNewPassphrase({ check }),
     );
     expect(failure).toMatchObject({
       code: "ERR_INVALID_ARGUMENT",

@@ -8,7 +8,7 @@ import { type ChosenKdf, configuredKdf } from "./kdf.ts";
 import { noNewPassphrase } from "./locked.ts";
 import { hardenProcess } from "./process.ts";
 import { askSecret, canAsk } from "./terminal.ts";
-import { warnOfWeakness } from "./warn-of-weakness.ts";
+import { refuseShort, warnOfWeakness } from "./warn-of-weakness.ts";
 
 export interface OnboardOptions {
   /** Default: what `security.kdf` says. */
@@ -36,11 +36,13 @@ export async function onboard(
     prompt: canAsk(context) ? askSecret : undefined,
     stdinFree: true,
   });
-  const given = await unlocker.obtainNewPassphrase().catch((error: unknown) => {
-    throw isCryptoError(error) && error.code === "ERR_LOCKED"
-      ? noNewPassphrase(error, context.json)
-      : error;
-  });
+  const given = await unlocker
+    .obtainNewPassphrase({ check: refuseShort })
+    .catch((error: unknown) => {
+      throw isCryptoError(error) && error.code === "ERR_LOCKED"
+        ? noNewPassphrase(error, context.json)
+        : error;
+    });
   try {
     await warnOfWeakness(context, given.passphrase);
     await using vault = await createVault({

@@ -9,7 +9,7 @@ import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
 import { replaceKeyfile } from "../cli/keyfile.ts";
 import { hardenProcess } from "../cli/process.ts";
 import { askSecret, canAsk } from "../cli/terminal.ts";
-import { warnOfWeakness } from "../cli/warn-of-weakness.ts";
+import { refuseShort, warnOfWeakness } from "../cli/warn-of-weakness.ts";
 
 const ASK_OLD = "Enter current encryption passphrase: ";
 
@@ -40,6 +40,7 @@ export const run: Handler = async (context, args) => {
     }
     ({ passphrase: newPassphrase } = await unlockerFor(context, args, "new").obtainNewPassphrase({
       replacing: true,
+      check: refuseShort,
     }));
     await warnOfWeakness(context, newPassphrase);
     const slot = await vault.slots.changePassphrase({
