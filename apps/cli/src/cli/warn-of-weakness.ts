@@ -1,5 +1,5 @@
-import { zero, zero } from "@lango/crypto-core";
-import { normalizePassphrase, normalizePassphrase } from "@lango/envelope";
+import { zero } from "@lango/crypto-core";
+import { normalizePassphrase } from "@lango/envelope";
 import type { Context } from "./context.ts";
 
 /** Warns of a passphrase that is easy to guess. The checker is large, so it is loaded only where one is chosen. */
