@@ -18,6 +18,7 @@ import {
   fileWith,
   folder,
   LANGO,
+  LANGO_IN_SHELL,
   lango,
   langoJson,
   vaultHome,
@@ -140,7 +141,7 @@ describe("crypto encrypt and decrypt", () => {
     expect(readdirSync(cwd)).toEqual([]);
     const file = fileWith(sealed.bytes);
     for (const flags of ["", "--stream", "--out out"]) {
-      const script = `cat '${file}' | '${process.execPath}' ${LANGO.join(" ")} crypto decrypt --in /dev/stdin ${flags}`;
+      const script = `cat '${file}' | ${LANGO_IN_SHELL} crypto decrypt --in /dev/stdin ${flags}`;
       const env = environment(home);
       const output = execFileSync("sh", ["-c", script], { env, cwd, encoding: "buffer" });
       const found = flags === "--out out" ? readFileSync(join(cwd, "out")) : output;
@@ -183,7 +184,7 @@ describe("crypto encrypt and decrypt", () => {
 
   test("a full standard output is told in one line", () => {
     // Opened, never replaced: the shell redirects into it.
-    const script = `'${process.execPath}' ${LANGO.join(" ")} crypto hash > /dev/full`;
+    const script = `${LANGO_IN_SHELL} crypto hash > /dev/full`;
     const ran = spawnSync("sh", ["-c", script], { input: "x", encoding: "utf8" });
     expect(ran.stderr).toBe("lango: Cannot write to standard output: the disk is full\n");
     expect(ran.status).toBe(75);

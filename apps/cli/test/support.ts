@@ -22,6 +22,10 @@ export const LANGO: readonly string[] = [
   "--conditions=@lango/source",
   fileURLToPath(new URL("../src/lango.ts", import.meta.url)),
 ];
+/** The same as words of a shell; the checkout's path may have a space. */
+export const LANGO_IN_SHELL: string = [process.execPath, ...LANGO]
+  .map((word) => `'${word.replaceAll("'", "'\\''")}'`)
+  .join(" ");
 
 /** A folder for the tests of one file. */
 const scratch = mkdtempSync(join(tmpdir(), "lango-cli-"));

@@ -1,7 +1,16 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { environment, folder, LANGO, PASSPHRASE, SECRET, snapshot, vaultHome } from "./support.ts";
+import {
+  environment,
+  folder,
+  LANGO,
+  LANGO_IN_SHELL,
+  PASSPHRASE,
+  SECRET,
+  snapshot,
+  vaultHome,
+} from "./support.ts";
 import { Terminal } from "./terminal.ts";
 
 const CTRL_C = "\u0003";
@@ -193,7 +202,7 @@ describe("output on a terminal", () => {
     const home = await vaultHome();
     const digest = new Terminal(
       "/bin/sh",
-      ["-c", `printf abc | "${process.execPath}" ${LANGO.join(" ")} crypto hash`],
+      ["-c", `printf abc | ${LANGO_IN_SHELL} crypto hash`],
       environment(home),
     );
     await digest.end();

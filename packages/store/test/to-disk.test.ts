@@ -38,7 +38,7 @@ it("refuses a lock file that others may open", async () => {
   const run = vi.fn(async () => undefined);
   chmodSync(lock, 0o644);
   const error = await fails("ERR_CONFIG", store.withLock(run));
-  expect(error.context.hint).toBe(`chmod 600 '${lock}'`);
+  expect(error.context.hint).toBe(`Run: chmod 600 '${lock}'`);
   expect(run).not.toHaveBeenCalled();
   chmodSync(lock, 0o600);
   await store.withLock(run);
