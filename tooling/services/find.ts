@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import path from "node:path";
-import { type Service, services } from "./table.ts";
+import type { Service } from "./service.ts";
+import { services } from "./table.ts";
 
 /** Name of the variable through which tests learn of a service: its path, or empty when it is missing. */
 export function serviceVariable(name: string): string {

@@ -1,24 +1,9 @@
 import { bringNode22, node22Program } from "../setup/tools.mjs";
+import { awsServices } from "./aws.ts";
+import { pkcs11Services } from "./pkcs11.ts";
+import type { Service } from "./service.ts";
 
-/** A program beside Node 24 that some tests need. */
-export interface Service {
-  /** Tests ask for it by this name; the runner passes its path in `LANGO_SERVICE_<NAME>`. */
-  readonly name: string;
-  /** What the tests lose without it. */
-  readonly provides: string;
-  /** Programs to look for, on PATH or absolute; the first that passes `probe` is taken. */
-  readonly programs: readonly string[];
-  /** Arguments with which the program ends with status 0 when it is usable. */
-  readonly probe: readonly string[];
-  /** Fetches it with npm into .tools, where npm has it; rejects with a `SetupError` that says why not. */
-  readonly bring?: () => Promise<void>;
-  /** Debian packages that bring it, for machines where the runner may install (`LANGO_TEST_INSTALL=1`, root, apt-get). */
-  readonly debian: readonly string[];
-  /** How a person gets it, and on which machines it cannot be had. */
-  readonly advice: string;
-}
-
-/** Only what a test really uses. Servers, when they come, get a `start` here. */
+/** Only what a test really uses. A server is started by the test that needs it; see server.ts. */
 export const services: readonly Service[] = [
   {
     name: "openssl",
@@ -48,4 +33,6 @@ export const services: readonly Service[] = [
     advice:
       "npm test fetches it on Linux with glibc and on Windows x64; elsewhere it cannot be had",
   },
+  ...awsServices,
+  ...pkcs11Services,
 ];

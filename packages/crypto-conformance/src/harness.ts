@@ -23,6 +23,11 @@ export interface Harness {
    * them, evenly spread: for a service that bills each call.
    */
   readonly everyByte?: boolean;
+  /**
+   * Checks that fail because the server behind the provider is wrong, by name, each with what is wrong with it; for
+   * `describeProvider` only. Such a check has to fail: when the server is mended, the entry has to go. Default: none.
+   */
+  readonly serverFaults?: Readonly<Record<string, string>>;
 }
 
 /** Key ids. A key whose operation the provider does not offer can be left out. */

@@ -1,0 +1,3 @@
+import type { Service } from "./service.ts";
+
+export const pkcs11Services: readonly Service[] = [];
