@@ -146,7 +146,7 @@ describe("trap 2b.4: the newest version", () => {
 describe("trap 2b.5: PENDING_GENERATION and DISABLED", () => {
   test("createKey and rotateKey wait until the version is enabled", async () => {
     const provider = bench.provider();
-    bench.standIn.resources.pendingPolls = 1;
+    bench.standIn.resources.pendingPolls = 2;
     for (const algorithm of ["aes-256-gcm", "ecdsa-p256"] as const) {
       const usage = algorithm === "aes-256-gcm" ? "encryption" : "signing";
       const { keyId, state } = await provider.createKey({ algorithm, usage });
@@ -154,7 +154,7 @@ describe("trap 2b.5: PENDING_GENERATION and DISABLED", () => {
       const rotated = await provider.rotateKey({ keyId });
       expect(rotated).toMatchObject({ keyVersion: "2", state: "enabled" });
     }
-    expect(bench.count("getCryptoKeyVersion")).toBeGreaterThan(7);
+    expect(bench.count("getCryptoKeyVersion")).toBeGreaterThan(5);
   });
 
   test("not longer than the time of the call, and the error says that the key exists", async () => {
@@ -174,7 +174,8 @@ describe("trap 2b.5: PENDING_GENERATION and DISABLED", () => {
     const call = bench
       .provider()
       .createKey({ algorithm: "aes-256-gcm", usage: "encryption", signal });
-    await expect(call).rejects.toBe(signal.reason ?? (await call.catch((error) => error)));
+    const error = await call.catch((each: unknown) => each);
+    expect(error).toBe(signal.reason);
   });
 
   test("a version that fails to be generated is told", async () => {
