@@ -3,10 +3,16 @@ import { afterAll } from "vitest";
 import type { Server } from "../../../tooling/services/server.ts";
 import { createAwsKmsProvider } from "../src/index.ts";
 import { makeKeys } from "./keys.ts";
-import { settingsFor, startMoto } from "./servers.ts";
+import { testMore } from "./more.ts";
+import { type Settings, settingsFor, startMoto } from "./servers.ts";
 
 let server: Server | undefined;
+const start = async (): Promise<Settings> => {
+  server ??= await startMoto();
+  return settingsFor(server);
+};
 afterAll(() => server?.stop());
+testMore("moto", start);
 
 const digest = "moto 5.2.1 ignores MessageType DIGEST and hashes the digest again";
 const wrongKey =
@@ -25,8 +31,7 @@ const schemes = [
 ];
 
 describeProvider("aws-kms on moto", async () => {
-  server = await startMoto();
-  const settings = settingsFor(server);
+  const settings = await start();
   return {
     provider: createAwsKmsProvider(settings),
     keys: await makeKeys(settings),
