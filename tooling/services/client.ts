@@ -18,7 +18,11 @@ export interface PythonClient {
 /** Starts a script of the folder `python`; see serve.py there. */
 export function startClient(python: string, script: string, args: readonly string[]): PythonClient {
   const path = fileURLToPath(new URL(`python/${script}`, import.meta.url));
-  const child = spawn(python, [path, ...args], { stdio: ["pipe", "pipe", "pipe"] });
+  // No bytecode in the source tree, and no proxy before a server on this machine.
+  const child = spawn(python, ["-B", path, ...args], {
+    env: { ...process.env, NO_PROXY: "127.0.0.1", no_proxy: "127.0.0.1" },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
   let errors = "";
   child.stderr.on("data", (chunk) => {
     errors += chunk;
