@@ -49,8 +49,7 @@ export function startClient(python: string, script: string, args: readonly strin
       return answer;
     },
     async stop() {
-      // It reads until its input ends.
-      child.stdin.end();
+      child.kill();
       await ended;
     },
   };
