@@ -109,7 +109,7 @@ withToken("softhsm2", () => {
     for (const signer of [provider, createResilientProvider(provider)]) {
       faulty.fault("C_SignInit", "0x60");
       faulty.calls("C_SignInit");
-      const call = () => signer.sign({ keyId: signing, message });
+      const call = () => signer.sign!({ keyId: signing, message });
       expect(await codeOf(call)).toBe("ERR_KEY_NOT_FOUND");
       expect(faulty.calls("C_SignInit")).toBe(2);
       // A handle that became stale is no failure.
@@ -121,7 +121,7 @@ withToken("softhsm2", () => {
   test("not found and bad argument of this package are not retried", async () => {
     const provider = createResilientProvider(await provide());
     faulty.calls("C_SignInit");
-    expect(await codeOf(() => provider.sign({ keyId: "nobody", message }))).toBe(
+    expect(await codeOf(() => provider.sign!({ keyId: "nobody", message }))).toBe(
       "ERR_KEY_NOT_FOUND",
     );
     expect(faulty.calls("C_SignInit")).toBe(0);
@@ -215,7 +215,7 @@ withToken("softhsm2", () => {
     faulty.fault("C_GenerateKey", "0xb3");
     faulty.calls("C_GenerateKey");
     const call = () =>
-      createResilientProvider(provider).createKey({
+      createResilientProvider(provider).createKey!({
         algorithm: "aes-256-gcm",
         usage: "encryption",
       });
