@@ -262,6 +262,14 @@ test("the provider sends what Microsoft's client sends", async () => {
       () => compute(ec, "verify", "ES256", { digest, signature }),
     ],
     [
+      () => provider.encrypt({ keyId: "data", plaintext: message }),
+      () => compute(data, "encrypt", OAEP, { plaintext: Uint8Array.of(1, ...message) }),
+    ],
+    [
+      () => provider.wrapKey!({ keyId: "data", key: secretKey }),
+      () => compute(data, "wrap_key", OAEP, { key: Uint8Array.of(2, ...secretKey) }),
+    ],
+    [
       () => provider.unwrapKey!({ keyId: "data", wrappedKey }),
       () => compute(data, "unwrap_key", OAEP, { encrypted_key: encrypted }),
     ],
