@@ -405,6 +405,42 @@ describe("when the provider answers again", () => {
     expect(await isWhole(third)).toBe(true);
   });
 
+  test("an answer between the failure and the degraded data key is not the one that counts", async () => {
+    const kms = remote();
+    const home = await created(kms, async (vault) => {
+      for (const [name, uri] of [
+        ["one", "aws-kms:k2"],
+        ["two", "aws-kms:k3"],
+      ] as const) {
+        await vault.keys.create({ name, type: "encryption", uri });
+        await vault.secrets.set(name, bytes(name), { key: name });
+      }
+    });
+    const vault = await openWith(home, kms);
+    const other = new Sqlite(`${home}/lango.db`, {});
+    kms.calls.length = 0;
+    kms.fault = "ERR_UNAVAILABLE";
+    // From now on until the commit nobody else writes, so the degraded data key has to wait.
+    kms.before = () => {
+      if (countOf(kms, "unwrapKey") === 1) other.prepare("BEGIN IMMEDIATE").run();
+    };
+    const write = vault.secrets.set("b", bytes("w"));
+    await until(async () => countOf(kms, "unwrapKey") === 1);
+    kms.before = undefined;
+    kms.fault = undefined;
+    const read = vault.secrets.get("one");
+    await until(async () => countOf(kms, "unwrapKey") === 2);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    other.prepare("COMMIT").run();
+    other.close();
+    expect(await write).toMatchObject({ degraded: true });
+    await read;
+    expect(await isWhole(vault)).toBe(false);
+    await vault.secrets.get("two");
+    await until(() => isWhole(vault));
+    expect(await isWhole(vault)).toBe(true);
+  });
+
   test("a wrap that does not open never takes the place of one that does", async () => {
     const kms = remote();
     const home = await degraded(kms);
