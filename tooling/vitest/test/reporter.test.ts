@@ -38,6 +38,17 @@ describe("the last lines", () => {
   });
 });
 
+describe("conformance", () => {
+  it("stands above the last line, by subject", async () => {
+    const { lines } = await report("conformance.ts");
+    expect(lines.slice(-3)).toEqual([
+      "CONFORMANCE  kms on mock: 3 run, 2 passed, 1 failed, of which 1 is a fault of the server",
+      "             fault: sign: works: it signs twice (shown nowhere)",
+      "2 passed, 1 failed",
+    ]);
+  });
+});
+
 describe("requireService", () => {
   it("gives the path that the runner found", async () => {
     const { lines } = await report("needs-service.ts", {
