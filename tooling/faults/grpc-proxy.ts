@@ -75,7 +75,7 @@ async function handle(
           ":status": 200,
           "content-type": "application/grpc",
           "grpc-status": String(fault.code),
-          "grpc-message": encodeURIComponent(fault.message),
+          "grpc-message": encodeURI(fault.message),
         },
         body: Buffer.alloc(0),
       });
