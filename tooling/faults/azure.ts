@@ -1,4 +1,7 @@
-import type { Fault, SeenRequest } from "./fault.ts";
+import { alteredJson, type Fault, type SeenRequest } from "./fault.ts";
+import { type FaultRow, NETWORK_FAULTS, OUTCOMES } from "./row.ts";
+
+const { final, throttled, unavailable } = OUTCOMES;
 
 /** Requests of one operation on a key, e.g. `encrypt`: the last part of the path, `/keys/NAME/VERSION/encrypt`. */
 export const azureOperation =
@@ -10,12 +13,113 @@ export const azureOperation =
 export const azureError = (
   status: number,
   code: string,
-  { inner, headers = {} }: { inner?: string; headers?: Record<string, string> } = {},
+  { inner, headers }: { inner?: string; headers?: Readonly<Record<string, string>> } = {},
 ): Fault => ({
   kind: "answer",
   status,
   headers: { "content-type": "application/json; charset=utf-8", ...headers },
   body: JSON.stringify({
-    error: { code, message: code, ...(inner !== undefined && { innererror: { code: inner } }) },
+    error: {
+      code,
+      message: "As it is",
+      ...(inner !== undefined && { innererror: { code: inner } }),
+    },
   }),
 });
+
+/** A row for an error of the service. */
+const row = (
+  of: Pick<FaultRow, "class" | "expected" | "operation">,
+  status: number,
+  code: string,
+  inner?: string,
+): FaultRow => ({
+  ...of,
+  name: `${status} ${inner ?? code}`,
+  fault: azureError(status, code, inner === undefined ? {} : { inner }),
+});
+
+/** What the service says with a 401, so that a client knows whom to ask for another token. */
+const challenge = (resource: string): string =>
+  `Bearer authorization="${resource}/common", resource="${resource}"`;
+
+/** What Azure Key Vault, and the way to it, can do to a call. */
+export const AZURE_FAULTS: readonly FaultRow[] = [
+  {
+    class: "throttled",
+    name: "429 Throttled, with Retry-After",
+    fault: azureError(429, "Throttled", { headers: { "retry-after": "1" } }),
+    expected: throttled,
+  },
+  row({ class: "unavailable", expected: unavailable }, 500, "InternalServerError"),
+  row({ class: "unavailable", expected: unavailable }, 503, "ServiceUnavailable"),
+  {
+    class: "unavailable",
+    name: "502 of a gateway, in HTML",
+    fault: {
+      kind: "answer",
+      status: 502,
+      headers: { "content-type": "text/html" },
+      body: "<html><body><h1>502 Bad Gateway</h1></body></html>",
+    },
+    expected: unavailable,
+  },
+  ...NETWORK_FAULTS,
+  {
+    class: "credentials",
+    name: "401 Unauthorized: the token has run out",
+    fault: azureError(401, "Unauthorized", {
+      headers: { "www-authenticate": challenge("https://vault.azure.net") },
+    }),
+    // Renewed once, and the same request sent again.
+    expected: { ...final("ERR_ACCESS_DENIED"), attempts: 2, struckOnce: "ok" },
+  },
+  {
+    class: "integrity",
+    name: "the answer names another key",
+    fault: alteredJson((answer) => ({
+      ...answer,
+      kid: String(answer["kid"]).replace(/\/keys\/[^/]+/, "/keys/another"),
+    })),
+    expected: final("ERR_INTEGRITY"),
+  },
+  {
+    class: "integrity",
+    name: "an answer that is no JSON",
+    fault: { kind: "alter", change: (body) => body.subarray(0, body.length >> 1) },
+    expected: unavailable,
+  },
+  row(
+    { class: "denied", expected: final("ERR_ACCESS_DENIED") },
+    403,
+    "Forbidden",
+    "ForbiddenByRbac",
+  ),
+  row(
+    { class: "denied", expected: final("ERR_ACCESS_DENIED") },
+    403,
+    "Forbidden",
+    "ForbiddenByFirewall",
+  ),
+  row({ class: "key state", expected: final("ERR_KEY_DISABLED") }, 403, "Forbidden", "KeyDisabled"),
+  row({ class: "key state", expected: final("ERR_KEY_DISABLED") }, 403, "Forbidden", "KeyExpired"),
+  row(
+    { class: "key state", expected: final("ERR_KEY_DISABLED") },
+    403,
+    "Forbidden",
+    "KeyNotYetValid",
+  ),
+  row({ class: "not found", expected: final("ERR_KEY_NOT_FOUND") }, 404, "KeyNotFound"),
+  row(
+    { class: "bad ciphertext", operation: "decrypt", expected: final("ERR_DECRYPTION_FAILED") },
+    400,
+    "BadParameter",
+  ),
+  row({ class: "bad argument", expected: final("ERR_INVALID_ARGUMENT") }, 400, "BadParameter"),
+  row(
+    { class: "bad argument", expected: final("ERR_KEY_USAGE") },
+    403,
+    "Forbidden",
+    "KeyOperationForbidden",
+  ),
+];
