@@ -39,6 +39,14 @@ const line = ({ class: kind, name, operation, expected }: FaultRow): string => {
   const { code, attempts, struckOnce, breaker, fallback } = expected;
   const where = operation === undefined ? "" : ` (${operation})`;
   const once = struckOnce === "ok" ? "ok" : `\`${struckOnce}\``;
-  const cells = [kind, name + where, `\`${code}\``, attempts, once, breaker, fallback ? "yes" : "no"];
+  const cells = [
+    kind,
+    name + where,
+    `\`${code}\``,
+    attempts,
+    once,
+    breaker,
+    fallback ? "yes" : "no",
+  ];
   return `| ${cells.join(" | ")} |`;
 };
