@@ -69,4 +69,26 @@ describe("requireService", () => {
     expect(lines.at(-1)).toBe("0 passed, 1 failed");
     expect(status).toBe(1);
   });
+
+  it("fails in a hook, which cannot skip", async () => {
+    const { lines } = await report("service-in-hook.ts");
+    expect(lines.at(-1)).toMatch(/^0 passed, 1 failed/);
+  });
+});
+
+describe("withService", () => {
+  it("defines the tests where the service is", async () => {
+    const { lines } = await report("with-service.ts", {
+      LANGO_SERVICE_OPENSSL: "/somewhere/openssl",
+    });
+    expect(lines.at(-1)).toBe("2 passed, 0 failed");
+  });
+
+  it("has one skipped test stand for them where it is not, or a failed one", async () => {
+    const { lines } = await report("with-service.ts");
+    expect(lines.at(-1)).toBe("0 passed, 0 failed, 1 skipped");
+    expect(lines.at(-2)).toContain("openssl: no usable program found");
+    const required = await report("with-service.ts", { LANGO_TEST_REQUIRE: "all" });
+    expect(required.lines.at(-1)).toBe("0 passed, 1 failed");
+  });
 });
