@@ -39,7 +39,12 @@ async function handle(
   const { method = "GET", url: path = "/", headers } = request;
   const body = await buffer(request);
   const fault = rules.take({ method, path, headers, body });
-  const answer = (): Promise<Answer> => forward(options, { method, path, headers }, body);
+  const answer = async (): Promise<Answer> => {
+    const real = await forward(options, { method, path, headers }, body);
+    if (options.rewriteAddress !== true) return real;
+    const scheme = options.tls === undefined ? "http" : "https";
+    return rewritten(real, new URL(options.target).origin, `${scheme}://${headers.host}`);
+  };
 
   switch (fault?.kind) {
     case undefined:
@@ -99,6 +104,12 @@ function forward(
     sent.end(body);
   });
 }
+
+const rewritten = ({ status, headers, body }: Answer, from: string, to: string): Answer => ({
+  status,
+  headers: JSON.parse(JSON.stringify(headers).replaceAll(from, to)),
+  body: Buffer.from(body.toString("utf8").replaceAll(from, to)),
+});
 
 const send = (response: ServerResponse, { status, headers, body }: Answer): void => {
   response.writeHead(status, withLength(headers, body)).end(body);

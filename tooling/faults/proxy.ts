@@ -12,11 +12,16 @@ export interface FaultProxyOptions {
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** Certificate in PEM that the target is trusted by, where it speaks HTTPS. */
   readonly targetCa?: string | undefined;
+  /**
+   * Whether the target's own address in headers and bodies of answers becomes the proxy's (HTTP), for a service whose
+   * answers name it. Default: false.
+   */
+  readonly rewriteAddress?: boolean | undefined;
 }
 
 /** A proxy on the loopback address that hands requests on, but for those that a rule strikes. */
 export interface FaultProxy {
-  /** `http://127.0.0.1:PORT`, `https://localhost:PORT`; of gRPC `127.0.0.1:PORT`. */
+  /** `http://127.0.0.1:PORT`, `https://127.0.0.1:PORT`; of gRPC `127.0.0.1:PORT`. */
   readonly url: string;
   readonly port: number;
   /** Adds a rule. Earlier ones come first; one that is used up is passed over. */
@@ -38,7 +43,7 @@ export interface ProxyServer {
 
 /**
  * Starts a proxy in front of a real server. Without a rule it changes nothing but the connection: method, path, headers,
- * body, status and trailers go through as they are. Bodies are read whole before they are handed on.
+ * body, status and trailers go through as they are (but see `rewriteAddress`). Bodies are read whole before they are handed on.
  */
 export async function startFaultProxy(options: FaultProxyOptions): Promise<FaultProxy> {
   const rules = new RuleBook();
@@ -52,7 +57,7 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
   const port = typeof address === "object" && address !== null ? address.port : 0;
   const urls = {
     http: `http://127.0.0.1:${port}`,
-    https: `https://localhost:${port}`,
+    https: `https://127.0.0.1:${port}`,
     grpc: `127.0.0.1:${port}`,
   };
   return {
