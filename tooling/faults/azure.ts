@@ -79,8 +79,8 @@ export const AZURE_FAULTS: readonly FaultRow[] = [
     fault: azureError(401, "Unauthorized", {
       headers: { "www-authenticate": CHALLENGE },
     }),
-    // Renewed once, and the same request sent again.
-    expected: { ...final("ERR_ACCESS_DENIED"), attempts: 2, struckOnce: "ok" },
+    // Renewed once: each of two clients asks, is told to get a token, and asks again.
+    expected: { ...final("ERR_ACCESS_DENIED"), attempts: 4, struckOnce: "ok" },
   },
   {
     class: "integrity",
