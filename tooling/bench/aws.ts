@@ -22,7 +22,7 @@ export const measureAws = async (): Promise<Measure[]> => {
   if (program === undefined) throw new Skipped(missingService(moto));
   const server = await startServer({
     program,
-    args: (port) => ["-H", "127.0.0.1", "-p", String(port)],
+    args: (port) => ["-m", "moto.server", "-H", "127.0.0.1", "-p", String(port)],
   });
   try {
     return [...(await countCalls(server.url)), ...(await overhead(server.url))];
@@ -95,7 +95,7 @@ const overhead = async (endpoint: string): Promise<Measure[]> => {
     const ours = () => client.encrypt({ keyId, plaintext });
     const theirs = () => sdk.send(new EncryptCommand({ KeyId: keyId, Plaintext: plaintext }));
     for (let i = 0; i < CALLS_PER_ROUND; i++) await Promise.all([ours(), theirs()]);
-    const rounds = [];
+    const rounds: Awaited<ReturnType<typeof alternate>>[] = [];
     for (let i = 0; i < ROUNDS; i++) rounds.push(await alternate(ours, theirs));
     return (["wall", "cpu"] as const).map((kind) => {
       const ratio = median(rounds.map(({ ours, theirs }) => ours[kind] / theirs[kind]));

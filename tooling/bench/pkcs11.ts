@@ -19,10 +19,9 @@ export const measurePkcs11 = async (): Promise<Measure[]> => {
   const softhsm = makeSofthsm();
   if (softhsm === undefined)
     throw new Skipped("SoftHSM is not installed (apt-get install softhsm2)");
-  const { modulePath, label, pin } = softhsm;
-  const client = createCryptoClient({
-    provider: createPkcs11Provider({ modulePath, tokenLabel: label, pin }),
-  });
+  const { modulePath, env, label, pin } = softhsm;
+  const provider = await createPkcs11Provider({ modulePath, env, token: { label }, pin });
+  const client = createCryptoClient({ provider });
   try {
     const digest = randomBytes(32);
     const signAtOnce = (count: number) =>
