@@ -10,7 +10,7 @@ import {
 } from "@lango/crypto-core";
 import { KEY_SPECS, KEY_USAGES } from "./algorithms.ts";
 import { mapError } from "./errors.ts";
-import { aliasOf, keyIdFor } from "./key-id.ts";
+import { aliasOf, isKeyName } from "./key-id.ts";
 import { type Keys, keyOf } from "./keys.ts";
 import { present } from "./sealing.ts";
 import type { Session } from "./session.ts";
@@ -43,7 +43,7 @@ export function createManaging(session: Session, keys: Keys): Managing {
 
   const create = async (request: CreateKeyRequest, signal: AbortSignal | undefined) => {
     const { algorithm, usage, keyId } = request;
-    const alias = keyId === undefined ? undefined : newAlias(await session.region(), keyId);
+    const alias = keyId === undefined ? undefined : newAlias(keyId);
     if (alias !== undefined && (await exists(alias, signal))) throw taken(alias);
     signal?.throwIfAborted();
     // Without the signal from here on: a request that is cut off may have made a key that nobody knows of.
@@ -159,15 +159,12 @@ async function describeListed(
   }
 }
 
-function newAlias(region: string, keyId: string): string {
-  const alias = keyId.startsWith("arn:") ? "" : keyIdFor(region, aliasOf(keyId));
-  // AWS keeps this prefix for its own keys.
-  if (alias !== "" && !alias.startsWith("alias/aws/")) return alias;
-  throw fail(
-    "ERR_INVALID_ARGUMENT",
-    "A new key is named by an alias, such as alias/notes",
-    "createKey",
-  );
+/** The alias of a key to be made. AWS keeps `alias/aws/` for its own keys; what reads as a key id would never be found again. */
+function newAlias(keyId: string): string {
+  const alias = isKeyName(keyId) ? undefined : aliasOf(keyId);
+  if (alias !== undefined && !alias.startsWith("alias/aws/")) return alias;
+  const message = "A new key is named by an alias, such as alias/notes";
+  throw fail("ERR_INVALID_ARGUMENT", message, "createKey");
 }
 
 function taken(alias: string, outcome?: string): CryptoError {
