@@ -1,6 +1,6 @@
 import type { KeyDescription, KeyState, KeyUsage, ProtectionLevel } from "@lango/crypto-core";
 import { ALGORITHMS, type AlgorithmFacts, PURPOSES } from "./algorithms.ts";
-import { IntegrityMismatch, withIntegrity } from "./checksum.ts";
+import { requireName, withIntegrity } from "./checksum.ts";
 import type { KeyResource, VersionResource } from "./client.ts";
 import { type ErrorScope, fail, stateError } from "./errors.ts";
 import { type KeyName, versionName, versionOf } from "./names.ts";
@@ -52,7 +52,7 @@ export const createVersions = (service: Service, cacheMs: number): Versions => {
 
   const get = async (key: string, version: string, scope: Scope): Promise<Version> => {
     const name = versionName(key, version);
-    return await withIntegrity(scope.operation, key, async () =>
+    return await withIntegrity(async () =>
       readVersion(await service.call("getCryptoKeyVersion", { name }, scope), key),
     );
   };
@@ -72,22 +72,30 @@ export const createVersions = (service: Service, cacheMs: number): Versions => {
 
   const lookUp = (name: KeyName, scope: Scope): Promise<Version> =>
     name.version === undefined
-      ? withIntegrity(scope.operation, name.key, () => newest(name.key, scope))
+      ? withIntegrity(() => newest(name.key, scope))
       : get(name.key, name.version, scope);
 
-  /** Shared by the calls that wait for it, so it does not end with the abort of one of them. */
+  const isKnown = (name: KeyName): boolean =>
+    performance.now() < (cache.get(cacheKey(name))?.until ?? 0);
+
+  /** Shared by the calls that wait for it, so it does not end with the abort or the time of one of them. */
   const remembered = (name: KeyName, scope: Scope): Promise<Version> => {
     const id = cacheKey(name);
-    const known = cache.get(id);
-    if (known !== undefined && performance.now() < known.until) return known.version;
+    if (isKnown(name)) return cache.get(id)!.version;
     // The oldest entries come first: a program with very many keys looks up more often, and that is all.
     if (cache.size >= MAX_REMEMBERED) cache.delete(cache.keys().next().value!);
-    const version = lookUp(name, { ...scope, signal: undefined });
+    const version = lookUp(name, {
+      ...scope,
+      signal: undefined,
+      remainingMs: () => LOOK_UP_TIMEOUT_MS,
+    });
     const entry = { version, until: performance.now() + cacheMs };
     cache.set(id, entry);
-    version.catch(() => {
+    const drop = (): void => {
       if (cache.get(id) === entry) cache.delete(id);
-    });
+    };
+    // What cannot be used now may be usable soon.
+    version.then(({ state }) => state === "ENABLED" || drop(), drop);
     return version;
   };
 
@@ -110,7 +118,7 @@ export const createVersions = (service: Service, cacheMs: number): Versions => {
   return {
     use,
     async with(name, usage, scope, work) {
-      const wasKnown = cache.has(cacheKey(name));
+      const wasKnown = isKnown(name);
       try {
         return await work(await use(name, usage, scope));
       } catch (error) {
@@ -121,9 +129,9 @@ export const createVersions = (service: Service, cacheMs: number): Versions => {
     },
     async current({ key, version }, scope) {
       if (version !== undefined) return await get(key, version, scope);
-      return await withIntegrity(scope.operation, key, async () => {
+      return await withIntegrity(async () => {
         const resource = await service.call("getCryptoKey", { name: key }, scope);
-        if (resource.name !== key) throw new IntegrityMismatch("the response names another key");
+        requireName(resource.name, key);
         return await currentOf(resource, scope);
       });
     },
@@ -133,14 +141,13 @@ export const createVersions = (service: Service, cacheMs: number): Versions => {
 };
 
 const MAX_REMEMBERED = 1000;
+const LOOK_UP_TIMEOUT_MS = 10_000;
 
 /** @throws `IntegrityMismatch` if it is no version of the key. */
 export const readVersion = (resource: VersionResource, key: string): Version => {
   const name = resource.name ?? "";
   const number = versionOf(name);
-  if (name !== versionName(key, number)) {
-    throw new IntegrityMismatch("the response names another key");
-  }
+  requireName(name, versionName(key, number));
   const algorithm = resource.algorithm ?? "";
   const seconds = Number(resource.createTime?.seconds);
   return {
