@@ -5,7 +5,7 @@ import type {
   AzureCryptographyClient,
   AzureKvClient,
 } from "./client.ts";
-import { statusOf, toAzureKvError } from "./errors.ts";
+import { isRefusedToken, toAzureKvError } from "./errors.ts";
 import { createKeyCache } from "./key-cache.ts";
 import { formatKeyId, type KeyRef, parseKeyId } from "./key-id.ts";
 import { checkKid, fail, type KeyVersion, readKey } from "./keys.ts";
@@ -85,7 +85,7 @@ export function createCaller(vault: Vault, options: CallerOptions): Caller {
     try {
       return await run(await first);
     } catch (error) {
-      if (statusOf(error) !== 401 || options.client !== undefined) throw error;
+      if (!isRefusedToken(error) || options.client !== undefined) throw error;
       if (connection === first) connection = undefined;
     }
     return await run(await connect());

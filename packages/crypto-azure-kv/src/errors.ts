@@ -113,6 +113,10 @@ export function statusOf(error: unknown): number | undefined {
   return typeof statusCode === "number" ? statusCode : undefined;
 }
 
+/** Tells whether the vault refused the token. That Entra ID refuses a credential is another matter: it is not asked twice. */
+export const isRefusedToken = (error: unknown): boolean =>
+  statusOf(error) === 401 && (error as Failure).name === "RestError";
+
 /**
  * One of our errors for whatever the SDK threw. Messages of the service are not passed on: only its codes are.
  *
@@ -192,7 +196,7 @@ function codesOf(failure: Failure): string {
     .join(" ");
 }
 
-/** Seconds or a date (RFC 9110 §10.2.3), as a sentence: the retry of core has no room for a number. */
+/** As a sentence, since the retry of core has no place for a number; in seconds, as the service gives it. */
 function retryAfterOf({ response }: Failure): string | undefined {
   const value = response?.headers?.get("retry-after");
   return value !== undefined && /^\d{1,6}$/.test(value)
