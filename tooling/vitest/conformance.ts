@@ -52,7 +52,9 @@ function faultLines(
       counts.set(line, (counts.get(line) ?? 0) + 1);
     }
   }
-  const shown = [...counts].map(([line, count]) => `  fault in ${count} checks: ${line}`);
+  const shown = [...counts].map(
+    ([line, count]) => `  fault in ${count === 1 ? "1 check" : `${count} checks`}: ${line}`,
+  );
   return [...shown, ...nowhere];
 }
 
