@@ -9,12 +9,11 @@ import {
   type Operation,
 } from "@lango/crypto-core";
 import { KEY_SPECS, KEY_USAGES } from "./algorithms.ts";
-import { mapError } from "./errors.ts";
+import { present } from "./answers.ts";
+import { isNamed, mapError } from "./errors.ts";
 import { aliasOf, isKeyName } from "./key-id.ts";
 import { type Keys, keyOf } from "./keys.ts";
-import { present } from "./sealing.ts";
 import type { Session } from "./session.ts";
-import { isNamed } from "./signing.ts";
 
 type Managing = Required<
   Pick<CryptoProvider, "createKey" | "rotateKey" | "describeKey" | "listKeys">
@@ -27,7 +26,7 @@ const DELETION_DAYS = 7;
 
 /** CreateKey, RotateKeyOnDemand, DescribeKey and ListKeys. */
 export function createManaging(session: Session, keys: Keys): Managing {
-  /** A key without its name would be paid for and never found: it goes. */
+  /** A key that its maker does not hear of would be paid for and never found: it goes. */
   const discard = async (keyId: string): Promise<string> => {
     try {
       await session.send("ScheduleKeyDeletion", {
@@ -53,18 +52,17 @@ export function createManaging(session: Session, keys: Keys): Managing {
       Description: "Made by Lango",
     });
     const { description } = keyOf(KeyMetadata, alias ?? "");
-    if (alias === undefined) return description;
     try {
       signal?.throwIfAborted();
+      if (alias === undefined) return description;
       await session.send("CreateAlias", { AliasName: alias, TargetKeyId: description.keyId });
     } catch (error) {
       const outcome = await discard(description.keyId);
-      if (isNamed(error, "AlreadyExistsException")) throw taken(alias, outcome);
-      const { code, message, retryable } = mapError(error, "createKey", alias);
-      throw new CryptoError(code, `${message}. ${outcome}`, {
-        context: { provider: "aws-kms", operation: "createKey", keyId: alias },
-        retryable,
-      });
+      if (alias !== undefined && isNamed(error, "AlreadyExistsException")) {
+        throw taken(alias, outcome);
+      }
+      const { code, message, context, retryable } = mapError(error, "createKey", alias);
+      throw new CryptoError(code, `${message}. ${outcome}`, { context, retryable });
     }
     return description;
   };

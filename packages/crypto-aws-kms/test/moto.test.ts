@@ -1,5 +1,8 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describeProvider } from "@lango/crypto-conformance/vitest";
-import { afterAll } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import type { Server } from "../../../tooling/services/server.ts";
 import { createAwsKmsProvider } from "../src/index.ts";
 import { makeKeys } from "./keys.ts";
@@ -13,6 +16,29 @@ const start = async (): Promise<Settings> => {
 };
 afterAll(() => server?.stop());
 testMore("moto", start);
+
+test("the example of the README runs, with the settings of the SDK's own chain", async () => {
+  const folder = fileURLToPath(new URL("..", import.meta.url));
+  const [, example] =
+    /```ts\n([\s\S]*?)```/.exec(readFileSync(join(folder, "README.md"), "utf8")) ?? [];
+  expect(example).toContain("assert.");
+  const settings = await start();
+  const provider = createAwsKmsProvider({ ...settings, region: "eu-central-1" });
+  await provider.createKey({ keyId: "notes", algorithm: "aes-256-gcm", usage: "encryption" });
+  await provider.close();
+  vi.stubEnv("AWS_ENDPOINT_URL_KMS", settings.endpoint);
+  vi.stubEnv("AWS_ACCESS_KEY_ID", settings.credentials.accessKeyId);
+  vi.stubEnv("AWS_SECRET_ACCESS_KEY", settings.credentials.secretAccessKey);
+  // Inside the package, so that it finds the packages that a user would have installed.
+  const temporary = mkdtempSync(join(folder, "test", ".readme-"));
+  try {
+    writeFileSync(join(temporary, "example.ts"), example!);
+    await import(join(temporary, "example.ts"));
+  } finally {
+    vi.unstubAllEnvs();
+    rmSync(temporary, { recursive: true });
+  }
+});
 
 const digest = "moto 5.2.1 ignores MessageType DIGEST and hashes the digest again";
 const wrongKey =

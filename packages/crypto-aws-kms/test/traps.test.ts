@@ -90,6 +90,15 @@ describe("trap 2a.3: DER becomes r‖s;", () => {
     expect(signature.subarray(32)).toEqual(Uint8Array.of(...bytes(31, 0), 5));
   });
 
+  test("what is no DER is ERR_INTEGRITY", async () => {
+    const Sign = () => ({ KeyId: KEY_ARN, Signature: bytes(64) });
+    const call = createAwsKmsProvider({ client: standIn({ DescribeKey: p256, Sign }) }).sign({
+      keyId: KEY_ARN,
+      message: bytes(1),
+    });
+    await expect(call).rejects.toEqual(code("ERR_INTEGRITY"));
+  });
+
   test("one of P-256 stays", async () => {
     expect((await sign(p256)).signature).toEqual(highS);
   });
