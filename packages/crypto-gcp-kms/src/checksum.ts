@@ -1,6 +1,7 @@
 import { crc32c } from "@aws-crypto/crc32c";
 import { type Bytes, fromBase64, isBytes } from "@lango/crypto-core";
 import type { BytesField, Int64Field } from "./client.ts";
+import { parseKeyName } from "./names.ts";
 
 /** A response that is not what the service sent, or a request that it did not get as we sent it. */
 export class IntegrityMismatch extends Error {}
@@ -41,6 +42,18 @@ export const requireFlag = (name: string, flag: boolean | null | undefined): voi
 /** @throws `IntegrityMismatch` if the answer is about another resource than the one that was named. */
 export const requireName = (actual: string | null | undefined, expected: string): void => {
   if (actual !== expected) throw new IntegrityMismatch("the response names another resource");
+};
+
+/**
+ * The number in the name of a version of this key.
+ *
+ * @throws `IntegrityMismatch` if the answer is about another key.
+ */
+export const requireVersion = (actual: string | null | undefined, key: string): string => {
+  const name = parseKeyName(actual ?? "");
+  requireName(name?.key, key);
+  if (name?.version === undefined) throw new IntegrityMismatch("the response names no version");
+  return name.version;
 };
 
 /**

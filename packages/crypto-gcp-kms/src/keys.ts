@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CallOptions, CreateKeyRequest, KeyDescription, KeyRequest } from "@lango/crypto-core";
-import { NEW_KEYS, PURPOSES } from "./algorithms.ts";
+import { ALGORITHMS, NEW_KEYS, PURPOSES } from "./algorithms.ts";
 import { requireName, withIntegrity } from "./checksum.ts";
 import type { KeyResource } from "./client.ts";
 import { fail } from "./errors.ts";
@@ -33,7 +33,7 @@ export const createKeys = ({ service, versions, ring, protection }: KeysOptions)
     service.run("createKey", request, async (scope) => {
       const { algorithm, usage, keyId = `lango-${randomUUID()}` } = request;
       const cryptoKeyId = newKeyName(keyId, ring!, scope);
-      if ((usage === "encryption") !== (algorithm === "aes-256-gcm")) {
+      if (ALGORITHMS[NEW_KEYS[algorithm]]?.usage !== usage) {
         throw fail("ERR_UNSUPPORTED", `No new ${algorithm} key is for ${usage}`, scope);
       }
       const key = `${ring}/cryptoKeys/${cryptoKeyId}`;

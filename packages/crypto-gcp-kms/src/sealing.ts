@@ -7,9 +7,16 @@ import {
   type Operation,
 } from "@lango/crypto-core";
 import { PURPOSES } from "./algorithms.ts";
-import { checksumOf, requireFlag, requireName, verifiedBytes, withIntegrity } from "./checksum.ts";
+import {
+  checksumOf,
+  requireFlag,
+  requireName,
+  requireVersion,
+  verifiedBytes,
+  withIntegrity,
+} from "./checksum.ts";
 import { fail, stateError } from "./errors.ts";
-import { type KeyName, versionName, versionOf } from "./names.ts";
+import { type KeyName, versionName } from "./names.ts";
 import type { Scope, Service } from "./service.ts";
 
 type SealRequest = KeyRequest & { readonly aad?: Uint8Array | undefined };
@@ -47,14 +54,14 @@ export const createSealing = (service: Service): Sealing => ({
           const response = await service.call("encrypt", sent, scope);
           requireFlag("the plaintext", response.verifiedPlaintextCrc32c);
           requireFlag("the AAD", response.verifiedAdditionalAuthenticatedDataCrc32c);
-          const number = versionOf(response.name ?? "");
-          requireName(response.name, versionName(key.key, key.version ?? number));
+          const keyVersion = requireVersion(response.name, key.key);
+          if (key.version !== undefined) requireName(response.name, sent.name);
           const sealed = verifiedBytes(
             "ciphertext",
             response.ciphertext,
             response.ciphertextCrc32c,
           );
-          return { sealed, keyId: key.key, keyVersion: number };
+          return { sealed, keyId: key.key, keyVersion };
         }),
       );
     }),

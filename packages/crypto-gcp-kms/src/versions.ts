@@ -1,9 +1,9 @@
 import type { KeyDescription, KeyState, KeyUsage, ProtectionLevel } from "@lango/crypto-core";
 import { ALGORITHMS, type AlgorithmFacts, PURPOSES } from "./algorithms.ts";
-import { requireName, withIntegrity } from "./checksum.ts";
+import { requireName, requireVersion, withIntegrity } from "./checksum.ts";
 import type { KeyResource, VersionResource } from "./client.ts";
 import { type ErrorScope, fail, stateError } from "./errors.ts";
-import { type KeyName, versionName, versionOf } from "./names.ts";
+import { type KeyName, versionName } from "./names.ts";
 import type { Scope, Service } from "./service.ts";
 
 /** One version of a key. */
@@ -23,13 +23,10 @@ export interface Version {
 /** Finds versions, and remembers them for a short time. */
 export interface Versions {
   /**
-   * The version that a request uses: the one that it names, else the newest enabled one.
+   * Runs `work` with the version that a request uses: the one that it names, else the newest enabled one. Once more with
+   * a fresh look when it was a remembered one that is no longer usable.
    *
    * @throws `ERR_KEY_USAGE` for a key of another usage, `ERR_KEY_DISABLED`, `ERR_BUSY` while it is generated.
-   */
-  use(key: KeyName, usage: KeyUsage, scope: Scope): Promise<Version>;
-  /**
-   * Runs `work` with that version; once more with a fresh look when it was a remembered one that is no longer usable.
    */
   with<T>(
     key: KeyName,
@@ -41,6 +38,7 @@ export interface Versions {
   current(key: KeyName, scope: Scope): Promise<Version>;
   /** The same for a key whose resource is at hand. */
   currentOf(resource: KeyResource, scope: Scope): Promise<Version>;
+  /** Drops what is remembered of a key. */
   forget(key: string): void;
 }
 
@@ -99,7 +97,7 @@ export const createVersions = (service: Service, cacheMs: number): Versions => {
     return version;
   };
 
-  const use: Versions["use"] = async (name, usage, scope) =>
+  const use = async (name: KeyName, usage: KeyUsage, scope: Scope): Promise<Version> =>
     usable(await remembered(name, scope), usage, scope);
 
   const forget = (key: string): void => {
@@ -116,7 +114,6 @@ export const createVersions = (service: Service, cacheMs: number): Versions => {
   };
 
   return {
-    use,
     async with(name, usage, scope, work) {
       const wasKnown = isKnown(name);
       try {
@@ -145,14 +142,12 @@ const LOOK_UP_TIMEOUT_MS = 10_000;
 
 /** @throws `IntegrityMismatch` if it is no version of the key. */
 export const readVersion = (resource: VersionResource, key: string): Version => {
-  const name = resource.name ?? "";
-  const number = versionOf(name);
-  requireName(name, versionName(key, number));
+  const number = requireVersion(resource.name, key);
   const algorithm = resource.algorithm ?? "";
   const seconds = Number(resource.createTime?.seconds);
   return {
     key,
-    name,
+    name: versionName(key, number),
     number,
     state: resource.state ?? "",
     algorithm,

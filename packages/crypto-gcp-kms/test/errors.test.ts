@@ -92,6 +92,17 @@ describe.each(["grpc", "rest"] as const)("trap 2b.10: errors over %s", (transpor
   });
 });
 
+test("session lost: calls at the same time renew once, and all of them succeed", async () => {
+  const keyId = await bench.addKey();
+  const provider = bench.provider();
+  await provider.encrypt({ keyId, plaintext });
+  const fault = new Fault("UNAUTHENTICATED", "Expired.");
+  bench.standIn.rules.push({ method: "encrypt", times: 3, delayMs: 20, fault });
+  bench.standIn.rules.push({ method: "encrypt", delayMs: 60 });
+  await Promise.all(Array.from({ length: 10 }, () => provider.encrypt({ keyId, plaintext })));
+  expect(bench.count("encrypt")).toBe(1 + 10 + 3);
+});
+
 test("only what means unavailability allows a fallback", async () => {
   const keyId = await bench.addKey();
   const provider = bench.provider();
@@ -186,6 +197,14 @@ describe("errors of the SDK", () => {
       expect(shown).toContain("CryptoError");
       expect(shown).not.toContain("c2VjcmV0");
     }
+  });
+
+  test("credentials that cannot be read, for the network is away, are no refusal", async () => {
+    const initialize = () =>
+      Promise.reject(Object.assign(new Error("x"), { code: "ECONNREFUSED" }));
+    const provider = createGcpKmsProvider({ client: { ...failing(undefined), initialize } });
+    const call = provider.encrypt({ keyId: `${keyRing}/cryptoKeys/k`, plaintext });
+    await expect(call).rejects.toMatchObject({ code: "ERR_UNAVAILABLE" });
   });
 
   test("a client from outside is not renewed: UNAUTHENTICATED is asked once", async () => {
