@@ -1,5 +1,12 @@
-import { constants, createHash, createPublicKey, publicEncrypt, verify } from "node:crypto";
-import type { CryptoProvider } from "@lango/crypto-core";
+import {
+  constants,
+  createHash,
+  createPublicKey,
+  generateKeyPairSync,
+  publicEncrypt,
+  verify,
+} from "node:crypto";
+import { type CryptoProvider, ECDSA_CURVES, normalizeLowS } from "@lango/crypto-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { configSchema } from "../src/config.ts";
 import { SCHEMES } from "../src/index.ts";
@@ -47,6 +54,39 @@ describe("trap 2c.1: ECDSA signatures are r‖s of exactly 2n bytes, RSA's stay 
     expect(verify("sha256", message, { key, dsaEncoding: "ieee-p1363" }, real.signature)).toBe(
       true,
     );
+  });
+
+  test("a high s of secp256k1 becomes the low one, which verifies", async () => {
+    const high = (value: string) => {
+      const bytes = Buffer.from(value, "base64url");
+      const s = BigInt(`0x${bytes.subarray(32).toString("hex")}`);
+      const { order } = ECDSA_CURVES.secp256k1;
+      const other = (s > order / 2n ? s : order - s).toString(16).padStart(64, "0");
+      return Buffer.concat([bytes.subarray(0, 32), Buffer.from(other, "hex")]);
+    };
+    standIn.inject({
+      path: /\/sign$/,
+      change: (body) => ({ ...body, value: high(String(body["value"])).toString("base64url") }),
+    });
+    const { signature } = await provider.sign!({ keyId: "k1", message });
+    expect(normalizeLowS(signature, "secp256k1")).toEqual(signature);
+    expect(await provider.verify!({ keyId: "k1", message, signature })).toBe(true);
+  });
+
+  test("a public key whose coordinates lost leading zeros is the same key", async () => {
+    let pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const jwk = () => pair.publicKey.export({ format: "jwk" });
+    while (Buffer.from(jwk().x!, "base64url")[0] !== 0) {
+      pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    }
+    const x = Buffer.from(jwk().x!, "base64url").subarray(1).toString("base64url");
+    standIn.inject({
+      path: /\/keys\/p256\/$/,
+      change: (body) => ({ ...body, key: { ...(body["key"] as object), x, y: jwk().y } }),
+    });
+    const { publicKey } = await providerOf(standIn).getPublicKey!({ keyId: "p256" });
+    const spki = pair.publicKey.export({ type: "spki", format: "der" });
+    expect(Buffer.from(publicKey).equals(spki)).toBe(true);
   });
 
   test.each([0, 63, 65, 70])("%i bytes are no signature", async (length) => {

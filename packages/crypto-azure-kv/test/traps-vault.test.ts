@@ -65,6 +65,15 @@ describe("trap 2c.11: hosts", () => {
     );
   });
 
+  test("nothing but the origin is taken on the loopback address either", () => {
+    for (const rest of ["/x", "?x", "#x", "/keys/"]) {
+      expect(() => parseVaultUrl(`https://127.0.0.1:1${rest}`, true)).toThrow(/nothing after it/);
+    }
+    for (const url of ["https://user@127.0.0.1:1", "http://127.0.0.1:1", "https://127.1"]) {
+      expect(() => parseVaultUrl(url, true)).toThrow(/nothing after it/);
+    }
+  });
+
   test("a key of another host is ERR_KEY_NOT_FOUND without a request; one without form an argument", async () => {
     const requests = await seen(standIn, async () => {
       for (const keyId of [
