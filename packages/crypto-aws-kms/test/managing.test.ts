@@ -69,24 +69,26 @@ test("createKey: a key that can be neither named nor deleted is named in the err
   });
 });
 
-test("createKey: an abort while the key is made schedules it for deletion", async () => {
-  const controller = new AbortController();
-  const client = standIn({
-    DescribeKey: notFound,
-    CreateKey: () => {
-      controller.abort(new Error("enough"));
-      return metadata();
-    },
-    CreateAlias: () => ({}),
-    ScheduleKeyDeletion: () => ({}),
-  });
-  const provider = createAwsKmsProvider({ client });
-  const call = provider.createKey({ ...notes, signal: controller.signal });
-  await expect(call).rejects.toThrow("enough");
-  await expect
-    .poll(() => names(client))
-    .toEqual(["DescribeKey", "CreateKey", "ScheduleKeyDeletion"]);
-});
+test.each(["notes", undefined])(
+  "createKey: an abort while a key of the name %s is made schedules it for deletion",
+  async (keyId) => {
+    const controller = new AbortController();
+    const client = standIn({
+      DescribeKey: notFound,
+      CreateKey: () => {
+        controller.abort(new Error("enough"));
+        return metadata();
+      },
+      CreateAlias: () => ({}),
+      ScheduleKeyDeletion: () => ({}),
+    });
+    const provider = createAwsKmsProvider({ client });
+    const call = provider.createKey({ ...notes, keyId, signal: controller.signal });
+    await expect(call).rejects.toThrow("enough");
+    await expect.poll(() => names(client).at(-1)).toBe("ScheduleKeyDeletion");
+    expect(names(client)).not.toContain("CreateAlias");
+  },
+);
 
 test("createKey: refuses what it has no use for, and names that are no alias of its own", async () => {
   const client = standIn({});
