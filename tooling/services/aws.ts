@@ -20,7 +20,6 @@ export const awsServices: readonly Service[] = [
     probe: ["-c", "import moto, flask"],
     bring: () => bringPython(moto),
     debian: ["python3-venv"],
-    conformance: "aws-kms on moto",
     advice,
   },
   {
@@ -31,7 +30,6 @@ export const awsServices: readonly Service[] = [
     probe: ["-c", "import localstack.services, twisted"],
     bring: () => bringPython(localstack),
     debian: ["python3-venv"],
-    conformance: "aws-kms on localstack",
     advice,
   },
 ];
