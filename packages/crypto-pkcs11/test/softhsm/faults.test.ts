@@ -18,10 +18,10 @@ let hsm: SoftHsm;
 let faulty: FaultyHsm;
 const open: Pkcs11Provider[] = [];
 
-const provide = async (settings = {}): Promise<Pkcs11Provider> => {
+const provide = async (settings = {}): Promise<Required<Pkcs11Provider>> => {
   const provider = await createPkcs11Provider({ ...faulty, maxSessions: 1, ...settings });
   open.push(provider);
-  return provider;
+  return provider as Required<Pkcs11Provider>;
 };
 const codeOf = async (call: () => Promise<unknown>): Promise<CryptoErrorCode | "ok"> => {
   try {
@@ -40,8 +40,8 @@ withToken("softhsm2", () => {
     hsm = makeSoftHsm();
     faulty = makeFaulty(hsm);
     const provider = await provide();
-    signing = (await provider.createKey!({ algorithm: "ecdsa-p256", usage: "signing" })).keyId;
-    aes = (await provider.createKey!({ algorithm: "aes-256-gcm", usage: "encryption" })).keyId;
+    signing = (await provider.createKey({ algorithm: "ecdsa-p256", usage: "signing" })).keyId;
+    aes = (await provider.createKey({ algorithm: "aes-256-gcm", usage: "encryption" })).keyId;
   });
   afterEach(async () => {
     faulty.mend();
@@ -130,7 +130,7 @@ withToken("softhsm2", () => {
   test("a token that is deleted and made anew under a live session", async () => {
     const other = makeSoftHsm(["gone"]);
     const provider = await provide({ ...other });
-    const { keyId } = await provider.createKey!({
+    const { keyId } = await provider.createKey({
       keyId: "k",
       algorithm: "aes-256-gcm",
       usage: "encryption",
@@ -142,7 +142,7 @@ withToken("softhsm2", () => {
     // Its keys are gone for good, and it has another serial number: the old id is not found, a new key works.
     const made = async (): Promise<string> =>
       codeOf(() =>
-        provider.createKey!({ keyId: "k", algorithm: "aes-256-gcm", usage: "encryption" }),
+        provider.createKey({ keyId: "k", algorithm: "aes-256-gcm", usage: "encryption" }),
       );
     if ((await made()) !== "ok") expect(await made()).toBe("ok");
     expect(await codeOf(() => provider.encrypt({ keyId: "k", plaintext: message }))).toBe("ok");
@@ -155,7 +155,7 @@ withToken("softhsm2", () => {
   test("the folder of the token away for a while", async () => {
     const other = makeSoftHsm();
     const provider = await provide({ ...other });
-    const { keyId } = await provider.createKey!({ algorithm: "aes-256-gcm", usage: "encryption" });
+    const { keyId } = await provider.createKey({ algorithm: "aes-256-gcm", usage: "encryption" });
     await provider.close();
     renameSync(other.tokens, `${other.tokens}.away`);
     mkdirSync(other.tokens);
@@ -211,7 +211,7 @@ withToken("softhsm2", () => {
 
   test("a key is not created twice when the session is lost", async () => {
     const provider = await provide();
-    await provider.random!({ bytes: 1 });
+    await provider.random({ bytes: 1 });
     faulty.fault("C_GenerateKey", "0xb3");
     faulty.calls("C_GenerateKey");
     const call = () =>
@@ -258,7 +258,7 @@ withToken("softhsm2", () => {
     await sleep(50);
     expect(await codeOf(() => provider.sign({ keyId: signing, message }))).toBe("ok");
 
-    const busy = provider.createKey!({ algorithm: "rsa-4096", usage: "signing" });
+    const busy = provider.createKey({ algorithm: "rsa-4096", usage: "signing" });
     await sleep(30);
     for (const pid of moduleProcesses()) process.kill(pid, "SIGKILL");
     expect(await codeOf(() => busy)).toBe("ERR_UNAVAILABLE");
@@ -272,7 +272,7 @@ withToken("softhsm2", () => {
       codeOf(() => provider.sign({ keyId: signing, message })),
     );
     expect(new Set(await Promise.all(calls))).toEqual(new Set(["ERR_ACCESS_DENIED"]));
-    expect(await codeOf(() => provider.random!({ bytes: 1 }))).toBe("ERR_ACCESS_DENIED");
+    expect(await codeOf(() => provider.random({ bytes: 1 }))).toBe("ERR_ACCESS_DENIED");
     expect(await provider.health({})).toMatchObject({ healthy: false });
     expect(faulty.calls("C_Login")).toBe(1);
     const error = await provider.sign({ keyId: signing, message }).catch((e) => e);
@@ -282,7 +282,7 @@ withToken("softhsm2", () => {
   test("a key that another process deletes is not found at its next use", async () => {
     const provider = await provide();
     const label = "short-lived";
-    await provider.createKey!({ keyId: label, algorithm: "ecdsa-p256", usage: "signing" });
+    await provider.createKey({ keyId: label, algorithm: "ecdsa-p256", usage: "signing" });
     await provider.sign({ keyId: label, message });
     onToken(
       hsm,

@@ -18,10 +18,12 @@ let hsm: SoftHsm;
 let faulty: FaultyHsm;
 const open: Pkcs11Provider[] = [];
 
-const provide = async (settings: Partial<Pkcs11ProviderOptions> = {}): Promise<Pkcs11Provider> => {
+const provide = async (
+  settings: Partial<Pkcs11ProviderOptions> = {},
+): Promise<Required<Pkcs11Provider>> => {
   const provider = await createPkcs11Provider({ ...hsm, maxSessions: 1, ...settings });
   open.push(provider);
-  return provider;
+  return provider as Required<Pkcs11Provider>;
 };
 
 withToken("softhsm2", () => {
@@ -37,10 +39,10 @@ withToken("softhsm2", () => {
 
   test("trap 2d.1: two providers on one token; closing one leaves the other logged in", async () => {
     const [one, two] = [await provide(), await provide()];
-    const { keyId } = await one.createKey!({ algorithm: "ecdsa-p256", usage: "signing" });
-    await two.sign!({ keyId, message });
+    const { keyId } = await one.createKey({ algorithm: "ecdsa-p256", usage: "signing" });
+    await two.sign({ keyId, message });
     await one.close();
-    await expect(two.sign!({ keyId, message })).resolves.toBeDefined();
+    await expect(two.sign({ keyId, message })).resolves.toBeDefined();
   });
 
   test("trap 2d.1: CKR_USER_ALREADY_LOGGED_IN is a login", async () => {
@@ -51,10 +53,11 @@ withToken("softhsm2", () => {
 
   test("trap 2d.5: a child has a library of its own, and a process may have many", async () => {
     const providers = [await provide(), await provide(), await provide()];
-    await Promise.all(providers.map((provider) => provider.random!({ bytes: 8 })));
+    // One after the other: SoftHSM fails now and then when two processes log in at once.
+    for (const provider of providers) await provider.random({ bytes: 8 });
     expect(moduleProcesses()).toHaveLength(3);
     await providers[0]!.close();
-    await expect(providers[1]!.random!({ bytes: 8 })).resolves.toHaveLength(8);
+    await expect(providers[1]!.random({ bytes: 8 })).resolves.toHaveLength(8);
   });
 
   test("trap 2d.6: tokens by label and serial, and the slot of seed 000", async () => {
@@ -88,13 +91,13 @@ withToken("softhsm2", () => {
     try {
       const provider = (await providerModule.create(config, {
         LANGO_PKCS11_PIN: PIN,
-      })) as Pkcs11Provider;
+      })) as Required<Pkcs11Provider>;
       open.push(provider);
       expect(await provider.health({})).toMatchObject({ healthy: false });
       const keyId = "lango-signing-key";
-      await provider.createKey!({ keyId, algorithm: "ecdsa-p256", usage: "signing" });
+      await provider.createKey({ keyId, algorithm: "ecdsa-p256", usage: "signing" });
       expect(await provider.health({})).toMatchObject({ healthy: true });
-      await provider.sign!({ keyId, message });
+      await provider.sign({ keyId, message });
     } finally {
       delete process.env["SOFTHSM2_CONF"];
     }
@@ -103,13 +106,13 @@ withToken("softhsm2", () => {
   test("trap 2d.6: a label of a pair and an AES key: the class decides; two of a class are a conflict", async () => {
     const provider = await provide();
     const keyId = "shared";
-    const pair = await provider.createKey!({ keyId, algorithm: "ecdsa-p256", usage: "signing" });
-    const secret = await provider.createKey!({
+    const pair = await provider.createKey({ keyId, algorithm: "ecdsa-p256", usage: "signing" });
+    const secret = await provider.createKey({
       keyId,
       algorithm: "aes-256-gcm",
       usage: "encryption",
     });
-    expect((await provider.sign!({ keyId, message })).keyId).toBe(pair.keyId);
+    expect((await provider.sign({ keyId, message })).keyId).toBe(pair.keyId);
     expect((await provider.encrypt({ keyId, plaintext: message })).keyId).toBe(secret.keyId);
     await expect(provider.describeKey({ keyId })).rejects.toMatchObject({ code: "ERR_CONFLICT" });
     onToken(
@@ -125,7 +128,7 @@ withToken("softhsm2", () => {
     expect(error.message).toContain(secret.keyId);
     expect(error.message).toContain("id=%0a%0b");
     await later.encrypt({ keyId: secret.keyId, plaintext: message });
-    await later.sign!({ keyId, message });
+    await later.sign({ keyId, message });
   });
 
   test("trap 2d.6: more than 100 objects", async () => {
@@ -137,39 +140,25 @@ withToken("softhsm2", () => {
     );
     const provider = await provide();
     let many = 0;
-    for await (const { keyId } of provider.listKeys!({})) if (keyId.includes("many-")) many++;
+    for await (const { keyId } of provider.listKeys({})) if (keyId.includes("many-")) many++;
     expect(many).toBe(130);
   });
 
-  test("trap 2d.7: a token that drops leading zeros of r and s", async () => {
+  test("trap 2d.7: a token that drops the leading zero of r and s", async () => {
     const provider = await provide(faulty);
-    const { keyId } = await provider.createKey!({ algorithm: "ecdsa-p256", usage: "signing" });
-    const { publicKey } = await provider.getPublicKey!({ keyId });
+    const { keyId } = await provider.createKey({ algorithm: "ecdsa-p256", usage: "signing" });
+    const { publicKey } = await provider.getPublicKey({ keyId });
     const key = createPublicKey({ key: Buffer.from(publicKey), format: "der", type: "spki" });
-    // Signs digests of its own until both halves begin with a zero.
-    const digest = onToken(
-      hsm,
-      `const [k] = find([{ type: p.CKA_CLASS, value: p.CKO_PRIVATE_KEY }, { type: p.CKA_ID, value: Buffer.from("${idOf(keyId)}", "hex") }]);
-       return "00".repeat(32);`,
-    );
-    expect(digest).toHaveLength(64);
     faulty.fault("C_Sign", "strip");
-    for (let stripped = 0, tries = 0; stripped < 1 && tries < 300_000; tries += 256) {
-      const all = await Promise.all(
-        Array.from({ length: 256 }, () => provider.sign!({ keyId, message })),
-      );
-      for (const { signature } of all) {
-        if (signature[0] !== 0 || signature[32] !== 0) continue;
-        stripped++;
-        expect(signature).toHaveLength(64);
-        expect(verify("sha256", message, { key, dsaEncoding: "ieee-p1363" }, signature)).toBe(true);
-      }
-    }
+    // One of 65,536 signatures has both zeros: the module signs until it has one.
+    const { signature } = await provider.sign({ keyId, message });
+    expect([signature.length, signature[0], signature[32]]).toEqual([64, 0, 0]);
+    expect(verify("sha256", message, { key, dsaEncoding: "ieee-p1363" }, signature)).toBe(true);
   });
 
   test("trap 2d.9: the IV that the token made is stored, not the one that it was given", async () => {
     const provider = await provide(faulty);
-    const { keyId } = await provider.createKey!({ algorithm: "aes-256-gcm", usage: "encryption" });
+    const { keyId } = await provider.createKey({ algorithm: "aes-256-gcm", usage: "encryption" });
     faulty.fault("C_EncryptInit", "own-iv");
     const { ciphertext } = await provider.encrypt({ keyId, plaintext: message, aad: message });
     expect(ciphertext.slice(1, 13)).toEqual(new Uint8Array(12).fill(0xa5));
@@ -186,7 +175,7 @@ withToken("softhsm2", () => {
 
   test("trap 2d.10: an empty AAD never reaches the token, and no short tag is taken", async () => {
     const provider = await provide();
-    const { keyId } = await provider.createKey!({ algorithm: "aes-256-gcm", usage: "encryption" });
+    const { keyId } = await provider.createKey({ algorithm: "aes-256-gcm", usage: "encryption" });
     const { ciphertext } = await provider.encrypt({ keyId, plaintext: new Uint8Array() });
     expect(ciphertext).toHaveLength(1 + 12 + 16);
     expect(await provider.decrypt({ keyId, ciphertext })).toHaveLength(0);
@@ -209,18 +198,18 @@ withToken("softhsm2", () => {
     faulty.calls("C_Login");
     const keyId = "careful";
     for (let use = 0; use < 3; use++) {
-      const { signature } = await provider.sign!({ keyId, message });
-      expect(await provider.verify!({ keyId, message, signature })).toBe(true);
+      const { signature } = await provider.sign({ keyId, message });
+      expect(await provider.verify({ keyId, message, signature })).toBe(true);
     }
     expect(faulty.calls("C_Login")).toBe(1 + 3);
   });
 
   test("trap 2d.14: CKR_SESSION_COUNT for another session leaves it at those there are", async () => {
     const provider = await provide({ ...faulty, maxSessions: 4 });
-    const { keyId } = await provider.createKey!({ algorithm: "ecdsa-p256", usage: "signing" });
+    const { keyId } = await provider.createKey({ algorithm: "ecdsa-p256", usage: "signing" });
     faulty.fault("C_OpenSession", "0xb1");
     const calls = (): Promise<unknown>[] =>
-      Array.from({ length: 200 }, () => provider.sign!({ keyId, message }));
+      Array.from({ length: 200 }, () => provider.sign({ keyId, message }));
     await Promise.all(calls());
     await Promise.all(calls());
     expect(moduleProcesses()).toHaveLength(1);
@@ -230,16 +219,16 @@ withToken("softhsm2", () => {
 
   test("trap 2d.16: RSA-OAEP is refused with SHA-256, which SoftHSM lacks, and SHA-1 only if asked for", async () => {
     const provider = await provide();
-    const call = provider.createKey!({ algorithm: "rsa-2048", usage: "encryption" });
+    const call = provider.createKey({ algorithm: "rsa-2048", usage: "encryption" });
     await expect(call).rejects.toMatchObject({ code: "ERR_UNSUPPORTED" });
     const old = await provide({ oaepHash: "sha1" });
-    const { keyId } = await old.createKey!({ algorithm: "rsa-2048", usage: "encryption" });
+    const { keyId } = await old.createKey({ algorithm: "rsa-2048", usage: "encryption" });
     await roundTrips(old, keyId, 256 - 2 * 20 - 2 - 32);
     await expect(provider.encrypt({ keyId, plaintext: message })).rejects.toMatchObject({
       code: "ERR_UNSUPPORTED",
       context: { hint: expect.stringContaining("sha1") },
     });
-    await expect(old.sign!({ keyId, message })).rejects.toMatchObject({ code: "ERR_KEY_USAGE" });
+    await expect(old.sign({ keyId, message })).rejects.toMatchObject({ code: "ERR_KEY_USAGE" });
   });
 
   test("trap 2d.17: keys stay on the token, show themselves to nobody, and there is no export", async () => {
@@ -250,7 +239,7 @@ withToken("softhsm2", () => {
       ["ecdsa-p256", "signing"],
       ["rsa-2048", "signing"],
     ] as const) {
-      const { keyId } = await provider.createKey!({ algorithm, usage });
+      const { keyId } = await provider.createKey({ algorithm, usage });
       const flags = onToken(
         hsm,
         `const [k] = find([{ type: p.CKA_ID, value: Buffer.from("${idOf(keyId)}", "hex") }, { type: p.CKA_PRIVATE, value: true }]);
@@ -270,7 +259,7 @@ withToken("softhsm2", () => {
     process.env["LANGO_PKCS11_PIN"] = pin;
     try {
       const provider = await provide({ ...other, pin: Buffer.from(pin) });
-      await provider.random!({ bytes: 8 });
+      await provider.random({ bytes: 8 });
       const pids = moduleProcesses();
       expect(pids).toHaveLength(1);
       const { stdout } = spawnSync("ps", ["-o", "args=", "-p", String(pids[0])]);
@@ -283,28 +272,28 @@ withToken("softhsm2", () => {
 
   test("AES key wrap (RFC 5649) where it is asked for, under the number that the token has", async () => {
     const provider = await provide({ keyWrap: "aes-kwp" });
-    const { keyId } = await provider.createKey!({ algorithm: "aes-256-gcm", usage: "encryption" });
+    const { keyId } = await provider.createKey({ algorithm: "aes-256-gcm", usage: "encryption" });
     for (const length of [16, 32, 40]) {
       const key = new Uint8Array(length).fill(length);
-      const { wrappedKey } = await provider.wrapKey!({ keyId, key });
+      const { wrappedKey } = await provider.wrapKey({ keyId, key });
       expect(wrappedKey).toHaveLength(1 + length + 8);
-      expect(await provider.unwrapKey!({ keyId, wrappedKey })).toEqual(key);
+      expect(await provider.unwrapKey({ keyId, wrappedKey })).toEqual(key);
       const altered = wrappedKey.slice();
       altered[9]! ^= 1;
-      const call = provider.unwrapKey!({ keyId, wrappedKey: altered });
+      const call = provider.unwrapKey({ keyId, wrappedKey: altered });
       await expect(call).rejects.toMatchObject({ code: "ERR_DECRYPTION_FAILED" });
     }
     expect(provider.capabilities.wrapAad).toBe(false);
-    await expect(provider.wrapKey!({ keyId, key: new Uint8Array(20) })).rejects.toMatchObject({
+    await expect(provider.wrapKey({ keyId, key: new Uint8Array(20) })).rejects.toMatchObject({
       code: "ERR_INVALID_ARGUMENT",
     });
-    const call = provider.wrapKey!({ keyId, key: new Uint8Array(32), aad: message });
+    const call = provider.wrapKey({ keyId, key: new Uint8Array(32), aad: message });
     await expect(call).rejects.toMatchObject({ code: "ERR_UNSUPPORTED" });
   });
 
   test("a full queue is ERR_RATE_LIMITED", async () => {
     const provider = await provide({ maxCalls: 4 });
-    const calls = Array.from({ length: 6 }, () => provider.random!({ bytes: 8 }));
+    const calls = Array.from({ length: 6 }, () => provider.random({ bytes: 8 }));
     const outcomes = await Promise.allSettled(calls);
     expect(outcomes.map(({ status }) => status).sort()).toEqual([
       "fulfilled",
@@ -320,21 +309,25 @@ withToken("softhsm2", () => {
 
   test("a key id of another token is not found, without a look at this one", async () => {
     const provider = await provide();
-    const call = provider.sign!({ keyId: "token=other;object=k", message });
+    const call = provider.sign({ keyId: "token=other;object=k", message });
     await expect(call).rejects.toMatchObject({ code: "ERR_KEY_NOT_FOUND" });
   });
 });
 
 const idOf = (keyId: string): string => /id=([^;]+)/.exec(keyId)![1]!.replaceAll("%", "");
 
-async function roundTrips(provider: Pkcs11Provider, keyId: string, room: number): Promise<void> {
+async function roundTrips(
+  provider: Required<Pkcs11Provider>,
+  keyId: string,
+  room: number,
+): Promise<void> {
   for (const length of [0, 1, room]) {
     const plaintext = new Uint8Array(length).fill(7);
     const { ciphertext } = await provider.encrypt({ keyId, plaintext, aad: message });
     expect(await provider.decrypt({ keyId, ciphertext, aad: message })).toEqual(plaintext);
     for (const wrong of [
       () => provider.decrypt({ keyId, ciphertext }),
-      () => provider.unwrapKey!({ keyId, wrappedKey: ciphertext, aad: message }),
+      () => provider.unwrapKey({ keyId, wrappedKey: ciphertext, aad: message }),
       () => provider.decrypt({ keyId, ciphertext: ciphertext.slice(0, -1), aad: message }),
     ]) {
       await expect(wrong()).rejects.toMatchObject({ code: "ERR_DECRYPTION_FAILED" });

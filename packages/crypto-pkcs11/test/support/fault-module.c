@@ -51,23 +51,35 @@ static int rule(const char *name, char *what) {
 
 WATCH(C_Login, (CK_SESSION_HANDLE s, CK_USER_TYPE u, CK_UTF8CHAR_PTR p, CK_ULONG l), (s, u, p, l))
 WATCH(C_OpenSession, (CK_SLOT_ID i, CK_FLAGS f, CK_VOID_PTR a, CK_NOTIFY n, CK_SESSION_HANDLE_PTR s), (i, f, a, n, s))
-WATCH(C_SignInit, (CK_SESSION_HANDLE s, CK_MECHANISM_PTR m, CK_OBJECT_HANDLE k), (s, m, k))
 WATCH(C_Encrypt, (CK_SESSION_HANDLE s, CK_BYTE_PTR d, CK_ULONG l, CK_BYTE_PTR o, CK_ULONG_PTR n), (s, d, l, o, n))
 WATCH(C_Decrypt, (CK_SESSION_HANDLE s, CK_BYTE_PTR d, CK_ULONG l, CK_BYTE_PTR o, CK_ULONG_PTR n), (s, d, l, o, n))
 WATCH(C_GetSessionInfo, (CK_SESSION_HANDLE s, CK_SESSION_INFO_PTR i), (s, i))
 WATCH(C_GenerateKey, (CK_SESSION_HANDLE s, CK_MECHANISM_PTR m, CK_ATTRIBUTE_PTR t, CK_ULONG n, CK_OBJECT_HANDLE_PTR k), (s, m, t, n, k))
 
-/* `strip`: r and s without their leading zero, as some tokens give them. Signs until both have one. */
+static CK_MECHANISM mechanism;
+static CK_OBJECT_HANDLE key;
+static CK_RV faulty_C_SignInit(CK_SESSION_HANDLE s, CK_MECHANISM_PTR m, CK_OBJECT_HANDLE k) {
+  char what[32];
+  if (rule("C_SignInit", what)) return strtoul(what, NULL, 0);
+  mechanism = *m;
+  key = k;
+  return real->C_SignInit(s, m, k);
+}
+
+/* `strip`: r and s without their leading zeros, as some tokens give them. Signs until both have one. */
 static CK_RV faulty_C_Sign(CK_SESSION_HANDLE s, CK_BYTE_PTR d, CK_ULONG l, CK_BYTE_PTR o, CK_ULONG_PTR n) {
   char what[32];
   if (!rule("C_Sign", what)) return real->C_Sign(s, d, l, o, n);
   if (strcmp(what, "strip") != 0) return strtoul(what, NULL, 0);
-  CK_RV rv = real->C_Sign(s, d, l, o, n);
-  if (rv == CKR_OK && o && *n == 64 && o[0] == 0 && o[32] == 0) {
-    memmove(o, o + 1, 31);
-    memmove(o + 31, o + 33, 31);
-    *n = 62;
+  CK_ULONG room = *n;
+  CK_RV rv;
+  while ((rv = real->C_Sign(s, d, l, o, n)) == CKR_OK && (o[0] != 0 || o[32] != 0)) {
+    *n = room;
+    if ((rv = real->C_SignInit(s, &mechanism, key)) != CKR_OK) return rv;
   }
+  memmove(o, o + 1, 31);
+  memmove(o + 31, o + 33, 31);
+  *n = 62;
   return rv;
 }
 
