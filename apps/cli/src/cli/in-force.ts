@@ -1,7 +1,7 @@
 import type { Config } from "../config/defaults.ts";
 import { DEFAULTS } from "../config/defaults.ts";
 import { readConfigFile } from "../config/load.ts";
-import { installedVersion, PROVIDER_NAMES } from "./providers.ts";
+import { installedVersion, PROVIDER_NAMES } from "./provider-packages.ts";
 
 /** The settings that this looks at. */
 export type Wishes = Pick<Config["security"], "signer" | "keyring" | "dbEncryption"> & {

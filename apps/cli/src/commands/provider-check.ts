@@ -9,7 +9,7 @@ import {
 } from "@lango/crypto-local";
 import type { Handler } from "../cli/command.ts";
 import { table } from "../cli/output.ts";
-import { importProvider, installCommand } from "../cli/providers.ts";
+import { importProvider, installCommand } from "../cli/provider-packages.ts";
 
 /** Runs the conformance checks on a provider. For `local` on keys that exist for these checks alone. */
 export const run: Handler = async (context, args) => {
