@@ -7,9 +7,9 @@ import {
 } from "@lango/crypto-core";
 import type { KeyRow, StoreReads } from "@lango/store";
 import type { VaultContext } from "./context.ts";
+import type { KeyInfo } from "./key-types.ts";
 import { checkKeyName } from "./names.ts";
 import { checkRow } from "./rows.ts";
-import type { KeyInfo } from "./types.ts";
 
 /** The provider whose keys the vault itself holds. */
 export const LOCAL = "local";

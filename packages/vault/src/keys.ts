@@ -20,9 +20,9 @@ import {
   LOCAL,
   providerOf,
 } from "./key-registry.ts";
+import type { CreateKeyOptions, KeyInfo, Keys, KeyType } from "./key-types.ts";
 import { checkKeyName } from "./names.ts";
 import { withMac } from "./rows.ts";
-import type { CreateKeyOptions, KeyInfo, Keys, KeyType } from "./types.ts";
 
 export interface KeysOptions {
   readonly context: VaultContext;
