@@ -1,12 +1,16 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type Bytes, CryptoError, isCryptoError, zero } from "@lango/crypto-core";
+import { type Bytes, CryptoError, isCryptoError, parseKeyUri, zero } from "@lango/crypto-core";
 import { createUnlocker, type UnlockOptions } from "@lango/unlock";
-import { createVault, inspectHome } from "@lango/vault";
+import { createVault, inspectHome, type ProviderKey, type Vault } from "@lango/vault";
+import { loadConfig } from "../config/load.ts";
 import type { Context } from "./context.ts";
 import { type ChosenKdf, configuredKdf } from "./kdf.ts";
 import { noNewPassphrase } from "./locked.ts";
 import { hardenProcess } from "./process.ts";
+import { auditProviderChange } from "./provider-change.ts";
+import { configuredKey, type KeySettings } from "./provider-settings.ts";
+import { openSigner } from "./providers.ts";
 import { askSecret, canAsk } from "./terminal.ts";
 import { refuseShort, warnOfWeakness } from "./warn-of-weakness.ts";
 
@@ -29,6 +33,9 @@ export async function onboard(
 ): Promise<{ readonly id: string; readonly text: string; readonly advise: () => void }> {
   await refuseExisting(context.home);
   hardenProcess();
+  const { security } = await loadConfig(context.home);
+  // Before the passphrase is asked for: a key that is not there ends it.
+  await using chosenKey = await openDefaultKey(context, security);
   const unlocker = createUnlocker({
     ...sources,
     home: context.home,
@@ -50,16 +57,43 @@ export async function onboard(
       credentials: [{ kind: "passphrase", passphrase: given.passphrase }],
       kdf: chosen?.kdf ?? (await configuredKdf(context.home)),
       acceptWeakKdf: chosen?.acceptWeakKdf,
+      defaultKey: chosenKey.key,
     });
+    await auditProviderChange(vault, security);
     keep?.(given.passphrase.slice());
     return {
       id: vault.id,
-      text: `Created a vault in ${context.home}`,
+      text: `Created a vault in ${context.home}${chosenKey.key ? `, its default key is ${await uriOf(vault)}` : ""}`,
       advise: () => advise(context),
     };
   } finally {
     zero(given.passphrase);
   }
+}
+
+const uriOf = async ({ keys }: Vault): Promise<string> => (await keys.describe("default")).uri;
+
+/**
+ * The key that the settings name, if they name another provider than `local`, and its provider.
+ *
+ * @throws CryptoError What is wrong with the settings, the provider or the key.
+ */
+async function openDefaultKey(
+  context: Context,
+  settings: KeySettings,
+): Promise<{ readonly key: ProviderKey | undefined } & AsyncDisposable> {
+  if (settings.signer.provider === "local") {
+    return { key: undefined, [Symbol.asyncDispose]: async () => undefined };
+  }
+  const uri = configuredKey(settings, "encryption", context.home);
+  const { provider } = await openSigner(context, settings);
+  try {
+    await provider.describeKey({ keyId: parseKeyUri(uri).keyId });
+  } catch (error) {
+    await provider.close();
+    throw error;
+  }
+  return { key: { uri, provider }, [Symbol.asyncDispose]: () => provider.close() };
 }
 
 function advise(context: Context): void {

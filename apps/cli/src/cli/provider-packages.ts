@@ -6,6 +6,16 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 /** The providers that are packages of their own. */
 export const PROVIDER_NAMES = ["rpc", "aws-kms", "gcp-kms", "azure-kv", "pkcs11"] as const;
 
+/** The package of a provider as the settings name it; `undefined` for what is no such name, and shall be part of no path. */
+export const packageOf = (name: string): string | undefined =>
+  PROVIDER_NAMES.some((known) => known === name)
+    ? `@lango/crypto-${name}`
+    : SCOPED.test(name)
+      ? name
+      : undefined;
+
+const SCOPED = /^@[a-z0-9][a-z0-9._-]*\/[a-z0-9][a-z0-9._-]*$/;
+
 /** Where `lango` looks for packages that it does not bring along, besides its own surroundings. */
 const providersFolder = (home: string): string => join(home, "providers");
 

@@ -48,8 +48,7 @@ export function settingsFor(name: string, { signer, kms }: KeySettings): Record<
   const isSigner = signer.provider === name;
   const isShared = (setting: string): boolean => Object.hasOwn(KEYS, setting);
   const belongs = (setting: string): boolean =>
-    isSigner ||
-    !(isShared(setting) || (setting === "endpoint" && signer.provider !== "local"));
+    isSigner || !(isShared(setting) || (setting === "endpoint" && signer.provider !== "local"));
   return Object.fromEntries(
     Object.entries(PATHS[name] ?? PATHS_OF_OTHERS).flatMap(([setting, path]) => {
       const value = valueAt(kms, path);

@@ -1,0 +1,162 @@
+import { randomUUID } from "node:crypto";
+import type { Harness, HarnessKeys } from "@lango/crypto-conformance";
+import {
+  CryptoError,
+  type CryptoProvider,
+  type KeyAlgorithm,
+  type KeyUsage,
+  type MacAlgorithm,
+  parseKeyUri,
+  type SignatureAlgorithm,
+} from "@lango/crypto-core";
+import { type Arguments, usageError } from "./arguments.ts";
+
+type Keys = { -readonly [K in keyof HarnessKeys]: HarnessKeys[K] };
+
+/** What the checks need to know of a service that its capabilities do not say. */
+interface Service {
+  /** A well-formed key id that no key has. */
+  readonly missing: string;
+  /** Whether it opens by `decrypt` what `wrapKey` made. */
+  readonly separateWrap?: boolean;
+  /** The name of a new key. */
+  readonly fresh?: (near: string | undefined) => string;
+}
+
+const name = (): string => `lango-check-${randomUUID()}`;
+
+const SERVICES: Readonly<Record<string, Service>> = {
+  "aws-kms": { missing: "alias/lango-check-no-such-key" },
+};
+
+const OTHER: Service = { missing: "lango-check-no-such-key" };
+
+/**
+ * The keys that were named for the checks, and with `--create` new ones for what was not named. Nothing else of the
+ * service is touched.
+ */
+export async function liveHarness(
+  provider: CryptoProvider,
+  args: Arguments,
+  created: (keyId: string) => void,
+): Promise<Harness> {
+  const { missing, separateWrap, fresh = name } = SERVICES[provider.name] ?? OTHER;
+  const keyIdOf = (given: string): string => ownKeyId(provider.name, given);
+  const aead = args.strings("aead").map(keyIdOf);
+  const disabled = args.string("disabled");
+  const keys: Keys = {
+    missing,
+    signing: byAlgorithm(args, "signing", keyIdOf),
+    mac: byAlgorithm(args, "mac", keyIdOf),
+    ...(disabled === undefined ? {} : { disabled: keyIdOf(disabled) }),
+  };
+  const [, named = ""] = args.positional("URI").split(/:(.*)/s);
+  if (named !== "") await addByDescription(provider, named, keys, aead);
+  if (args.flag("create")) {
+    const near = aead[0] ?? Object.values(keys.signing ?? {})[0];
+    const make = async (algorithm: KeyAlgorithm, usage: KeyUsage): Promise<string> => {
+      const { keyId } = await provider.createKey!({ keyId: fresh(near), algorithm, usage });
+      created(keyId);
+      return keyId;
+    };
+    await addNewKeys(provider, keys, aead, make);
+    keys.fresh = () => fresh(near);
+  }
+  const [one, two] = aead;
+  return {
+    provider,
+    keys: { ...keys, ...(one !== undefined && two !== undefined ? { aead: [one, two] } : {}) },
+    // Each call may be billed.
+    everyByte: false,
+    parallelCalls: 10,
+    ...(separateWrap === undefined ? {} : { separateWrap }),
+  };
+}
+
+/** A key by its URI or by the service's own name of it. */
+function ownKeyId(scheme: string, given: string): string {
+  return given.startsWith(`${scheme}:`) ? parseKeyUri(given).keyId : given;
+}
+
+function byAlgorithm<A extends SignatureAlgorithm | MacAlgorithm>(
+  args: Arguments,
+  option: "signing" | "mac",
+  keyIdOf: (given: string) => string,
+): Partial<Record<A, string>> {
+  const pairs = args.strings(option).map((text) => {
+    const [, algorithm = "", key = ""] = /^([a-z0-9-]+)=(.+)$/s.exec(text) ?? [];
+    if (key === "") throw usageError(`--${option} takes ALG=URI`, "See the examples in --help");
+    return [algorithm, keyIdOf(key)] as const;
+  });
+  return Object.fromEntries(pairs) as Partial<Record<A, string>>;
+}
+
+const SCHEMES: Readonly<Partial<Record<KeyAlgorithm, readonly SignatureAlgorithm[]>>> = {
+  "ecdsa-p256": ["ecdsa-p256-sha256"],
+  "ecdsa-p384": ["ecdsa-p384-sha384"],
+  secp256k1: ["ecdsa-secp256k1-sha256"],
+  ed25519: ["ed25519"],
+  "rsa-2048": [
+    ...(["rsa-pss-sha256", "rsa-pss-sha384", "rsa-pss-sha512"] as const),
+    ...(["rsa-pkcs1-sha256", "rsa-pkcs1-sha384", "rsa-pkcs1-sha512"] as const),
+  ],
+};
+
+/** Puts the key of the URI where its description says that it belongs. */
+async function addByDescription(
+  provider: CryptoProvider,
+  keyId: string,
+  keys: Keys,
+  aead: string[],
+): Promise<void> {
+  const { algorithm, usage } = await provider.describeKey({ keyId });
+  if (usage === "encryption") {
+    aead.push(keyId);
+  } else if (usage === "mac") {
+    keys.mac = { ...keys.mac, [algorithm]: keyId };
+  } else {
+    const schemes = SCHEMES[algorithm.startsWith("rsa-") ? "rsa-2048" : algorithm] ?? [];
+    const offered = schemes.filter((each) =>
+      provider.capabilities.signatureAlgorithms.includes(each),
+    );
+    keys.signing = { ...Object.fromEntries(offered.map((each) => [each, keyId])), ...keys.signing };
+  }
+}
+
+async function addNewKeys(
+  { name, capabilities }: CryptoProvider,
+  keys: Keys,
+  aead: string[],
+  make: (algorithm: KeyAlgorithm, usage: KeyUsage) => Promise<string>,
+): Promise<void> {
+  const { keyAlgorithms, operations } = capabilities;
+  if (!operations.includes("createKey")) {
+    throw new CryptoError("ERR_UNSUPPORTED", `${name} makes no keys`, {
+      context: { provider: name, hint: "Name the keys with --aead, --signing and --mac" },
+    });
+  }
+  const encryption = keyAlgorithms.find(
+    (each) => each === "aes-256-gcm" || each.startsWith("rsa-"),
+  );
+  if (encryption !== undefined) {
+    while (aead.length < 2) aead.push(await make(encryption, "encryption"));
+    if (operations.includes("rotateKey")) keys.rotatable = await make(encryption, "encryption");
+  }
+  for (const algorithm of keyAlgorithms) {
+    if (algorithm.startsWith("hmac-")) {
+      keys.mac = {
+        [algorithm]: keys.mac?.[algorithm as MacAlgorithm] ?? (await make(algorithm, "mac")),
+        ...keys.mac,
+      };
+      continue;
+    }
+    const schemes = SCHEMES[algorithm] ?? [];
+    const open = schemes.filter(
+      (each) =>
+        capabilities.signatureAlgorithms.includes(each) && keys.signing?.[each] === undefined,
+    );
+    if (open.length === 0) continue;
+    const keyId = await make(algorithm, "signing");
+    keys.signing = { ...keys.signing, ...Object.fromEntries(open.map((each) => [each, keyId])) };
+  }
+}
