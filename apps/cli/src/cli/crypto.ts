@@ -104,11 +104,14 @@ export async function openWith<T>(
   only: string | undefined,
   open: (resolve: OpenOptions["resolve"]) => Promise<T>,
 ): Promise<T> {
-  const known = new Set(
-    only === undefined
-      ? (await keyring.vault.keys.list()).map(({ uri }) => uri)
-      : [(await findKey(keyring, only)).uri],
-  );
+  const keys = await keyring.vault.keys.list();
+  // A key that was put under a provider still opens what it sealed while it was local.
+  const known = new Set(keys.flatMap(({ uri, name }) => [uri, `local:${name}`]));
+  if (only !== undefined) {
+    const uri = known.has(only) ? only : (await findKey(keyring, only)).uri;
+    known.clear();
+    known.add(uri);
+  }
   try {
     return await open(async (uri) => {
       if (!known.has(uri)) return undefined;

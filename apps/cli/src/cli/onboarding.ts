@@ -9,6 +9,7 @@ import { type ChosenKdf, configuredKdf } from "./kdf.ts";
 import { noNewPassphrase } from "./locked.ts";
 import { hardenProcess } from "./process.ts";
 import { auditProviderChange } from "./provider-change.ts";
+import { writeRecord } from "./provider-record.ts";
 import { configuredKey, type KeySettings } from "./provider-settings.ts";
 import { openSigner } from "./providers.ts";
 import { askSecret, canAsk } from "./terminal.ts";
@@ -86,14 +87,21 @@ async function openDefaultKey(
     return { key: undefined, [Symbol.asyncDispose]: async () => undefined };
   }
   const uri = configuredKey(settings, "encryption", context.home);
-  const { provider } = await openSigner(context, settings);
+  const { provider, seen } = await openSigner(context, settings);
   try {
     await provider.describeKey({ keyId: parseKeyUri(uri).keyId });
   } catch (error) {
     await provider.close();
     throw error;
   }
-  return { key: { uri, provider }, [Symbol.asyncDispose]: () => provider.close() };
+  return {
+    key: { uri, provider },
+    async [Symbol.asyncDispose]() {
+      await provider.close();
+      const record = seen();
+      if (record !== undefined) await writeRecord(context.home, record);
+    },
+  };
 }
 
 function advise(context: Context): void {
