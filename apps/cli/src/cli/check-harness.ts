@@ -41,14 +41,20 @@ export async function liveHarness(
   created: (keyId: string) => void,
 ): Promise<Harness> {
   const { missing, separateWrap, fresh = name } = SERVICES[provider.name] ?? OTHER;
-  const keyIdOf = (given: string): string => ownKeyId(provider.name, given);
-  const aead = args.strings("aead").map(keyIdOf);
+  // The checks compare what comes back with the name of the key: an alias would be none of theirs.
+  const keyIdOf = async (given: string): Promise<string> => {
+    const isUri = given.startsWith(`${provider.name}:`);
+    const { keyId } = isUri ? parseKeyUri(given) : { keyId: given };
+    return (await provider.describeKey({ keyId })).keyId;
+  };
+  const aead: string[] = [];
+  for (const given of args.strings("aead")) aead.push(await keyIdOf(given));
   const disabled = args.string("disabled");
   const keys: Keys = {
     missing,
-    signing: byAlgorithm(args, "signing", keyIdOf),
-    mac: byAlgorithm(args, "mac", keyIdOf),
-    ...(disabled === undefined ? {} : { disabled: keyIdOf(disabled) }),
+    ...(await byAlgorithm(args, "signing", keyIdOf)),
+    ...(await byAlgorithm(args, "mac", keyIdOf)),
+    ...(disabled === undefined ? {} : { disabled: await keyIdOf(disabled) }),
   };
   const [, named = ""] = args.positional("URI").split(/:(.*)/s);
   if (named !== "") await addByDescription(provider, named, keys, aead);
@@ -73,22 +79,19 @@ export async function liveHarness(
   };
 }
 
-/** A key by its URI or by the service's own name of it. */
-function ownKeyId(scheme: string, given: string): string {
-  return given.startsWith(`${scheme}:`) ? parseKeyUri(given).keyId : given;
-}
-
-function byAlgorithm<A extends SignatureAlgorithm | MacAlgorithm>(
+/** The keys of an option; nothing when it is not there, since a check without a key is told from one that fails. */
+async function byAlgorithm(
   args: Arguments,
   option: "signing" | "mac",
-  keyIdOf: (given: string) => string,
-): Partial<Record<A, string>> {
-  const pairs = args.strings(option).map((text) => {
+  keyIdOf: (given: string) => Promise<string>,
+): Promise<Partial<Keys>> {
+  const keys: Record<string, string> = {};
+  for (const text of args.strings(option)) {
     const [, algorithm = "", key = ""] = /^([a-z0-9-]+)=(.+)$/s.exec(text) ?? [];
     if (key === "") throw usageError(`--${option} takes ALG=URI`, "See the examples in --help");
-    return [algorithm, keyIdOf(key)] as const;
-  });
-  return Object.fromEntries(pairs) as Partial<Record<A, string>>;
+    keys[algorithm] = await keyIdOf(key);
+  }
+  return Object.keys(keys).length === 0 ? {} : { [option]: keys };
 }
 
 const SCHEMES: Readonly<Partial<Record<KeyAlgorithm, readonly SignatureAlgorithm[]>>> = {
@@ -105,11 +108,11 @@ const SCHEMES: Readonly<Partial<Record<KeyAlgorithm, readonly SignatureAlgorithm
 /** Puts the key of the URI where its description says that it belongs. */
 async function addByDescription(
   provider: CryptoProvider,
-  keyId: string,
+  named: string,
   keys: Keys,
   aead: string[],
 ): Promise<void> {
-  const { algorithm, usage } = await provider.describeKey({ keyId });
+  const { keyId, algorithm, usage } = await provider.describeKey({ keyId: named });
   if (usage === "encryption") {
     aead.push(keyId);
   } else if (usage === "mac") {

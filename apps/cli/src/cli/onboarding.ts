@@ -92,7 +92,7 @@ async function openDefaultKey(
     await provider.describeKey({ keyId: parseKeyUri(uri).keyId });
   } catch (error) {
     await provider.close();
-    throw error;
+    throw isCryptoError(error) ? about(uri, error) : error;
   }
   return {
     key: { uri, provider },
@@ -103,6 +103,10 @@ async function openDefaultKey(
     },
   };
 }
+
+/** The same failure, with the key that it is about: the settings may name it in another way than the service does. */
+const about = (uri: string, { code, message, context, retryable }: CryptoError): CryptoError =>
+  new CryptoError(code, `The default key cannot be ${uri}: ${message}`, { context, retryable });
 
 function advise(context: Context): void {
   context.warn(

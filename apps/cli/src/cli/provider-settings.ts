@@ -68,7 +68,7 @@ export function requireSettings(name: string, { kms }: KeySettings, home: string
 /** A fault that a provider found in its settings, in the words of `config.json`. */
 export function inWordsOfConfig(message: string, name: string, home: string): CryptoError {
   const paths = PATHS[name] ?? PATHS_OF_OTHERS;
-  const named = message.replaceAll(/\b[a-zA-Z]+\b/g, (word) =>
+  const named = message.replaceAll(/(?<=^|[:;] )[a-zA-Z]+(?=:| is )/g, (word) =>
     Object.hasOwn(paths, word) ? `security.kms.${paths[word]}` : word,
   );
   return new CryptoError("ERR_CONFIG", `${configPath(home)}: ${named}`, {

@@ -35,7 +35,7 @@ export const run: Handler = async (context, args) => {
       openssl: report.openssl ?? null,
       checks: report.results.map(({ error: _, ...result }) => result),
     },
-    text: table(["CHECK", "OUTCOME", "MS", "REASON"], report.results.map(toRow)),
+    text: `${table(["CHECK", "OUTCOME", "MS", "REASON"], report.results.map(toRow))}\n${summary(report.results)}`,
     ...(report.ok
       ? {}
       : { failure: new CryptoError("ERR_INTEGRITY", `${failed} checks of ${scheme} failed`) }),
@@ -52,6 +52,12 @@ async function remoteHarness(context: Context, args: Arguments, scheme: string):
     throw error;
   }
 }
+
+/** Such as `84 passed, 6 refused, 1 not-applicable`. */
+const summary = (results: readonly CheckResult[]): string =>
+  Object.entries(Object.groupBy(results, ({ outcome }) => outcome))
+    .map(([outcome, found]) => `${found.length} ${outcome}`)
+    .join(", ");
 
 const toRow = ({ name, outcome, durationMs, reason }: CheckResult): string[] => [
   name,

@@ -57,7 +57,10 @@ export const run: Handler = async (context, args) => {
       ["mode", mode],
       ...settings,
       ...(provider.name === "local" ? [] : providerFacts(key, lastProbe)),
-      ["rooted in", status.rootedIn ?? "no key of a provider alone"],
+      [
+        "rooted in",
+        status.rootedIn ?? [...new Set(status.slots.map(({ kind }) => kind))].join(", "),
+      ],
       ["would unlock with", unlockText],
       ["slots", status.slots.map(({ kind, kdf }) => (kdf ? `${kind} (${kdf})` : kind)).join(", ")],
       ["keys", `${status.keyCount}`],
