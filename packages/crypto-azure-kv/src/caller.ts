@@ -23,6 +23,8 @@ export interface Call {
     run: (client: AzureKvClient["keys"], options: AzureCallOptions) => Promise<T>,
     keyId?: string,
   ): Promise<T>;
+  /** Maps errors, and does nothing else. */
+  once<T>(run: () => Promise<T>): Promise<T>;
   /** Lets the service compute with one version of a key, and checks that this one did. Errors are mapped. */
   compute<T>(
     key: { readonly name: string; readonly version: string },
@@ -102,6 +104,7 @@ export function createCaller(vault: Vault, options: CallerOptions): Caller {
       operation,
       keys: (run, keyId) =>
         mapErrors(() => authenticated(({ client }) => run(client.keys, abort)), keyId),
+      once: (run) => mapErrors(run),
       async compute({ name, version }, run, namesItsKey = true) {
         let kid: unknown;
         const onResponse: AzureCallOptions["onResponse"] = ({ parsedBody }) => {

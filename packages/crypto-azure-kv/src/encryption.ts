@@ -18,7 +18,7 @@ import {
 } from "./ciphertext.ts";
 import type { AzureEncryptionAlgorithm } from "./config.ts";
 import { atVersion, type KeyRef } from "./key-id.ts";
-import { checkMay, fail, type KeyVersion } from "./keys.ts";
+import { checkMay, fail, type KeyVersion, resultBytes } from "./keys.ts";
 
 /** Lengths of what RSA keys make: bare ciphertexts of others have one of them, ours are longer by their header. */
 const MODULUS_BYTES = new Set([256, 384, 512]);
@@ -65,7 +65,8 @@ export function createEncryption(
             ? client.wrapKey(algorithm, padded, options)
             : client.encrypt({ algorithm, plaintext: padded }, options),
         );
-        return { sealed: frame(key.version, result), keyId: key.keyId, keyVersion: key.version };
+        const encrypted = resultBytes(call.operation, result);
+        return { sealed: frame(key.version, encrypted), keyId: key.keyId, keyVersion: key.version };
       } finally {
         zero(padded);
       }
@@ -142,7 +143,7 @@ async function decrypt(
       ? client.unwrapKey(algorithm, encrypted, options)
       : client.decrypt({ algorithm, ciphertext: encrypted }, options),
   );
-  return result;
+  return resultBytes(call.operation, result);
 }
 
 /** Honoured or refused, never ignored. */

@@ -1,6 +1,7 @@
 import {
   CryptoError,
   type CryptoErrorCode,
+  isBytes,
   type KeyDescription,
   type KeyUsage,
   type Operation,
@@ -49,6 +50,17 @@ export function fail(
     ...(hint !== undefined && { hint }),
   };
   return new CryptoError(code, `azure-kv ${operation}: ${message}`, { context });
+}
+
+/**
+ * The bytes of an answer; the SDK gives text where they are empty.
+ *
+ * @throws {@link CryptoError} `ERR_INTEGRITY` if there are none.
+ */
+export function resultBytes(operation: Operation, result: unknown): Uint8Array {
+  if (isBytes(result)) return result;
+  if (result === "") return new Uint8Array();
+  throw fail("ERR_INTEGRITY", "the answer has no value", operation);
 }
 
 /**

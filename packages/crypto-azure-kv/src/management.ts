@@ -8,6 +8,7 @@ import {
 } from "@lango/crypto-core";
 import { type AzureKeyAlgorithm, KEY_ALGORITHMS, KEY_OPERATIONS } from "./algorithms.ts";
 import type { Call, Caller } from "./caller.ts";
+import type { AzureKeyProperties } from "./client.ts";
 import { formatKeyId } from "./key-id.ts";
 import { describe, fail, keyVersionOf } from "./keys.ts";
 
@@ -100,16 +101,19 @@ export function createKeyManagement(
       // Each step is a call of its own, so that an abort ends it at once and `close` is seen.
       const step = <T>(body: (call: Call) => Promise<T>): Promise<T> =>
         run("listKeys", request, body);
-      const names = await step((call) =>
-        call.keys(async (keys, options) =>
-          keys.listPropertiesOfKeys(options)[Symbol.asyncIterator](),
-        ),
+      let names: AsyncIterator<AzureKeyProperties> | undefined;
+      let next = await step((call) =>
+        call.keys((keys, options) => {
+          names = keys.listPropertiesOfKeys(options)[Symbol.asyncIterator]();
+          return names.next();
+        }),
       );
-      for (;;) {
-        const next = await step((call) => call.keys(() => names.next()));
-        if (next.done) return;
-        const listed = await step((call) => describeListed(call, next.value.name));
+      while (!next.done) {
+        const { name } = next.value;
+        const listed = await step((call) => describeListed(call, name));
         if (listed !== undefined) yield listed;
+        // Not once more after a failure: an iterator that has failed says that it has come to its end.
+        next = await step((call) => call.once(() => names!.next()));
       }
     },
 

@@ -12,7 +12,7 @@ import {
 import { type AzureSignatureAlgorithm, SCHEMES } from "./algorithms.ts";
 import type { Caller } from "./caller.ts";
 import { atVersion } from "./key-id.ts";
-import { checkMay, fail, type KeyVersion } from "./keys.ts";
+import { checkMay, fail, type KeyVersion, resultBytes } from "./keys.ts";
 import { exportSpki, padTo, publicKeyOf, verifyHere } from "./public-key.ts";
 
 type Signing = Required<Pick<CryptoProvider, "sign" | "verify" | "getPublicKey">>;
@@ -30,7 +30,7 @@ export function createSigning({ run, parse }: Caller, localVerify: boolean): Sig
           const { result } = await call.compute(key, (client, options) =>
             client.sign(SCHEMES[algorithm].jwa, digest, options),
           );
-          const signature = signatureOf(key, result);
+          const signature = signatureOf(key, resultBytes("sign", result));
           return { signature, algorithm, keyId: key.keyId, keyVersion: key.version };
         }),
       ),

@@ -36,6 +36,7 @@ export const rewrapDataKeys = async (
   const { context, registry } = parts;
   const rows = await context.store.dataKeys.list();
   const failures: unknown[] = [];
+  let done = 0;
   let rewrapped = 0;
   const jobs: { readonly key: KeyRow; readonly rows: readonly DataKeyRow[] }[] = [];
   for (const key of await registry.list()) {
@@ -54,7 +55,8 @@ export const rewrapDataKeys = async (
       for (const row of job.rows) {
         signal?.throwIfAborted();
         if (await rewrapOne(parts, job.key, row, signal)) rewrapped += 1;
-        onProgress?.({ done: rewrapped, total });
+        done += 1;
+        onProgress?.({ done, total });
       }
     } catch (error) {
       signal?.throwIfAborted();

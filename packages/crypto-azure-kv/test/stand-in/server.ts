@@ -43,7 +43,8 @@ export interface StandIn {
   inject(fault: Fault): void;
   /** No token that was given out is good any more. */
   revokeTokens(): void;
-  tokensIssued(): number;
+  /** A token as the token endpoint gives. */
+  issueToken(): string;
   stop(): Promise<void>;
 }
 
@@ -74,7 +75,6 @@ export async function startStandIn({
   const requests: Received[] = [];
   const faults: { fault: Fault; left: number }[] = [];
   const tokens = new Set<string>();
-  let issued = 0;
   let url = "";
 
   const strike = (path: string): Fault | undefined => {
@@ -85,6 +85,12 @@ export async function startStandIn({
     return found?.fault;
   };
 
+  const issueToken = (): string => {
+    const made = randomBytes(24).toString("base64url");
+    tokens.add(made);
+    return made;
+  };
+
   const issue = (form: URLSearchParams): Answer => {
     const known =
       form.get("client_id") === CLIENT.id && form.get("client_secret") === CLIENT.secret;
@@ -92,10 +98,10 @@ export async function startStandIn({
       const error_description = "AADSTS7000215: Invalid client secret provided.";
       return { status: 401, body: { error: "invalid_client", error_description } };
     }
-    const access_token = randomBytes(24).toString("base64url");
-    tokens.add(access_token);
-    issued++;
-    return { status: 200, body: { token_type: "Bearer", expires_in: 3600, access_token } };
+    return {
+      status: 200,
+      body: { token_type: "Bearer", expires_in: 3600, access_token: issueToken() },
+    };
   };
 
   const answerTo = async (request: IncomingMessage, text: string): Promise<Answer> => {
@@ -153,7 +159,7 @@ export async function startStandIn({
     requests,
     inject: (fault) => void faults.push({ fault, left: fault.times ?? 1 }),
     revokeTokens: () => tokens.clear(),
-    tokensIssued: () => issued,
+    issueToken,
     stop: async () => {
       server.closeAllConnections();
       await new Promise<void>((resolve) => server.close(() => resolve()));
