@@ -44,15 +44,15 @@ export const rotateKey = async (
 const rotateRemote = async (
   { store, keys, log }: VaultContext,
   provider: CryptoProvider,
-  { id, remoteKeyId, name }: KeyRow,
+  rotated: KeyRow,
 ): Promise<void> => {
-  const keyId = remoteKeyId ?? name;
+  const keyId = rotated.remoteKeyId ?? rotated.name;
   const { keyVersion, usage } = await rotateAt(provider, keyId);
   const publicKey = await publicKeyAt(provider, keyId, usage);
   await store.transaction("full", async (tx) => {
-    const before = await tx.keys.find(id);
+    const before = await tx.keys.find(rotated.id);
     // Put under another key meanwhile: what was rotated is not in the registry any more.
-    if (!before || before.remoteKeyId !== remoteKeyId) return;
+    if (!before || keyUri(before) !== keyUri(rotated)) return;
     checkRow(keys.rows, "keys", before);
     const row = withMac(keys.rows, "keys", { ...before, keyVersion, publicKey });
     await tx.keys.update(row, before.mac);
