@@ -9,7 +9,9 @@ import {
   parseKeyUri,
   type SignatureAlgorithm,
 } from "@lango/crypto-core";
+import type { KeyType } from "@lango/vault";
 import { type Arguments, usageError } from "./arguments.ts";
+import { describeRemoteKey } from "./remote-key.ts";
 
 type Keys = { -readonly [K in keyof HarnessKeys]: HarnessKeys[K] };
 
@@ -42,19 +44,19 @@ export async function liveHarness(
 ): Promise<Harness> {
   const { missing, separateWrap, fresh = name } = SERVICES[provider.name] ?? OTHER;
   // The checks compare what comes back with the name of the key: an alias would be none of theirs.
-  const keyIdOf = async (given: string): Promise<string> => {
+  const keyIdOf = async (given: string, use: KeyType): Promise<string> => {
     const isUri = given.startsWith(`${provider.name}:`);
     const { keyId } = isUri ? parseKeyUri(given) : { keyId: given };
-    return (await provider.describeKey({ keyId })).keyId;
+    return (await describeRemoteKey(provider, keyId, use)).keyId;
   };
   const aead: string[] = [];
-  for (const given of args.strings("aead")) aead.push(await keyIdOf(given));
+  for (const given of args.strings("aead")) aead.push(await keyIdOf(given, "encryption"));
   const disabled = args.string("disabled");
   const keys: Keys = {
     missing,
     ...(await byAlgorithm(args, "signing", keyIdOf)),
     ...(await byAlgorithm(args, "mac", keyIdOf)),
-    ...(disabled === undefined ? {} : { disabled: await keyIdOf(disabled) }),
+    ...(disabled === undefined ? {} : { disabled: await keyIdOf(disabled, "encryption") }),
   };
   const [, named = ""] = args.positional("URI").split(/:(.*)/s);
   if (named !== "") await addByDescription(provider, named, keys, aead);
@@ -83,13 +85,13 @@ export async function liveHarness(
 async function byAlgorithm(
   args: Arguments,
   option: "signing" | "mac",
-  keyIdOf: (given: string) => Promise<string>,
+  keyIdOf: (given: string, use: KeyType) => Promise<string>,
 ): Promise<Partial<Keys>> {
   const keys: Record<string, string> = {};
   for (const text of args.strings(option)) {
     const [, algorithm = "", key = ""] = /^([a-z0-9-]+)=(.+)$/s.exec(text) ?? [];
     if (key === "") throw usageError(`--${option} takes ALG=URI`, "See the examples in --help");
-    keys[algorithm] = await keyIdOf(key);
+    keys[algorithm] = await keyIdOf(key, "signing");
   }
   return Object.keys(keys).length === 0 ? {} : { [option]: keys };
 }
@@ -112,7 +114,7 @@ async function addByDescription(
   keys: Keys,
   aead: string[],
 ): Promise<void> {
-  const { keyId, algorithm, usage } = await provider.describeKey({ keyId: named });
+  const { keyId, algorithm, usage } = await describeRemoteKey(provider, named, "encryption");
   if (usage === "encryption") {
     aead.push(keyId);
   } else if (usage === "mac") {

@@ -9,6 +9,7 @@ import {
 } from "@lango/crypto-core";
 import type { KeyType } from "@lango/vault";
 import type { Keyring } from "./crypto.ts";
+import { providerFor } from "./remote-key.ts";
 
 /** What is made when nothing is said: the first that the provider makes. */
 const PREFERRED: Readonly<Record<KeyType, readonly KeyAlgorithm[]>> = {
@@ -29,12 +30,7 @@ export async function createRemoteKey(
   wanted: KeyAlgorithm | undefined,
 ): Promise<string> {
   const { scheme, keyId } = parseKeyUri(uri);
-  const provider = Object.hasOwn(providers, scheme) ? providers[scheme] : undefined;
-  if (provider === undefined) {
-    throw new CryptoError("ERR_KEY_NOT_FOUND", `No provider ${scheme} is configured`, {
-      context: { provider: scheme, hint: "Set security.signer.provider and its settings" },
-    });
-  }
+  const provider = providerFor(providers, scheme);
   const algorithm = wanted ?? defaultOf(provider, type);
   const client = createCryptoClient({ provider });
   const made = await client.createKey({ keyId, algorithm, usage: usageOf(type, algorithm) });

@@ -1,12 +1,9 @@
 import {
   type CryptoClient,
-  CryptoError,
   type CryptoProvider,
   createCryptoClient,
   decryptionFailed,
-  formatKeyUri,
   isCryptoError,
-  type KeyAlgorithm,
   parseKeyUri,
   utf8,
 } from "@lango/crypto-core";
@@ -14,20 +11,13 @@ import type { OpenOptions, Recipient } from "@lango/envelope";
 import type { KeyType, Vault } from "@lango/vault";
 import type { Arguments } from "./arguments.ts";
 import { auditedProvider } from "./audited-provider.ts";
+import { type FoundKey, findRemoteKey, providerFor } from "./remote-key.ts";
 
 /** The keys that a command can use: those of the vault, and those of the providers that are configured. */
 export interface Keyring {
   readonly vault: Vault;
   /** By scheme. */
   readonly providers: Readonly<Record<string, CryptoProvider>>;
-}
-
-/** A key of the registry, or one that a configured provider has. */
-export interface FoundKey {
-  /** By which others find it: an alias is resolved. */
-  readonly uri: string;
-  readonly type: KeyType;
-  readonly algorithm: KeyAlgorithm;
 }
 
 /**
@@ -46,17 +36,18 @@ export function checkKey(key: string): string {
  *
  * @throws CryptoError `ERR_KEY_NOT_FOUND`; what the provider throws.
  */
-export async function findKey({ vault, providers }: Keyring, key: string): Promise<FoundKey> {
+export async function findKey(
+  { vault, providers }: Keyring,
+  key: string,
+  use: KeyType,
+): Promise<FoundKey> {
   try {
     return await vault.keys.describe(key);
   } catch (error) {
     const isAbsent = isCryptoError(error) && error.code === "ERR_KEY_NOT_FOUND";
-    const provider = key.includes(":") ? providers[parseKeyUri(key).scheme] : undefined;
-    if (!isAbsent || provider === undefined) throw error;
-    const { keyId } = parseKeyUri(key);
-    const { usage, algorithm, keyId: canonical } = await provider.describeKey({ keyId });
-    const type = usage === "encryption" ? "encryption" : "signing";
-    return { uri: formatKeyUri(provider.name, canonical), type, algorithm };
+    const scheme = key.includes(":") ? parseKeyUri(key).scheme : "";
+    if (!isAbsent || !Object.hasOwn(providers, scheme)) throw error;
+    return await findRemoteKey(providerFor(providers, scheme), key, use);
   }
 }
 
@@ -69,12 +60,7 @@ export function clientFor(
   if (scheme === "local") {
     return { client: createCryptoClient({ provider: vault.keys.provider() }), keyId };
   }
-  const provider = Object.hasOwn(providers, scheme) ? providers[scheme] : undefined;
-  if (provider === undefined) {
-    throw new CryptoError("ERR_KEY_NOT_FOUND", `No provider ${scheme} is configured for ${uri}`, {
-      context: { provider: scheme, hint: "Set security.signer.provider and its settings" },
-    });
-  }
+  const provider = providerFor(providers, scheme);
   return { client: createCryptoClient({ provider: auditedProvider(vault, provider) }), keyId };
 }
 
@@ -84,7 +70,7 @@ export async function recipientsOf(
   keys: readonly string[],
 ): Promise<Recipient[]> {
   const uris = new Set<string>();
-  for (const key of keys) uris.add((await findKey(keyring, key)).uri);
+  for (const key of keys) uris.add((await findKey(keyring, key, "encryption")).uri);
   return [...uris].map((uri) => {
     const { client, keyId } = clientFor(keyring, uri);
     return { uri, provider: client, keyId };
@@ -108,7 +94,7 @@ export async function openWith<T>(
   // A key that was put under a provider still opens what it sealed while it was local.
   const known = new Set(keys.flatMap(({ uri, name }) => [uri, `local:${name}`]));
   if (only !== undefined) {
-    const uri = known.has(only) ? only : (await findKey(keyring, only)).uri;
+    const uri = known.has(only) ? only : (await findKey(keyring, only, "encryption")).uri;
     known.clear();
     known.add(uri);
   }

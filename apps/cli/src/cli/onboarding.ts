@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type Bytes, CryptoError, isCryptoError, parseKeyUri, zero } from "@lango/crypto-core";
+import { type Bytes, CryptoError, isCryptoError, zero } from "@lango/crypto-core";
 import { createUnlocker, type UnlockOptions } from "@lango/unlock";
 import { createVault, inspectHome, type ProviderKey, type Vault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
@@ -9,9 +9,9 @@ import { type ChosenKdf, configuredKdf } from "./kdf.ts";
 import { noNewPassphrase } from "./locked.ts";
 import { hardenProcess } from "./process.ts";
 import { auditProviderChange } from "./provider-change.ts";
-import { writeRecord } from "./provider-record.ts";
 import { configuredKey, type KeySettings } from "./provider-settings.ts";
-import { openSigner } from "./providers.ts";
+import { closeWatched, openSigner } from "./providers.ts";
+import { type FoundKey, findRemoteKey } from "./remote-key.ts";
 import { askSecret, canAsk } from "./terminal.ts";
 import { refuseShort, warnOfWeakness } from "./warn-of-weakness.ts";
 
@@ -87,20 +87,18 @@ async function openDefaultKey(
     return { key: undefined, [Symbol.asyncDispose]: async () => undefined };
   }
   const uri = configuredKey(settings, "encryption", context.home);
-  const { provider, seen } = await openSigner(context, settings);
+  const watched = await openSigner(context, settings);
+  const { provider } = watched;
+  let found: FoundKey;
   try {
-    await provider.describeKey({ keyId: parseKeyUri(uri).keyId });
+    found = await findRemoteKey(provider, uri, "encryption");
   } catch (error) {
-    await provider.close();
+    await closeWatched(context.home, watched);
     throw isCryptoError(error) ? about(uri, error) : error;
   }
   return {
-    key: { uri, provider },
-    async [Symbol.asyncDispose]() {
-      await provider.close();
-      const record = seen();
-      if (record !== undefined) await writeRecord(context.home, record);
-    },
+    key: { uri: found.uri, provider },
+    [Symbol.asyncDispose]: () => closeWatched(context.home, watched),
   };
 }
 

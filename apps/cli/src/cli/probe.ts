@@ -1,8 +1,7 @@
 import type { Context } from "./context.ts";
-import { type ProviderRecord, readRecord, writeRecord } from "./provider-record.ts";
-import type { KeySettings } from "./provider-settings.ts";
-import { targetOf } from "./provider-settings.ts";
-import { openSigner } from "./providers.ts";
+import { type ProviderRecord, readRecord } from "./provider-record.ts";
+import { type KeySettings, targetOf } from "./provider-settings.ts";
+import { closeWatched, openSigner } from "./providers.ts";
 
 /** As long as the health cache of a process keeps a report. */
 const FRESH_MS = 30_000;
@@ -13,12 +12,11 @@ export async function probe(context: Context, settings: KeySettings): Promise<Pr
   const known = readRecord(context.home, target);
   const age = known === undefined ? Number.POSITIVE_INFINITY : Date.now() - known.checkedAt;
   if (known !== undefined && age >= 0 && age < FRESH_MS) return known;
-  const { provider } = await openSigner(context, settings);
+  const watched = await openSigner(context, settings);
   try {
-    const record: ProviderRecord = { ...(await provider.health({})), target, circuit: "closed" };
-    await writeRecord(context.home, record);
-    return record;
+    const report = await watched.provider.health({});
+    return (await watched.seen()) ?? { ...report, target, circuit: "closed" };
   } finally {
-    await provider.close();
+    await closeWatched(context.home, watched);
   }
 }

@@ -14,6 +14,8 @@ export interface ProviderRecord {
   readonly latencyMs: number;
   /** Why it was not healthy. */
   readonly reason?: string | undefined;
+  /** Of a PKCS#11 module: which token, and how it was found. */
+  readonly token?: string | undefined;
   /** Of the breaker of that command, which ended with it. */
   readonly circuit: CircuitState;
 }
@@ -62,4 +64,5 @@ const isRecord = (value: Partial<Record<keyof ProviderRecord, unknown>> | null):
   Number.isSafeInteger(value.checkedAt) &&
   typeof value.latencyMs === "number" &&
   ["undefined", "string"].includes(typeof value.reason) &&
+  ["undefined", "string"].includes(typeof value.token) &&
   CIRCUITS.includes(value.circuit);

@@ -66,13 +66,19 @@ export function requireSettings(name: string, { kms }: KeySettings, home: string
 }
 
 /** A fault that a provider found in its settings, in the words of `config.json`. */
-export function inWordsOfConfig(message: string, name: string, home: string): CryptoError {
+export function inWordsOfConfig(error: CryptoError, name: string, home: string): CryptoError {
+  const { code, message, context, retryable } = error;
   const paths = PATHS[name] ?? PATHS_OF_OTHERS;
-  const named = message.replaceAll(/(?<=^|[:;] )[a-zA-Z]+(?=:| is )/g, (word) =>
-    Object.hasOwn(paths, word) ? `security.kms.${paths[word]}` : word,
-  );
-  return new CryptoError("ERR_CONFIG", `${configPath(home)}: ${named}`, {
-    context: { provider: name },
+  const named = (text: string): string =>
+    // A plain word such as "region" is a setting only where a fault begins.
+    text.replaceAll(/\b[a-z]+[A-Z]\w*|(?<=^|[:;] )[a-z]+(?=:| is )/g, (word) => {
+      if (word === "pinSource") return "LANGO_PKCS11_PIN_FILE";
+      return Object.hasOwn(paths, word) ? `security.kms.${paths[word]}` : word;
+    });
+  const hint = context.hint === undefined ? {} : { hint: named(context.hint) };
+  return new CryptoError(code, `${configPath(home)}: ${named(message)}`, {
+    context: { ...context, ...hint },
+    retryable,
   });
 }
 

@@ -1,12 +1,14 @@
 import {
+  type CircuitState,
   type CryptoProvider,
   createResilientProvider,
+  type HealthReport,
   isCryptoError,
   loadProvider,
   type ProviderEnv,
-  type ProviderModule,
   type ResilienceOptions,
 } from "@lango/crypto-core";
+import type { Pkcs11Provider } from "@lango/crypto-pkcs11";
 import { UNLOCK_VARIABLES, withoutUnlockVariables } from "@lango/unlock";
 import { readVault } from "@lango/vault";
 import { durationMs } from "../config/forms.ts";
@@ -51,11 +53,8 @@ export async function openProviders(context: Context, settings: KeySettings): Pr
       ]),
     ),
     async [Symbol.asyncDispose]() {
-      await Promise.allSettled(made.map(({ provider }) => provider.close()));
-      for (const { seen } of made) {
-        const record = seen();
-        if (record !== undefined) await writeRecord(context.home, record);
-      }
+      // One after the other: they share the file that the reports go into.
+      for (const each of made) await closeWatched(context.home, each);
     },
   };
 }
@@ -72,11 +71,18 @@ async function namedByVault(home: string, names: readonly string[]): Promise<str
 export const openSigner = (context: Context, settings: KeySettings): Promise<Watched> =>
   makeWatched(context, settings.signer.provider, settings);
 
+/** Closes a provider and keeps what was seen of it. Neither failing is a failure of the command, which has its result. */
+export async function closeWatched(home: string, { provider, seen }: Watched): Promise<void> {
+  const [record] = await Promise.allSettled([seen()]);
+  await Promise.allSettled([provider.close()]);
+  if (record.status === "fulfilled" && record.value) await writeRecord(home, record.value);
+}
+
 /** A provider, and what was seen of it. */
 export interface Watched {
   readonly provider: CryptoProvider;
-  /** `undefined` before its first answer. */
-  seen(): ProviderRecord | undefined;
+  /** `undefined` before its first answer. To be called before the provider is closed. */
+  seen(): Promise<ProviderRecord | undefined>;
 }
 
 async function makeWatched(
@@ -84,8 +90,9 @@ async function makeWatched(
   name: string,
   settings: KeySettings,
 ): Promise<Watched> {
-  let report: Omit<ProviderRecord, "target" | "circuit"> | undefined;
-  let circuit: ProviderRecord["circuit"] = "closed";
+  const target = targetOf(name, settings);
+  let report: HealthReport | undefined;
+  let circuit: CircuitState = "closed";
   const options: ResilienceOptions = {
     deadline: { timeoutMs: durationMs(settings.kms.timeoutPerOperation) },
     retry: { retries: settings.kms.maxRetries },
@@ -100,16 +107,31 @@ async function makeWatched(
       },
     },
   };
-  const seen = (): ProviderRecord | undefined =>
-    report && { ...report, target: targetOf(name, settings), circuit };
   try {
     const raw = await makeProvider(context, name, settings);
-    return { provider: createResilientProvider(raw, options), seen };
+    return {
+      provider: createResilientProvider(raw, options),
+      seen: async () =>
+        report && {
+          ...report,
+          target,
+          circuit,
+          token: report.healthy ? await tokenOf(raw) : undefined,
+        },
+    };
   } catch (error) {
     // The scheme of the keys of another's package is in the package.
     if (!isCryptoError(error) || name.includes("/")) throw error;
-    return { provider: absentProvider(name, error), seen };
+    return { provider: absentProvider(name, error), seen: async () => undefined };
   }
+}
+
+/** A PKCS#11 provider says which token it works with: `security.kms.pkcs11.slotId` may be a number or an index. */
+async function tokenOf(provider: CryptoProvider): Promise<string | undefined> {
+  if (!("describeToken" in provider)) return undefined;
+  const { describeToken } = provider as Pick<Pkcs11Provider, "describeToken">;
+  const { label, serial, slotId, foundBy } = await describeToken();
+  return `"${label}", serial ${serial}, in slot ${slotId}; found by ${foundBy}`;
 }
 
 /**
@@ -128,24 +150,16 @@ export async function makeProvider(
   });
   requireSettings(name, settings, context.home);
   hideUnlockVariables();
-  return await module.create(parseSettings(context, module, name, settings), envFor(name, context));
-}
-
-function parseSettings(
-  { home, env }: Context,
-  module: ProviderModule,
-  name: string,
-  settings: KeySettings,
-): unknown {
-  const pinFile = name === "pkcs11" ? env[`${PIN}_FILE`] : "";
+  const pinFile = name === "pkcs11" ? context.env[`${PIN}_FILE`] : "";
   try {
-    return module.configSchema.parse({
+    const config = module.configSchema.parse({
       ...settingsFor(name, settings),
       ...(pinFile ? { pinSource: `file:${pinFile}` } : {}),
     });
+    return await module.create(config, envFor(name, context));
   } catch (error) {
     throw isCryptoError(error) && error.code === "ERR_CONFIG"
-      ? inWordsOfConfig(error.message, name, home)
+      ? inWordsOfConfig(error, name, context.home)
       : error;
   }
 }

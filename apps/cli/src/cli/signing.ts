@@ -18,7 +18,7 @@ export interface SigningKey {
 
 /** Looks up `--key` and refuses what the key cannot do. */
 export async function signingKey(keyring: Keyring, args: Arguments): Promise<SigningKey> {
-  const { uri, algorithm, type } = await findKey(keyring, requireKey(args));
+  const { uri, algorithm, type } = await findKey(keyring, requireKey(args), "signing");
   if (type !== "signing") {
     throw new CryptoError("ERR_KEY_USAGE", `${uri} is an encryption key, it does not sign`, {
       context: { keyId: uri, hint: 'Make one with "lango keys create NAME --type signing"' },

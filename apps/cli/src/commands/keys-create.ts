@@ -3,6 +3,7 @@ import type { KeyType } from "@lango/vault";
 import { usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
 import { createRemoteKey } from "../cli/create-remote-key.ts";
+import { findRemoteKey, providerFor } from "../cli/remote-key.ts";
 import { withVault } from "../cli/vault.ts";
 
 /** Creates a local key, or registers one that a provider has. */
@@ -40,7 +41,11 @@ export const run: Handler = (context, args) => {
     }
     const keyring = { vault, providers };
     const remote =
-      uri !== undefined && create ? await createRemoteKey(keyring, uri, type, algorithm) : uri;
+      uri === undefined
+        ? undefined
+        : create
+          ? await createRemoteKey(keyring, uri, type, algorithm)
+          : (await findRemoteKey(providerFor(providers, parseKeyUri(uri).scheme), uri, type)).uri;
     const key = await vault.keys.create({
       ...{ name, type },
       ...(remote === undefined ? { algorithm } : { uri: remote }),

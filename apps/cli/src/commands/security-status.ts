@@ -107,6 +107,7 @@ const providerFacts = (
 ): (readonly [string, string])[] => [
   ["provider key", key ?? "none: security.kms.keyId is not set"],
   ["last probe", probe === undefined ? "none; ask with --probe" : probeText(probe)],
+  ...(probe?.token === undefined ? [] : [["token", probe.token] as const]),
   ["circuit", probe?.circuit ?? "closed"],
 ];
 
