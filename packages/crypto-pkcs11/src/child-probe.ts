@@ -14,8 +14,10 @@ export function probe(
 ): ProbeResults {
   const lists = (type: number): boolean => mechanisms.some((each) => each.type === type);
   return {
-    secp256k1: lists(CKM.ecdsa) && verifiesSecp256k1(module, session),
-    oaepSha256: lists(CKM.rsaPkcsOaep) && encryptsWithOaepSha256(native, module, session),
+    // A token where it cannot be tried has it hardly ever.
+    secp256k1: lists(CKM.ecdsa) && (verifiesSecp256k1(module, session) ?? false),
+    // And this one nearly always.
+    oaepSha256: lists(CKM.rsaPkcsOaep) && (encryptsWithOaepSha256(native, module, session) ?? true),
   };
 }
 
@@ -31,7 +33,7 @@ const SECP256K1 = {
     "3a78e73d8ff8ab554e13c10f6390d81a882f91945d6275493882676170b53a57",
 };
 
-function verifiesSecp256k1(module: PKCS11, session: Handle): boolean {
+function verifiesSecp256k1(module: PKCS11, session: Handle): boolean | undefined {
   const template = [
     { type: CKA.class, value: CKO.publicKey },
     { type: CKA.keyType, value: CKK.ec },
@@ -50,7 +52,7 @@ function encryptsWithOaepSha256(
   native: typeof import("pkcs11js"),
   module: PKCS11,
   session: Handle,
-): boolean {
+): boolean | undefined {
   const template = [
     { type: CKA.class, value: CKO.publicKey },
     { type: CKA.keyType, value: CKK.rsa },
@@ -99,33 +101,39 @@ function wrapsAsRfc5649(module: PKCS11, session: Handle, mechanism: number): boo
     { type: CKA.extractable, value: true },
     { type: CKA.value, value: Buffer.from(value, "hex") },
   ];
-  return succeedsWith(module, session, secret(CKK.aes, RFC_5649.kek), (kek) =>
-    succeedsWith(module, session, secret(CKK.genericSecret, RFC_5649.key), (key) => {
+  const wraps = succeedsWith(module, session, secret(CKK.aes, RFC_5649.kek), (kek) => {
+    const right = succeedsWith(module, session, secret(CKK.genericSecret, RFC_5649.key), (key) => {
       const wrapped = module.C_WrapKey(session, { mechanism }, kek, key, Buffer.alloc(64));
       return wrapped.toString("hex") === RFC_5649.wrapped;
-    }),
-  );
+    });
+    return right === true;
+  });
+  return wraps === true;
 }
 
-/** Whether something works with a session object, which is gone afterwards. */
+/** Whether something works with a session object, which is gone afterwards; `undefined` if there can be no such object. */
 function succeedsWith(
   module: PKCS11,
   session: Handle,
   template: Template,
   work: (object: Handle) => boolean,
-): boolean {
-  let object: Handle | undefined;
+): boolean | undefined {
+  let object: Handle;
   try {
     object = module.C_CreateObject(session, [
       { type: CKA.token, value: false },
       { type: CKA.private, value: false },
       ...template,
     ]);
+  } catch {
+    return undefined;
+  }
+  try {
     return work(object);
   } catch {
     return false;
   } finally {
-    if (object !== undefined) destroy(module, session, object);
+    destroy(module, session, object);
   }
 }
 

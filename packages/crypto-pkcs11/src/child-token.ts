@@ -52,10 +52,10 @@ export function createToken(): Token {
     const limited = max > 0 && max < 0xffff_ffff;
     return {
       slotId: ulong(slot),
-      label: info.label.trimEnd(),
-      serial: info.serialNumber.trimEnd(),
-      manufacturer: info.manufacturerID.trimEnd(),
-      model: info.model.trimEnd(),
+      label: text(info.label),
+      serial: text(info.serialNumber),
+      manufacturer: text(info.manufacturerID),
+      model: text(info.model),
       initialized: has(native.CKF_TOKEN_INITIALIZED),
       loginRequired: has(native.CKF_LOGIN_REQUIRED),
       protectedAuthentication: has(native.CKF_PROTECTED_AUTHENTICATION_PATH),
@@ -300,6 +300,9 @@ export function createToken(): Token {
     },
   };
 }
+
+/** Fields of a fixed length are padded with blanks, by some with zeros. */
+const text = (field: string): string => field.replace(/[\0 ]+$/, "");
 
 /** The native package, loaded here and nowhere else. */
 function loadPkcs11js(): Pkcs11js {

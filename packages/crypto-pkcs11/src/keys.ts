@@ -68,7 +68,8 @@ export function createKeys(pool: Pool): Keys {
     const slot = `${usage ?? ""} ${keyId}`;
     const known = remembered.get(slot);
     // Nothing is done with a key that is only described, so what is said of it has to be of now.
-    if (usage !== undefined && known !== undefined && performance.now() - known.at < GOOD_FOR_MS) return known.key;
+    if (usage !== undefined && known !== undefined && performance.now() - known.at < GOOD_FOR_MS)
+      return known.key;
     const name = parseKeyId(keyId);
     const { token } = await pool.look(context);
     if (!namesToken(name, token)) {

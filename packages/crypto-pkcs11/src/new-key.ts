@@ -62,17 +62,19 @@ export function newKey(
     return { object, id, class: CKO.secretKey, ask: { mechanism, secret } };
   }
   const signs = usage === "signing";
+  // What a curve cannot do anyway, tpm2-pkcs11 does not want to hear of.
+  const isRsa = algorithm.startsWith("rsa");
   const privateKey = [
     ...hidden,
     may(CKA.sign, signs),
-    may(CKA.decrypt, !signs),
+    ...(isRsa ? [may(CKA.decrypt, !signs)] : []),
     may(CKA.unwrap, false),
     may(CKA.derive, false),
   ];
   const publicKey: AttributeValue[] = [
     ...common,
     may(CKA.verify, signs),
-    may(CKA.encrypt, !signs),
+    ...(isRsa ? [may(CKA.encrypt, !signs)] : []),
     may(CKA.wrap, false),
     ...parametersOf(algorithm),
   ];

@@ -1,9 +1,10 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { describe, test } from "vitest";
+import { test } from "vitest";
 import { findService, serviceNamed, serviceVariable } from "../../../../tooling/services/find.ts";
+import { pkcs11Module } from "../../../../tooling/services/pkcs11.ts";
 import { requireService } from "../../../../tooling/vitest/require-service.ts";
 
 /** A folder with SoftHSM tokens of its own. */
@@ -24,21 +25,19 @@ export interface SoftHsm {
 export const PIN = "1234";
 export const SO_PIN = "12345678";
 
-const program = process.env[serviceVariable("softhsm2")] ?? findService(serviceNamed("softhsm2"));
+const found = (name: string): string | undefined =>
+  process.env[serviceVariable(name)] ?? findService(serviceNamed(name));
 
-/** Registers tests that need SoftHSM; without it, one that is skipped and says why. */
-export function withSoftHsm(name: string, register: () => void): void {
-  if (program) register();
-  else test(name, () => void requireService("softhsm2"));
-}
-
-/** As {@link withSoftHsm}, in a suite. */
-export function describeWithSoftHsm(name: string, register: () => void): void {
-  withSoftHsm(name, () => describe(name, register));
+/** Registers tests on a token; without the token, or without pkcs11js, one that is skipped and says why. */
+export function withToken(service: "softhsm2" | "nss", register: () => void): void {
+  const missing = ["pkcs11js", service].find((name) => !found(name));
+  if (missing === undefined) register();
+  else test(`on ${service}`, () => void requireService(missing));
 }
 
 /** Makes a SoftHSM with tokens, by default one: `t1`. */
 export function makeSoftHsm(labels: readonly string[] = ["t1"]): SoftHsm {
+  const program = found("softhsm2")!;
   const folder = mkdtempSync(path.join(tmpdir(), "lango-softhsm-"));
   const tokens = path.join(folder, "tokens");
   mkdirSync(tokens);
@@ -49,7 +48,7 @@ export function makeSoftHsm(labels: readonly string[] = ["t1"]): SoftHsm {
   );
   const env = { SOFTHSM2_CONF: conf };
   const util = (...args: string[]): string => {
-    const { status, stdout, stderr } = spawnSync(program!, args, {
+    const { status, stdout, stderr } = spawnSync(program, args, {
       encoding: "utf8",
       env: { ...process.env, ...env },
     });
@@ -61,7 +60,7 @@ export function makeSoftHsm(labels: readonly string[] = ["t1"]): SoftHsm {
   };
   for (const label of labels) addToken(label);
   return {
-    modulePath: softHsmModule(),
+    modulePath: pkcs11Module("softhsm2"),
     env,
     folder,
     tokens,
@@ -70,19 +69,4 @@ export function makeSoftHsm(labels: readonly string[] = ["t1"]): SoftHsm {
     addToken,
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
-}
-
-const MODULES = [
-  "/usr/lib/softhsm/libsofthsm2.so",
-  "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
-  "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
-  "/usr/lib64/pkcs11/libsofthsm2.so",
-  "/opt/homebrew/lib/softhsm/libsofthsm2.so",
-  "/usr/local/lib/softhsm/libsofthsm2.so",
-];
-
-function softHsmModule(): string {
-  const found = MODULES.find((file) => existsSync(file));
-  if (found === undefined) throw new Error(`softhsm2-util is here, but none of ${MODULES}`);
-  return found;
 }
