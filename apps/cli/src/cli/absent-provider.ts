@@ -19,7 +19,8 @@ export function absentProvider(name: string, reason: Error): CryptoProvider {
     name,
     capabilities: {
       operations: OPERATIONS,
-      keyAlgorithms: [],
+      // One for each use, so that making a key gets as far as the reason.
+      keyAlgorithms: ["aes-256-gcm", "ecdsa-p256"],
       signatureAlgorithms: [],
       macAlgorithms: [],
       aad: true,
