@@ -8,7 +8,7 @@ const localstack: PythonProgram = {
 };
 
 const advice =
-  "npm test fetches it from PyPI; it needs Python 3.10 to 3.13 with venv (Debian: apt-get install python3-venv)";
+  "npm test fetches it from PyPI; it needs Python 3.11 to 3.13 with venv (Debian: apt-get install python3-venv)";
 
 /** Servers that speak AWS KMS; each is a module of an environment of its own. */
 export const awsServices: readonly Service[] = [

@@ -59,10 +59,10 @@ const CANDIDATES = ["python3", "python", "/usr/bin/python3"];
 
 async function findPython(): Promise<string> {
   for (const candidate of CANDIDATES) {
-    const code = "import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))";
+    const code = "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))";
     if ((await run(candidate, ["-c", code])).status === 0) return candidate;
   }
-  throw new SetupError("no Python 3.10 to 3.13 found", "Debian: apt-get install python3-venv");
+  throw new SetupError("no Python 3.11 to 3.13 found", "Debian: apt-get install python3-venv");
 }
 
 async function must(

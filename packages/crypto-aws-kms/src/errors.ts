@@ -128,6 +128,11 @@ const impostor: ErrorFacts = {
 /** Tells whether the service refused the call because the credentials have expired. */
 export const isExpired = (error: unknown): boolean => ERRORS[nameOf(error)] === expired;
 
+/** Tells an answer of the service that is no fault but a finding. */
+export function isNamed(error: unknown, name: string): boolean {
+  return error instanceof Error && error.name === name;
+}
+
 /** The error of our own for whatever a call of the SDK threw. Its message holds no word of the service's. */
 export function mapError(error: unknown, operation: Operation, keyId?: string): CryptoError {
   const context: ErrorContext = {

@@ -35,7 +35,7 @@ export function keyIdFor(region: string, keyId: string): string {
   if (KEY_ID.test(keyId)) return keyId;
   if (!keyId.startsWith("arn:")) {
     const alias = aliasOf(keyId);
-    if (ALIAS.test(alias)) return alias;
+    if (alias !== undefined) return alias;
     throw notFound(keyId, "It is no key id, alias or ARN of AWS KMS");
   }
   const arn = parseArn(keyId);
@@ -45,9 +45,10 @@ export function keyIdFor(region: string, keyId: string): string {
   throw notFound(keyId, `It is in ${arn.region}; this provider is for ${region}`);
 }
 
-/** `alias/notes` for `notes` and for itself. */
-export function aliasOf(name: string): string {
-  return name.startsWith("alias/") ? name : `alias/${name}`;
+/** `alias/notes` for `notes` and for itself; `undefined` for what can be no alias. */
+export function aliasOf(name: string): string | undefined {
+  const alias = name.startsWith("alias/") ? name : `alias/${name}`;
+  return ALIAS.test(alias) ? alias : undefined;
 }
 
 /** Tells whether a key id names one key for ever, as an alias does not. */

@@ -122,6 +122,18 @@ export function keyOf(metadata: KeyMetadata | undefined, keyId: string): Key {
   };
 }
 
+/** Asymmetric and HMAC keys never change: they have the version `1` and no other. */
+export function checkVersion(
+  operation: Operation,
+  { keyId, keyVersion }: KeyDescription,
+  wanted: string | undefined,
+): void {
+  if (wanted === undefined || wanted === keyVersion) return;
+  throw new CryptoError("ERR_KEY_NOT_FOUND", `Key ${keyId} has the version ${keyVersion} only`, {
+    context: { provider: "aws-kms", operation, keyId },
+  });
+}
+
 /** States in which a key may become usable by itself or by its owner's next step; all others are `disabled`. */
 const STATES: Readonly<Record<string, KeyState>> = {
   Enabled: "enabled",

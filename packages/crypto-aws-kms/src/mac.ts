@@ -8,10 +8,11 @@ import {
   toPlain,
 } from "@lango/crypto-core";
 import { MACS } from "./algorithms.ts";
-import type { Keys } from "./keys.ts";
-import { checkKey, MAX_KMS_BYTES, present } from "./sealing.ts";
+import { checkKey, present } from "./answers.ts";
+import { isNamed } from "./errors.ts";
+import { checkVersion, type Keys } from "./keys.ts";
+import { MAX_KMS_BYTES } from "./sealing.ts";
 import type { Session } from "./session.ts";
-import { checkVersion, isNamed } from "./signing.ts";
 
 /** GenerateMac and VerifyMac: messages go to the service as they are, 1 to 4096 bytes. */
 export function createMacs(

@@ -9,12 +9,11 @@ import {
   type Operation,
 } from "@lango/crypto-core";
 import { KEY_SPECS, KEY_USAGES } from "./algorithms.ts";
-import { mapError } from "./errors.ts";
-import { aliasOf, keyIdFor } from "./key-id.ts";
+import { present } from "./answers.ts";
+import { isNamed, mapError } from "./errors.ts";
+import { aliasOf, isKeyName } from "./key-id.ts";
 import { type Keys, keyOf } from "./keys.ts";
-import { present } from "./sealing.ts";
 import type { Session } from "./session.ts";
-import { isNamed } from "./signing.ts";
 
 type Managing = Required<
   Pick<CryptoProvider, "createKey" | "rotateKey" | "describeKey" | "listKeys">
@@ -27,7 +26,7 @@ const DELETION_DAYS = 7;
 
 /** CreateKey, RotateKeyOnDemand, DescribeKey and ListKeys. */
 export function createManaging(session: Session, keys: Keys): Managing {
-  /** A key without its name would be paid for and never found: it goes. */
+  /** A key that its maker does not hear of would be paid for and never found: it goes. */
   const discard = async (keyId: string): Promise<string> => {
     try {
       await session.send("ScheduleKeyDeletion", {
@@ -43,7 +42,7 @@ export function createManaging(session: Session, keys: Keys): Managing {
 
   const create = async (request: CreateKeyRequest, signal: AbortSignal | undefined) => {
     const { algorithm, usage, keyId } = request;
-    const alias = keyId === undefined ? undefined : newAlias(await session.region(), keyId);
+    const alias = keyId === undefined ? undefined : newAlias(keyId);
     if (alias !== undefined && (await exists(alias, signal))) throw taken(alias);
     signal?.throwIfAborted();
     // Without the signal from here on: a request that is cut off may have made a key that nobody knows of.
@@ -53,18 +52,17 @@ export function createManaging(session: Session, keys: Keys): Managing {
       Description: "Made by Lango",
     });
     const { description } = keyOf(KeyMetadata, alias ?? "");
-    if (alias === undefined) return description;
     try {
       signal?.throwIfAborted();
+      if (alias === undefined) return description;
       await session.send("CreateAlias", { AliasName: alias, TargetKeyId: description.keyId });
     } catch (error) {
       const outcome = await discard(description.keyId);
-      if (isNamed(error, "AlreadyExistsException")) throw taken(alias, outcome);
-      const { code, message, retryable } = mapError(error, "createKey", alias);
-      throw new CryptoError(code, `${message}. ${outcome}`, {
-        context: { provider: "aws-kms", operation: "createKey", keyId: alias },
-        retryable,
-      });
+      if (alias !== undefined && isNamed(error, "AlreadyExistsException")) {
+        throw taken(alias, outcome);
+      }
+      const { code, message, context, retryable } = mapError(error, "createKey", alias);
+      throw new CryptoError(code, `${message}. ${outcome}`, { context, retryable });
     }
     return description;
   };
@@ -159,15 +157,12 @@ async function describeListed(
   }
 }
 
-function newAlias(region: string, keyId: string): string {
-  const alias = keyId.startsWith("arn:") ? "" : keyIdFor(region, aliasOf(keyId));
-  // AWS keeps this prefix for its own keys.
-  if (alias !== "" && !alias.startsWith("alias/aws/")) return alias;
-  throw fail(
-    "ERR_INVALID_ARGUMENT",
-    "A new key is named by an alias, such as alias/notes",
-    "createKey",
-  );
+/** The alias of a key to be made. AWS keeps `alias/aws/` for its own keys; what reads as a key id would never be found again. */
+function newAlias(keyId: string): string {
+  const alias = isKeyName(keyId) ? undefined : aliasOf(keyId);
+  if (alias !== undefined && !alias.startsWith("alias/aws/")) return alias;
+  const message = "A new key is named by an alias, such as alias/notes";
+  throw fail("ERR_INVALID_ARGUMENT", message, "createKey");
 }
 
 function taken(alias: string, outcome?: string): CryptoError {

@@ -8,20 +8,14 @@ import {
   type SignatureAlgorithm,
 } from "@lango/crypto-core";
 import { KEY_SPECS, MACS, SCHEMES } from "./algorithms.ts";
+import { ownBytes, present } from "./answers.ts";
 import { type ClientSettings, createLazyClient, type KmsClient } from "./client.ts";
 import { type AwsKmsConfig, configSchema } from "./config.ts";
 import { mapError } from "./errors.ts";
 import { createKeys, type Keys } from "./keys.ts";
 import { createMacs } from "./mac.ts";
 import { createManaging } from "./managing.ts";
-import {
-  createSealing,
-  MAX_KMS_BYTES,
-  MAX_PLAINTEXT_BYTES,
-  ownBytes,
-  present,
-  type Sealing,
-} from "./sealing.ts";
+import { createSealing, MAX_KMS_BYTES, MAX_PLAINTEXT_BYTES, type Sealing } from "./sealing.ts";
 import { createSession, type Session } from "./session.ts";
 import { createSigning } from "./signing.ts";
 

@@ -4,6 +4,7 @@ import {
   CryptoError,
   type CryptoProvider,
   ECDSA_CURVES,
+  type EcdsaKeyAlgorithm,
   type KeyDescription,
   type KeyRequest,
   normalizeLowS,
@@ -15,8 +16,9 @@ import {
   toPlain,
 } from "@lango/crypto-core";
 import { SCHEMES, type Scheme, type SchemeFacts, schemesOf } from "./algorithms.ts";
-import type { Key, Keys } from "./keys.ts";
-import { checkKey, present } from "./sealing.ts";
+import { checkKey, present } from "./answers.ts";
+import { isNamed } from "./errors.ts";
+import { checkVersion, type Key, type Keys } from "./keys.ts";
 import type { Session } from "./session.ts";
 
 type Signing = Required<Pick<CryptoProvider, "sign" | "verify" | "getPublicKey">>;
@@ -88,23 +90,6 @@ export function createSigning(session: Session, keys: Keys): Signing {
   };
 }
 
-/** Asymmetric and HMAC keys never change: they have the version `1` and no other. */
-export function checkVersion(
-  operation: Operation,
-  { keyId, keyVersion }: KeyDescription,
-  wanted: string | undefined,
-): void {
-  if (wanted === undefined || wanted === keyVersion) return;
-  throw new CryptoError("ERR_KEY_NOT_FOUND", `Key ${keyId} has the version ${keyVersion} only`, {
-    context: { provider: "aws-kms", operation, keyId },
-  });
-}
-
-/** Tells an answer of the service that is no fault but a finding. */
-export function isNamed(error: unknown, name: string): boolean {
-  return error instanceof Error && error.name === name;
-}
-
 function chooseScheme(
   operation: Operation,
   { description: { keyId, algorithm }, signingAlgorithms }: Key,
@@ -148,6 +133,17 @@ function signatureBytes({ algorithm }: KeyDescription, { ecdsa }: SchemeFacts): 
 /** r‖s from KMS's DER, for secp256k1 with the low s, since KMS gives a high one about every other time. */
 function fromKms({ ecdsa }: SchemeFacts, signature: Uint8Array): Bytes {
   if (ecdsa === undefined) return toPlain(signature);
-  const raw = signatureFromDer(signature, ecdsa);
+  const raw = readDer(signature, ecdsa);
   return ecdsa === "secp256k1" ? normalizeLowS(raw, ecdsa) : raw;
+}
+
+function readDer(signature: Uint8Array, algorithm: EcdsaKeyAlgorithm): Bytes {
+  try {
+    return signatureFromDer(signature, algorithm);
+  } catch {
+    // The fault is the answer's, not the caller's.
+    throw new CryptoError("ERR_INTEGRITY", "AWS KMS sign: the answer is no DER signature", {
+      context: { provider: "aws-kms", operation: "sign" },
+    });
+  }
 }

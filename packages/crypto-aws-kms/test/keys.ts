@@ -3,9 +3,7 @@ import { DisableKeyCommand, KMSClient } from "@aws-sdk/client-kms";
 import type { HarnessKeys } from "@lango/crypto-conformance";
 import type { KeyAlgorithm, KeyUsage } from "@lango/crypto-core";
 import { createAwsKmsProvider } from "../src/index.ts";
-import { REGION } from "./servers.ts";
-
-type Settings = Parameters<typeof createAwsKmsProvider>[0] & { endpoint: string };
+import { REGION, type Settings } from "./servers.ts";
 
 /** Makes one key of each kind on a server. */
 export async function makeKeys(settings: Settings): Promise<HarnessKeys> {
@@ -42,14 +40,14 @@ export async function makeKeys(settings: Settings): Promise<HarnessKeys> {
       "hmac-sha384": await make("hmac-sha384", "mac"),
       "hmac-sha512": await make("hmac-sha512", "mac"),
     },
-    fresh: () => randomUUID(),
+    fresh: () => `lango/${randomUUID()}`,
   };
   await provider.close();
   return keys;
 }
 
 async function disable(settings: Settings, keyId: string): Promise<void> {
-  const client = new KMSClient(settings as ConstructorParameters<typeof KMSClient>[0] & object);
+  const client = new KMSClient(settings);
   await client.send(new DisableKeyCommand({ KeyId: keyId.split("/")[1] }));
   client.destroy();
 }

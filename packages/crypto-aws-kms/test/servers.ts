@@ -7,8 +7,15 @@ import { requireService } from "../../../tooling/vitest/require-service.ts";
 
 export const REGION = "us-east-1";
 
+/** How to reach a server of a test. */
+export interface Settings {
+  readonly region: string;
+  readonly endpoint: string;
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+}
+
 /** Settings for a server on this machine; it believes any credentials. */
-export const settingsFor = (server: Server) => ({
+export const settingsFor = (server: Server): Settings => ({
   region: REGION,
   endpoint: server.url,
   credentials: { accessKeyId: "test", secretAccessKey: "test" },

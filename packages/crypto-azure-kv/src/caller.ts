@@ -1,11 +1,18 @@
-import { type CallOptions, type CryptoError, type Operation, raceSignal } from "@lango/crypto-core";
+import {
+  type CallOptions,
+  type CryptoError,
+  isBytes,
+  type Operation,
+  raceSignal,
+  zero,
+} from "@lango/crypto-core";
 import type {
   AzureCallOptions,
   AzureCredential,
   AzureCryptographyClient,
   AzureKvClient,
 } from "./client.ts";
-import { statusOf, toAzureKvError } from "./errors.ts";
+import { isRefusedToken, toAzureKvError } from "./errors.ts";
 import { createKeyCache } from "./key-cache.ts";
 import { formatKeyId, type KeyRef, parseKeyId } from "./key-id.ts";
 import { checkKid, fail, type KeyVersion, readKey } from "./keys.ts";
@@ -26,9 +33,9 @@ export interface Call {
   /** Maps errors, and does nothing else. */
   once<T>(run: () => Promise<T>): Promise<T>;
   /** Lets the service compute with one version of a key, and checks that this one did. Errors are mapped. */
-  compute<T>(
+  compute<T extends Uint8Array | boolean>(
     key: { readonly name: string; readonly version: string },
-    run: (client: AzureCryptographyClient, options: AzureCallOptions) => Promise<T>,
+    run: (client: AzureCryptographyClient, options: AzureCallOptions) => Promise<{ result: T }>,
     namesItsKey?: boolean,
   ): Promise<T>;
   /** Reads a key from the service. */
@@ -85,7 +92,7 @@ export function createCaller(vault: Vault, options: CallerOptions): Caller {
     try {
       return await run(await first);
     } catch (error) {
-      if (statusOf(error) !== 401 || options.client !== undefined) throw error;
+      if (!isRefusedToken(error) || options.client !== undefined) throw error;
       if (connection === first) connection = undefined;
     }
     return await run(await connect());
@@ -110,14 +117,21 @@ export function createCaller(vault: Vault, options: CallerOptions): Caller {
         const onResponse: AzureCallOptions["onResponse"] = ({ parsedBody }) => {
           kid = (parsedBody as { readonly kid?: unknown } | undefined)?.kid;
         };
-        const result = await mapErrors(
+        const { result } = await mapErrors(
           () =>
             authenticated((open) =>
               run(computingOf(open, vault, name, version), { ...abort, onResponse }),
             ),
           formatKeyId(vault, name),
         );
-        if (namesItsKey) checkKid(vault, operation, { name, version }, kid);
+        if (!namesItsKey) return result;
+        try {
+          checkKid(vault, operation, { name, version }, kid);
+        } catch (error) {
+          // It may be a plaintext.
+          if (isBytes(result)) zero(result);
+          throw error;
+        }
         return result;
       },
       read: (ref) =>

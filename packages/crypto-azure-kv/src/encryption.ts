@@ -60,7 +60,7 @@ export function createEncryption(
       checkLength(call.operation, key, plaintext);
       const padded = addPurpose(purpose, plaintext);
       try {
-        const { result } = await call.compute(key, (client, options) =>
+        const result = await call.compute(key, (client, options) =>
           purpose === "wrap"
             ? client.wrapKey(algorithm, padded, options)
             : client.encrypt({ algorithm, plaintext: padded }, options),
@@ -138,7 +138,7 @@ async function decrypt(
   key: { readonly name: string; readonly version: string },
   encrypted: Uint8Array,
 ): Promise<Uint8Array> {
-  const { result } = await call.compute(key, (client, options) =>
+  const result = await call.compute(key, (client, options) =>
     purpose === "wrap"
       ? client.unwrapKey(algorithm, encrypted, options)
       : client.decrypt({ algorithm, ciphertext: encrypted }, options),

@@ -11,6 +11,7 @@ interface Row {
   readonly code: CryptoErrorCode;
   readonly means: string;
   readonly hint?: string;
+  readonly retryable?: false;
 }
 
 /** `error.innererror.code` of an answer: the reason of a 403, where there is one. */
@@ -84,6 +85,15 @@ export const NAMES: Readonly<Record<string, Row>> = {
   RestError: { code: "ERR_UNAVAILABLE", means: "there was no answer" },
 };
 
+// Of node:tls. Whoever answered is not the service, which cannot be reached then; no retry mends it.
+const TLS = /^(?:ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
+const impostor: Row = {
+  code: "ERR_UNAVAILABLE",
+  means: "the certificate of whoever answered is not trusted",
+  hint: "Check the clock, and set NODE_EXTRA_CA_CERTS where a proxy opens TLS",
+  retryable: false,
+};
+
 // The service's reason in words, in case an inner code is missing or new.
 const SENTENCES: readonly (readonly [RegExp, string])[] = [
   [/not allowed on a disabled key/i, "KeyDisabled"],
@@ -113,6 +123,10 @@ export function statusOf(error: unknown): number | undefined {
   return typeof statusCode === "number" ? statusCode : undefined;
 }
 
+/** Tells whether the vault refused the token. That Entra ID refuses a credential is another matter: it is not asked twice. */
+export const isRefusedToken = (error: unknown): boolean =>
+  statusOf(error) === 401 && (error as Failure).name === "RestError";
+
 /**
  * One of our errors for whatever the SDK threw. Messages of the service are not passed on: only its codes are.
  *
@@ -134,7 +148,10 @@ export function toAzureKvError(error: unknown, operation: Operation, keyId?: str
   return new CryptoError(
     row.code,
     `azure-kv ${operation}: ${row.means}${codes === "" ? "" : ` (${codes})`}`,
-    { context: { ...context, ...(hint !== undefined && { hint }) } },
+    {
+      context: { ...context, ...(hint !== undefined && { hint }) },
+      ...(row.retryable !== undefined && { retryable: row.retryable }),
+    },
   );
 }
 
@@ -153,6 +170,7 @@ function rowOf(failure: Failure, status: number | undefined): Row | undefined {
   if (isAnswer && status >= 500) return { code: "ERR_UNAVAILABLE", means: "the service failed" };
   if (isAnswer && status >= 400) return STATUSES[status];
   // core-rest-pipeline and MSAL, which fetches the tokens, name a connection that fails in their own ways.
+  if (TLS.test(String(failure.code))) return impostor;
   if (name !== "RestError" && isNetwork(failure)) return NAMES["RestError"];
   if (/^The challenge\b/.test(String(failure.message))) {
     return { code: "ERR_ACCESS_DENIED", means: "the server asked for a token of another service" };
@@ -192,7 +210,7 @@ function codesOf(failure: Failure): string {
     .join(" ");
 }
 
-/** Seconds or a date (RFC 9110 §10.2.3), as a sentence: the retry of core has no room for a number. */
+/** As a sentence, since the retry of core has no place for a number; in seconds, as the service gives it. */
 function retryAfterOf({ response }: Failure): string | undefined {
   const value = response?.headers?.get("retry-after");
   return value !== undefined && /^\d{1,6}$/.test(value)

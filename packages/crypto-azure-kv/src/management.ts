@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import {
-  type Bytes,
   type CreateKeyRequest,
   type CryptoProvider,
   isCryptoError,
@@ -13,7 +12,7 @@ import { formatKeyId } from "./key-id.ts";
 import { describe, fail, keyVersionOf } from "./keys.ts";
 
 type Management = Required<
-  Pick<CryptoProvider, "createKey" | "rotateKey" | "describeKey" | "listKeys" | "random" | "health">
+  Pick<CryptoProvider, "createKey" | "rotateKey" | "describeKey" | "listKeys" | "health">
 >;
 
 export interface ManagementOptions {
@@ -22,10 +21,7 @@ export interface ManagementOptions {
   readonly probe: string | undefined;
 }
 
-/** The most that the service gives at once. */
-const RANDOM_BYTES_PER_CALL = 128;
-
-/** Making, listing and describing keys; random bytes; health. */
+/** Making, listing and describing keys; health. */
 export function createKeyManagement(
   caller: Caller,
   { hsmKeys, probe }: ManagementOptions,
@@ -116,25 +112,6 @@ export function createKeyManagement(
         next = await step((call) => call.once(() => names!.next()));
       }
     },
-
-    random: (request) =>
-      run("random", request, async (call) => {
-        const result = new Uint8Array(request.bytes);
-        for (let at = 0; at < result.length; at += RANDOM_BYTES_PER_CALL) {
-          const count = Math.min(RANDOM_BYTES_PER_CALL, result.length - at);
-          const bytes = await call.keys((keys, options) => keys.getRandomBytes(count, options));
-          if (bytes.length !== count) {
-            throw fail(
-              "ERR_INTEGRITY",
-              `${bytes.length} random bytes were given, not ${count}`,
-              "random",
-            );
-          }
-          result.set(bytes, at);
-          bytes.fill(0);
-        }
-        return result satisfies Bytes;
-      }),
 
     health: (request) =>
       run("health", request, async (call) => {

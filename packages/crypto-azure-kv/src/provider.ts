@@ -12,6 +12,7 @@ import type { AzureCredential, AzureKvClient } from "./client.ts";
 import { type AzureKvConfig, configSchema } from "./config.ts";
 import { createEncryption } from "./encryption.ts";
 import { createKeyManagement } from "./management.ts";
+import { createRandom } from "./random.ts";
 import type { AzurePipelineOptions } from "./sdk.ts";
 import { createSigning } from "./signing.ts";
 import { parseVaultUrl, type Vault } from "./vault-url.ts";
@@ -61,6 +62,7 @@ export function createAzureKvProvider(options: AzureKvProviderOptions): CryptoPr
     ...createEncryption(caller, algorithm),
     ...createSigning(caller, localPublicKeyOperations),
     ...createKeyManagement(caller, { hsmKeys, probe }),
+    ...(vault.managedHsm && createRandom(caller)),
     close: caller.close,
   };
 }

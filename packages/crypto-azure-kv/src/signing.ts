@@ -27,7 +27,7 @@ export function createSigning({ run, parse }: Caller, localVerify: boolean): Sig
           checkMay(key, "sign", "sign");
           const algorithm = schemeOf("sign", key, request);
           const digest = digestOf("sign", algorithm, key, request);
-          const { result } = await call.compute(key, (client, options) =>
+          const result = await call.compute(key, (client, options) =>
             client.sign(SCHEMES[algorithm].jwa, digest, options),
           );
           const signature = signatureOf(key, resultBytes("sign", result));
@@ -53,7 +53,7 @@ export function createSigning({ run, parse }: Caller, localVerify: boolean): Sig
             );
           }
           // An answer to verify is a truth value alone, it names no key.
-          const { result } = await call.compute(
+          const result = await call.compute(
             key,
             (client, options) => client.verify(SCHEMES[algorithm].jwa, digest, signature, options),
             false,

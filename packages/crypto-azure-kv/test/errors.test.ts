@@ -123,7 +123,7 @@ describe("the classes of errors: what is retried, what opens the breaker or lets
     ["throttled", answer(429, "Throttled"), "ERR_RATE_LIMITED", 4, false],
     ["unavailable: 5xx", answer(503, "ServiceUnavailable"), "ERR_UNAVAILABLE", 4, true],
     ["unavailable: network", { path: /\/sign$/, answer: "reset" }, "ERR_UNAVAILABLE", 4, true],
-    ["unavailable: no answer in time", { path: /\/sign$/, delayMs: 700 }, "ERR_TIMEOUT", 1, true],
+    ["unavailable: no answer in time", { path: /\/sign$/, delayMs: 3000 }, "ERR_TIMEOUT", 1, true],
     ["denied", answer(403, "Forbidden", "ForbiddenByRbac"), "ERR_ACCESS_DENIED", 1, false],
     ["key state", answer(403, "Forbidden", "KeyExpired"), "ERR_KEY_DISABLED", 1, false],
     ["not found", answer(404, "KeyNotFound"), "ERR_KEY_NOT_FOUND", 1, false],
@@ -132,7 +132,7 @@ describe("the classes of errors: what is retried, what opens the breaker or lets
   test.each(classes)("%s", async (_, fault, code, attempts, unavailable) => {
     const resilient = createResilientProvider(providerOf(standIn), {
       retry: { baseDelayMs: 1 },
-      deadline: { timeoutMs: 500 },
+      deadline: { timeoutMs: fault.delayMs === undefined ? 20_000 : 1500 },
     });
     standIn.inject({ ...fault, times: attempts });
     const before = standIn.requests.length;
@@ -269,6 +269,13 @@ test("no server at the vault is ERR_UNAVAILABLE; health says so and does not rej
     "ERR_UNAVAILABLE",
   );
   expect(await unreachable.health({})).toMatchObject({ healthy: false });
+});
+
+test("a certificate that is not trusted is no outage to wait for", async () => {
+  const untrusting = providerOf(standIn, { pipeline: {} });
+  const error = await failureOf(untrusting.sign!({ keyId: "sign", message }));
+  expect([error.code, error.retryable]).toEqual(["ERR_UNAVAILABLE", false]);
+  expect(error.context.hint).toContain("NODE_EXTRA_CA_CERTS");
 });
 
 test("trap 2c.9: 429 is one request, and Retry-After is in the hint", async () => {

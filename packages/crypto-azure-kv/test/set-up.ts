@@ -1,10 +1,21 @@
 import { randomUUID } from "node:crypto";
 import { ClientSecretCredential } from "@azure/identity";
 import type { Harness } from "@lango/crypto-conformance";
-import type { CryptoProvider, KeyAlgorithm, KeyUsage } from "@lango/crypto-core";
+import {
+  type CryptoProvider,
+  isCryptoError,
+  type KeyAlgorithm,
+  type KeyUsage,
+} from "@lango/crypto-core";
 import { requireService } from "../../../tooling/vitest/require-service.ts";
 import { type AzureKvProviderOptions, createAzureKvProvider } from "../src/index.ts";
-import { CLIENT, type StandIn, type StandInOptions, startStandIn } from "./stand-in/server.ts";
+import {
+  CLIENT,
+  type Received,
+  type StandIn,
+  type StandInOptions,
+  startStandIn,
+} from "./stand-in/server.ts";
 import { type Certificate, makeCertificate } from "./stand-in/tls.ts";
 
 let certificate: Certificate | undefined;
@@ -39,6 +50,41 @@ export const providerOf = (
     pipeline: pipeline(),
     ...options,
   });
+
+const TEST_KEYS = {
+  p256: ["ecdsa-p256", "signing"],
+  p384: ["ecdsa-p384", "signing"],
+  k1: ["secp256k1", "signing"],
+  rsa: ["rsa-2048", "signing"],
+  data: ["rsa-2048", "encryption"],
+} as const;
+
+export async function createKeys(
+  provider: CryptoProvider,
+  names: readonly (keyof typeof TEST_KEYS)[],
+): Promise<void> {
+  for (const keyId of names) {
+    const [algorithm, usage] = TEST_KEYS[keyId];
+    await provider.createKey!({ keyId, algorithm, usage });
+  }
+}
+
+/** What the stand-in gets while `run` runs. */
+export async function seen(
+  standIn: StandIn,
+  run: () => Promise<unknown>,
+): Promise<readonly Received[]> {
+  const before = standIn.requests.length;
+  await run();
+  return standIn.requests.slice(before);
+}
+
+/** The code that a call fails with, `resolved` if it does not fail, and what it throws if that is none of our errors. */
+export const codeOf = (call: Promise<unknown>): Promise<unknown> =>
+  call.then(
+    () => "resolved",
+    (error: unknown) => (isCryptoError(error) ? error.code : error),
+  );
 
 /** Makes the keys of the suite through the provider itself. `disable` does what the contract has no operation for. */
 export async function harnessOf(

@@ -1,6 +1,7 @@
 import { crc32c } from "@aws-crypto/crc32c";
-import { type Bytes, CryptoError, fromBase64, isBytes, type Operation } from "@lango/crypto-core";
+import { type Bytes, fromBase64, isBytes } from "@lango/crypto-core";
 import type { BytesField, Int64Field } from "./client.ts";
+import { parseKeyName } from "./names.ts";
 
 /** A response that is not what the service sent, or a request that it did not get as we sent it. */
 export class IntegrityMismatch extends Error {}
@@ -44,30 +45,27 @@ export const requireName = (actual: string | null | undefined, expected: string)
 };
 
 /**
- * Makes a call that checks its response, at most three times more while it throws `IntegrityMismatch`.
+ * The number in the name of a version of this key.
  *
- * @throws {@link CryptoError} `ERR_INTEGRITY` when it stays: neither retryable nor a reason for a fallback.
+ * @throws `IntegrityMismatch` if the answer is about another key.
  */
-export const withIntegrity = async <T>(
-  operation: Operation,
-  keyId: string | undefined,
-  call: () => Promise<T>,
-): Promise<T> => {
+export const requireVersion = (actual: string | null | undefined, key: string): string => {
+  const name = parseKeyName(actual ?? "");
+  requireName(name?.key, key);
+  if (name?.version === undefined) throw new IntegrityMismatch("the response names no version");
+  return name.version;
+};
+
+/**
+ * Makes a call that checks its response, at most three times more while it throws `IntegrityMismatch`. When that stays,
+ * the operation ends with `ERR_INTEGRITY`: neither retryable nor a reason for a fallback.
+ */
+export const withIntegrity = async <T>(call: () => Promise<T>): Promise<T> => {
   for (let attempt = 0; ; attempt++) {
     try {
       return await call();
     } catch (error) {
-      if (!(error instanceof IntegrityMismatch)) throw error;
-      if (attempt < RETRIES) continue;
-      const message = `gcp-kms ${operation}: ${error.message}, ${attempt + 1} times in a row`;
-      throw new CryptoError("ERR_INTEGRITY", message, {
-        context: {
-          provider: "gcp-kms",
-          operation,
-          ...(keyId !== undefined && { keyId }),
-          hint: "Something between here and Cloud KMS alters data: look at proxies; name the project by its id, not its number",
-        },
-      });
+      if (!(error instanceof IntegrityMismatch) || attempt === RETRIES) throw error;
     }
   }
 };

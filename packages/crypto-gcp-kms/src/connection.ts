@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { googleAuthLibrary } from "google-gax";
 import type { GcpKmsClient, GcpKmsTransport } from "./client.ts";
 
@@ -55,17 +56,18 @@ export const connect = (settings: ConnectionSettings): Connection => {
       return ready;
     },
     async renew(refused) {
-      const current = await ready?.catch(() => undefined);
-      if (current === refused) {
+      // Unless another call, which was refused too, has renewed it already.
+      if ((await ready?.catch(() => undefined)) === refused) {
         ready = undefined;
         await closeQuietly(refused);
       }
       return true;
     },
     async close() {
-      const current = await ready?.catch(() => undefined);
+      const ending = ready?.then(closeQuietly, () => {});
       ready = undefined;
-      if (current !== undefined) await closeQuietly(current);
+      // A search for credentials may take seconds; what it finds is closed then.
+      await Promise.race([ending, nextTurn()]);
     },
   };
 };

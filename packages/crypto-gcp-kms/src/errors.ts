@@ -52,8 +52,8 @@ export const STATUS_CODES: Readonly<Record<number, StatusFacts>> = {
     hint: "Renew the Application Default Credentials: gcloud auth application-default login",
   },
 };
-export const INVALID_ARGUMENT = 3;
-export const FAILED_PRECONDITION = 9;
+const INVALID_ARGUMENT = 3;
+const FAILED_PRECONDITION = 9;
 export const UNAUTHENTICATED = 16;
 
 /** The gRPC status code of an error of google-gax, or `undefined`. */
@@ -62,12 +62,21 @@ export const statusOf = (error: unknown): number | undefined => {
   return typeof code === "number" && Object.hasOwn(STATUS_CODES, code) ? code : undefined;
 };
 
+/** The error for a response, or a request, that did not come through as it was sent, several times in a row. */
+export const integrityError = ({ message }: IntegrityMismatch, scope: ErrorScope): CryptoError =>
+  fail(
+    "ERR_INTEGRITY",
+    `gcp-kms ${scope.operation}: ${message}, however often it was asked`,
+    scope,
+    "Something between here and Cloud KMS alters data: look at proxies; name the project by its id, not its number",
+  );
+
 /** The state in a message such as `… is not enabled, current state is: DISABLED.` */
-export const stateIn = (error: unknown): string | undefined =>
+const stateIn = (error: unknown): string | undefined =>
   /current state is:? ([A-Z_]+)/.exec(messageOf(error))?.[1];
 
 /** Whether the service complains of a checksum: its INVALID_ARGUMENT means the way to it, not the argument. */
-export const isChecksumComplaint = (error: unknown): boolean =>
+const isChecksumComplaint = (error: unknown): boolean =>
   statusOf(error) === INVALID_ARGUMENT &&
   /checksum in field \w+ did not match|crc32c/i.test(messageOf(error));
 
@@ -104,13 +113,15 @@ export const toProviderError = (
   scope: ErrorScope,
 ): CryptoError | IntegrityMismatch => {
   if (isCryptoError(error) || error instanceof IntegrityMismatch) return error;
-  const { operation } = scope;
+  const { operation, keyId = "" } = scope;
   const status = statusOf(error);
   if (status === undefined) return withoutStatus(error, scope);
   if (isChecksumComplaint(error)) return new IntegrityMismatch("a checksum did not match there");
   if (status === UNAUTHENTICATED && isNetworkFault(error)) {
     return fail("ERR_UNAVAILABLE", "gcp-kms: the token service could not be reached", scope);
   }
+  const state = status === FAILED_PRECONDITION ? stateIn(error) : undefined;
+  if (state !== undefined) return stateError(`Key ${keyId}`, state, scope);
   // There is no other code for a wrong key, wrong AAD or altered bytes.
   if (status === INVALID_ARGUMENT && (operation === "decrypt" || operation === "unwrapKey")) {
     return decryptionFailed("Cloud KMS answered INVALID_ARGUMENT");

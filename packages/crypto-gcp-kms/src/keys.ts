@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CallOptions, CreateKeyRequest, KeyDescription, KeyRequest } from "@lango/crypto-core";
-import { NEW_KEYS, PURPOSES } from "./algorithms.ts";
-import { withIntegrity } from "./checksum.ts";
+import { ALGORITHMS, NEW_KEYS, PURPOSES } from "./algorithms.ts";
+import { requireName, withIntegrity } from "./checksum.ts";
 import type { KeyResource } from "./client.ts";
 import { fail } from "./errors.ts";
 import { isShortKeyName, parseKeyName, versionName } from "./names.ts";
@@ -33,7 +33,7 @@ export const createKeys = ({ service, versions, ring, protection }: KeysOptions)
     service.run("createKey", request, async (scope) => {
       const { algorithm, usage, keyId = `lango-${randomUUID()}` } = request;
       const cryptoKeyId = newKeyName(keyId, ring!, scope);
-      if ((usage === "encryption") !== (algorithm === "aes-256-gcm")) {
+      if (ALGORITHMS[NEW_KEYS[algorithm]]?.usage !== usage) {
         throw fail("ERR_UNSUPPORTED", `No new ${algorithm} key is for ${usage}`, scope);
       }
       const key = `${ring}/cryptoKeys/${cryptoKeyId}`;
@@ -54,9 +54,7 @@ export const createKeys = ({ service, versions, ring, protection }: KeysOptions)
         },
         { ...scope, keyId: key },
       );
-      if (created.name !== key) {
-        throw fail("ERR_INTEGRITY", "The service made a key of another name", scope);
-      }
+      requireName(created.name, key);
       return described(await untilEnabled(service, key, "1", { ...scope, keyId: key }), scope);
     }),
 
@@ -72,14 +70,12 @@ export const createKeys = ({ service, versions, ring, protection }: KeysOptions)
         { parent: key, cryptoKeyVersion: {} },
         scope,
       );
-      const { number } = await withIntegrity("rotateKey", key, async () => readVersion(made, key));
+      const { number } = readVersion(made, key);
       const version = await untilEnabled(service, key, number, scope);
       if (purpose === PURPOSES.encryption) {
-        await service.call(
-          "updateCryptoKeyPrimaryVersion",
-          { name: key, cryptoKeyVersionId: number },
-          scope,
-        );
+        const update = { name: key, cryptoKeyVersionId: number };
+        const { primary } = await service.call("updateCryptoKeyPrimaryVersion", update, scope);
+        requireName(primary?.name, version.name);
       }
       versions.forget(key);
       return described(version, scope);
@@ -115,9 +111,7 @@ const listed = async (
 ): Promise<KeyDescription | undefined> => {
   if (!Object.values(PURPOSES).includes(resource.purpose ?? "")) return undefined;
   try {
-    const version = await withIntegrity("listKeys", resource.name ?? undefined, () =>
-      versions.currentOf(resource, scope),
-    );
+    const version = await withIntegrity(() => versions.currentOf(resource, scope));
     return describe(version);
   } catch (error) {
     // No version: nothing can be said of it, and nothing done with it.
@@ -134,7 +128,11 @@ const described = (version: Version, scope: Scope): KeyDescription => {
 };
 
 const readKey = (service: Service, key: string, scope: Scope): Promise<KeyResource> =>
-  withIntegrity(scope.operation, key, () => service.call("getCryptoKey", { name: key }, scope));
+  withIntegrity(async () => {
+    const resource = await service.call("getCryptoKey", { name: key }, scope);
+    requireName(resource.name, key);
+    return resource;
+  });
 
 /** A short name, or a resource name in the key ring. */
 const newKeyName = (keyId: string, ring: string, scope: Scope): string => {
@@ -162,7 +160,7 @@ const untilEnabled = async (
 ): Promise<Version> => {
   for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(MAX_POLL_MS, 2 * pauseMs)) {
     const name = versionName(key, number);
-    const version = await withIntegrity(scope.operation, key, async () =>
+    const version = await withIntegrity(async () =>
       readVersion(await service.call("getCryptoKeyVersion", { name }, scope), key),
     );
     if (version.state === "ENABLED") return version;

@@ -37,9 +37,6 @@ export const isShortKeyName = (name: string): boolean => SHORT.test(name);
 export const versionName = (key: string, version: string): string =>
   `${key}/cryptoKeyVersions/${version}`;
 
-/** The number at the end of a version's resource name. */
-export const versionOf = (name: string): string => name.slice(name.lastIndexOf("/") + 1);
-
 /**
  * Reads the key id of a request: a resource name, or the short name of a key in the configured key ring.
  *

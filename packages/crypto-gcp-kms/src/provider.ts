@@ -1,21 +1,19 @@
-import {
-  type Bytes,
-  type CryptoProvider,
-  type HealthReport,
-  type HealthRequest,
-  isCryptoError,
-  type MacAlgorithm,
-  type Operation,
-  type ProviderCapabilities,
-  type ProviderModule,
-  type SignatureAlgorithm,
+import type {
+  Bytes,
+  CryptoProvider,
+  MacAlgorithm,
+  Operation,
+  ProviderCapabilities,
+  ProviderModule,
+  SignatureAlgorithm,
 } from "@lango/crypto-core";
-import { ALGORITHMS, NEW_KEYS, PURPOSES } from "./algorithms.ts";
+import { ALGORITHMS, NEW_KEYS } from "./algorithms.ts";
 import { verifiedBytes, withIntegrity } from "./checksum.ts";
 import type { GcpKmsClient } from "./client.ts";
 import { checkSettings, type GcpKmsConfig, parseConfig } from "./config.ts";
 import { type ConnectionSettings, connect, useClient } from "./connection.ts";
 import { fail } from "./errors.ts";
+import { health } from "./health.ts";
 import { createKeys, type NewKeyProtection } from "./keys.ts";
 import { parseKeyName } from "./names.ts";
 import { createSealing } from "./sealing.ts";
@@ -94,7 +92,7 @@ export function createGcpKmsProvider(options: GcpKmsProviderOptions = {}): Crypt
     }),
     health: (request) =>
       service.run("health", request, (scope) =>
-        health(service, request, configured[0] ?? ring, scope),
+        health(service, request.keyId ?? configured[0], ring, scope),
       ),
     close: () => service.close(),
   };
@@ -141,7 +139,7 @@ const random = async (
   scope: Scope,
 ): Promise<Bytes> => {
   const lengthBytes = Math.max(MIN_RANDOM_BYTES, bytes);
-  const data = await withIntegrity("random", undefined, async () => {
+  const data = await withIntegrity(async () => {
     const response = await service.call(
       "generateRandomBytes",
       { location, lengthBytes, protectionLevel: "HSM" },
@@ -157,43 +155,6 @@ const random = async (
     );
   }
   return data.length === bytes ? data : data.slice(0, bytes);
-};
-
-/** A read of metadata: of the key, or of the key ring where no key is configured. */
-const health = async (
-  service: Service,
-  { keyId }: HealthRequest,
-  fallback: string | undefined,
-  scope: Scope,
-): Promise<HealthReport> => {
-  const startedAt = performance.now();
-  let reason: string | undefined;
-  try {
-    reason = await whyUnhealthy(service, keyId ?? fallback, scope);
-  } catch (error) {
-    if (!isCryptoError(error)) throw error;
-    reason = error.message;
-  }
-  const times = { checkedAt: Date.now(), latencyMs: performance.now() - startedAt };
-  return reason === undefined ? { healthy: true, ...times } : { healthy: false, reason, ...times };
-};
-
-const whyUnhealthy = async (
-  service: Service,
-  name: string | undefined,
-  scope: Scope,
-): Promise<string | undefined> => {
-  if (name === undefined) return "No key is configured, so there is nothing to look at";
-  if (!name.includes("/cryptoKeys/") && name.includes("/keyRings/")) {
-    await service.call("getKeyRing", { name }, scope);
-    return undefined;
-  }
-  const { key } = service.keyOf(name);
-  const { purpose, primary } = await service.call("getCryptoKey", { name: key }, scope);
-  const state = primary?.state;
-  // Keys for signing and MACs have no primary version: that they are there is what a cheap read can tell.
-  if (purpose !== PURPOSES.encryption || state === "ENABLED") return undefined;
-  return `Key ${key} has no enabled primary version: ${state ?? "none"}`;
 };
 
 const locationOf = (ring: string): string => ring.slice(0, ring.indexOf("/keyRings/"));

@@ -1,22 +1,22 @@
 import {
   type Bytes,
-  type CryptoError,
+  type CryptoErrorCode,
   isCryptoError,
   type KeyRequest,
   type KeyResult,
   type Operation,
 } from "@lango/crypto-core";
 import { PURPOSES } from "./algorithms.ts";
-import { checksumOf, requireFlag, requireName, verifiedBytes, withIntegrity } from "./checksum.ts";
 import {
-  FAILED_PRECONDITION,
-  fail,
-  INVALID_ARGUMENT,
-  stateError,
-  stateIn,
-  statusOf,
-} from "./errors.ts";
-import { type KeyName, versionName, versionOf } from "./names.ts";
+  checksumOf,
+  requireFlag,
+  requireName,
+  requireVersion,
+  verifiedBytes,
+  withIntegrity,
+} from "./checksum.ts";
+import { fail, stateError } from "./errors.ts";
+import { type KeyName, versionName } from "./names.ts";
 import type { Scope, Service } from "./service.ts";
 
 type SealRequest = KeyRequest & { readonly aad?: Uint8Array | undefined };
@@ -49,19 +49,19 @@ export const createSealing = (service: Service): Sealing => ({
         additionalAuthenticatedData: aad,
         additionalAuthenticatedDataCrc32c: checksumOf(aad),
       };
-      return await withIntegrity(operation, key.key, () =>
-        explained(service, key, scope, async (raw) => {
-          const response = await service.call("encrypt", sent, scope, raw);
+      return await withIntegrity(() =>
+        explained(service, key, scope, async () => {
+          const response = await service.call("encrypt", sent, scope);
           requireFlag("the plaintext", response.verifiedPlaintextCrc32c);
           requireFlag("the AAD", response.verifiedAdditionalAuthenticatedDataCrc32c);
-          const number = versionOf(response.name ?? "");
-          requireName(response.name, versionName(key.key, key.version ?? number));
+          const keyVersion = requireVersion(response.name, key.key);
+          if (key.version !== undefined) requireName(response.name, sent.name);
           const sealed = verifiedBytes(
             "ciphertext",
             response.ciphertext,
             response.ciphertextCrc32c,
           );
-          return { sealed, keyId: key.key, keyVersion: number };
+          return { sealed, keyId: key.key, keyVersion };
         }),
       );
     }),
@@ -78,9 +78,9 @@ export const createSealing = (service: Service): Sealing => ({
         additionalAuthenticatedData: aad,
         additionalAuthenticatedDataCrc32c: checksumOf(aad),
       };
-      return await withIntegrity(operation, key.key, () =>
-        explained(service, key, scope, async (raw) => {
-          const response = await service.call("decrypt", sent, scope, raw);
+      return await withIntegrity(() =>
+        explained(service, key, scope, async () => {
+          const response = await service.call("decrypt", sent, scope);
           return verifiedBytes("plaintext", response.plaintext, response.plaintextCrc32c);
         }),
       );
@@ -88,44 +88,32 @@ export const createSealing = (service: Service): Sealing => ({
 });
 
 /**
- * Tells apart what FAILED_PRECONDITION means here, and INVALID_ARGUMENT of `encrypt`: the key's state, named in the
- * message or else asked for, or its purpose. A decryption that failed is not looked into: a forgery must cost no more.
+ * Tells apart what FAILED_PRECONDITION and, for `encrypt`, INVALID_ARGUMENT mean by a look at the key: its purpose, or
+ * the state of its primary version where the answer did not name one. A decryption that failed is not looked into: a
+ * forgery must cost no more.
  */
 const explained = async <T>(
   service: Service,
-  key: KeyName,
-  scope: Scope,
-  work: (raw: (error: unknown) => void) => Promise<T>,
-): Promise<T> => {
-  let raw: unknown;
-  try {
-    return await work((error) => {
-      raw = error;
-    });
-  } catch (error) {
-    const status = statusOf(raw);
-    const opens = OPENS.has(scope.operation);
-    if (status !== FAILED_PRECONDITION && (status !== INVALID_ARGUMENT || opens)) throw error;
-    if (!isCryptoError(error)) throw error;
-    const state = stateIn(raw);
-    if (state !== undefined) throw stateError(`Key ${key.key}`, state, scope);
-    throw (await purposeOrState(service, key, scope)) ?? error;
-  }
-};
-const OPENS: ReadonlySet<Operation> = new Set(["decrypt", "unwrapKey"]);
-
-const purposeOrState = async (
-  service: Service,
   { key }: KeyName,
   scope: Scope,
-): Promise<CryptoError | undefined> => {
-  // Without the right to look, the first answer is what there is to say.
-  const resource = await service.call("getCryptoKey", { name: key }, scope).catch(() => undefined);
-  if (resource?.name !== key) return undefined;
-  const { purpose, primary } = resource;
-  if (purpose !== PURPOSES.encryption) {
-    return fail("ERR_KEY_USAGE", `Key ${key} is for ${purpose}, not for encryption`, scope);
+  work: () => Promise<T>,
+): Promise<T> => {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isCryptoError(error) || !UNCLEAR.has(error.code)) throw error;
+    // Without the right to look, the first answer is what there is to say.
+    const found = await service.call("getCryptoKey", { name: key }, scope).catch(() => undefined);
+    if (found?.name !== key) throw error;
+    const { purpose, primary } = found;
+    if (purpose !== PURPOSES.encryption) {
+      throw fail("ERR_KEY_USAGE", `Key ${key} is for ${purpose}, not for encryption`, scope);
+    }
+    const state = primary?.state ?? "ENABLED";
+    // What opens is the version that the ciphertext names, whatever the primary one is.
+    if (state === "ENABLED" || OPENS.has(scope.operation)) throw error;
+    throw stateError(`Key ${key}`, state, scope);
   }
-  const state = primary?.state;
-  return state && state !== "ENABLED" ? stateError(`Key ${key}`, state, scope) : undefined;
 };
+const UNCLEAR: ReadonlySet<CryptoErrorCode> = new Set(["ERR_KEY_DISABLED", "ERR_INVALID_ARGUMENT"]);
+const OPENS: ReadonlySet<Operation> = new Set(["decrypt", "unwrapKey"]);

@@ -1,9 +1,11 @@
 import { type CallOptions, CryptoError, type Operation, raceSignal } from "@lango/crypto-core";
+import { IntegrityMismatch } from "./checksum.ts";
 import type { GcpKmsClient, InnerCall, Method, RequestOf, ResponseOf } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import {
   credentialsError,
   type ErrorScope,
+  integrityError,
   statusOf,
   toProviderError,
   UNAUTHENTICATED,
@@ -29,19 +31,15 @@ export interface Service {
     work: (scope: Scope) => Promise<T>,
   ): Promise<T>;
   /** Makes one call; rejects with a `CryptoError` or an `IntegrityMismatch`. */
-  call<M extends Method>(
-    method: M,
-    request: RequestOf<M>,
-    scope: Scope,
-    raw?: (error: unknown) => void,
-  ): Promise<ResponseOf<M>>;
-  /** All pages of a listing, one after another. */
+  call<M extends Method>(method: M, request: RequestOf<M>, scope: Scope): Promise<ResponseOf<M>>;
+  /** One page of a listing, and the token of the next. */
   pages<M extends "listCryptoKeys" | "listCryptoKeyVersions">(
     method: M,
     parent: string,
     scope: Scope,
     pageToken?: string,
   ): Promise<{ readonly items: ResponseOf<M>; readonly next: string | undefined }>;
+  /** Reads the key id of a request; see `readKeyId`. */
   keyOf(keyId: string): KeyName;
   close(): Promise<void>;
 }
@@ -81,12 +79,7 @@ export const createService = ({ connection, ring, places }: ServiceOptions): Ser
     });
   };
 
-  const exchange = async <M extends Method>(
-    method: M,
-    request: RequestOf<M>,
-    scope: Scope,
-    raw?: (error: unknown) => void,
-  ) => {
+  const exchange = async <M extends Method>(method: M, request: RequestOf<M>, scope: Scope) => {
     for (let attempt = 0; ; attempt++) {
       scope.signal?.throwIfAborted();
       const client = await connected(scope);
@@ -97,7 +90,6 @@ export const createService = ({ connection, ring, places }: ServiceOptions): Ser
         // A token that has run out is not refused twice; nothing was done, so even createKey may be sent again.
         const refused = statusOf(error) === UNAUTHENTICATED && attempt === 0;
         if (refused && (await connection.renew(client))) continue;
-        raw?.(error);
         throw toProviderError(error, scope);
       }
     }
@@ -113,10 +105,17 @@ export const createService = ({ connection, ring, places }: ServiceOptions): Ser
       }
       const endsAt = performance.now() + timeoutMs;
       const remainingMs = (): number => Math.max(1, Math.ceil(endsAt - performance.now()));
-      return await raceSignal(signal, () => work({ operation, keyId, signal, remainingMs }));
+      const scope: Scope = { operation, keyId, signal, remainingMs };
+      return await raceSignal(signal, async () => {
+        try {
+          return await work(scope);
+        } catch (error) {
+          throw error instanceof IntegrityMismatch ? integrityError(error, scope) : error;
+        }
+      });
     },
-    async call(method, request, scope, raw) {
-      return (await exchange(method, request, scope, raw))[0];
+    async call(method, request, scope) {
+      return (await exchange(method, request, scope))[0];
     },
     async pages(method, parent, scope, pageToken) {
       const request = { parent, pageSize: 1000, ...(pageToken !== undefined && { pageToken }) };

@@ -46,7 +46,7 @@ export const createSigning = (service: Service, versions: Versions): Signing => 
     service.run(operation, request, (scope) => {
       const name = pinned(service.keyOf(request.keyId), request.keyVersion, scope);
       return versions.with(name, usage, scope, (version) =>
-        withIntegrity(operation, version.key, () => work(version, scope)),
+        withIntegrity(() => work(version, scope)),
       );
     });
 
@@ -58,7 +58,7 @@ export const createSigning = (service: Service, versions: Versions): Signing => 
     }
     const pem = response.pem ?? "";
     verifyChecksum("the public key", Buffer.from(pem), response.pemCrc32c);
-    return createPublicKey(pem);
+    return readable("the public key is no PEM", () => createPublicKey(pem));
   };
 
   return {
@@ -210,7 +210,16 @@ const checkLength = ({ length }: Uint8Array, max: number, scope: Scope): void =>
 
 const encodeSignature = (raw: Bytes, { ecdsa }: AlgorithmFacts): Bytes => {
   if (ecdsa === undefined) return raw;
-  const signature = signatureFromDer(raw, ecdsa);
+  const signature = readable("the signature is no DER", () => signatureFromDer(raw, ecdsa));
   // Chains take the low s alone; HSMs give either.
   return ecdsa === "secp256k1" ? normalizeLowS(signature, ecdsa) : signature;
+};
+
+/** A response with the right checksum that cannot be read is no more use than one with a wrong one. */
+const readable = <T>(fault: string, read: () => T): T => {
+  try {
+    return read();
+  } catch {
+    throw new IntegrityMismatch(fault);
+  }
 };

@@ -1,9 +1,9 @@
 import type { KeyDescription, KeyState, KeyUsage, ProtectionLevel } from "@lango/crypto-core";
 import { ALGORITHMS, type AlgorithmFacts, PURPOSES } from "./algorithms.ts";
-import { IntegrityMismatch, withIntegrity } from "./checksum.ts";
+import { requireName, requireVersion, withIntegrity } from "./checksum.ts";
 import type { KeyResource, VersionResource } from "./client.ts";
 import { type ErrorScope, fail, stateError } from "./errors.ts";
-import { type KeyName, versionName, versionOf } from "./names.ts";
+import { type KeyName, versionName } from "./names.ts";
 import type { Scope, Service } from "./service.ts";
 
 /** One version of a key. */
@@ -23,13 +23,10 @@ export interface Version {
 /** Finds versions, and remembers them for a short time. */
 export interface Versions {
   /**
-   * The version that a request uses: the one that it names, else the newest enabled one.
+   * Runs `work` with the version that a request uses: the one that it names, else the newest enabled one. Once more with
+   * a fresh look when it was a remembered one that is no longer usable.
    *
    * @throws `ERR_KEY_USAGE` for a key of another usage, `ERR_KEY_DISABLED`, `ERR_BUSY` while it is generated.
-   */
-  use(key: KeyName, usage: KeyUsage, scope: Scope): Promise<Version>;
-  /**
-   * Runs `work` with that version; once more with a fresh look when it was a remembered one that is no longer usable.
    */
   with<T>(
     key: KeyName,
@@ -41,6 +38,7 @@ export interface Versions {
   current(key: KeyName, scope: Scope): Promise<Version>;
   /** The same for a key whose resource is at hand. */
   currentOf(resource: KeyResource, scope: Scope): Promise<Version>;
+  /** Drops what is remembered of a key. */
   forget(key: string): void;
 }
 
@@ -52,7 +50,7 @@ export const createVersions = (service: Service, cacheMs: number): Versions => {
 
   const get = async (key: string, version: string, scope: Scope): Promise<Version> => {
     const name = versionName(key, version);
-    return await withIntegrity(scope.operation, key, async () =>
+    return await withIntegrity(async () =>
       readVersion(await service.call("getCryptoKeyVersion", { name }, scope), key),
     );
   };
@@ -72,26 +70,34 @@ export const createVersions = (service: Service, cacheMs: number): Versions => {
 
   const lookUp = (name: KeyName, scope: Scope): Promise<Version> =>
     name.version === undefined
-      ? withIntegrity(scope.operation, name.key, () => newest(name.key, scope))
+      ? withIntegrity(() => newest(name.key, scope))
       : get(name.key, name.version, scope);
 
-  /** Shared by the calls that wait for it, so it does not end with the abort of one of them. */
+  const isKnown = (name: KeyName): boolean =>
+    performance.now() < (cache.get(cacheKey(name))?.until ?? 0);
+
+  /** Shared by the calls that wait for it, so it does not end with the abort or the time of one of them. */
   const remembered = (name: KeyName, scope: Scope): Promise<Version> => {
     const id = cacheKey(name);
-    const known = cache.get(id);
-    if (known !== undefined && performance.now() < known.until) return known.version;
+    if (isKnown(name)) return cache.get(id)!.version;
     // The oldest entries come first: a program with very many keys looks up more often, and that is all.
     if (cache.size >= MAX_REMEMBERED) cache.delete(cache.keys().next().value!);
-    const version = lookUp(name, { ...scope, signal: undefined });
+    const version = lookUp(name, {
+      ...scope,
+      signal: undefined,
+      remainingMs: () => LOOK_UP_TIMEOUT_MS,
+    });
     const entry = { version, until: performance.now() + cacheMs };
     cache.set(id, entry);
-    version.catch(() => {
+    const drop = (): void => {
       if (cache.get(id) === entry) cache.delete(id);
-    });
+    };
+    // What cannot be used now may be usable soon.
+    version.then(({ state }) => state === "ENABLED" || drop(), drop);
     return version;
   };
 
-  const use: Versions["use"] = async (name, usage, scope) =>
+  const use = async (name: KeyName, usage: KeyUsage, scope: Scope): Promise<Version> =>
     usable(await remembered(name, scope), usage, scope);
 
   const forget = (key: string): void => {
@@ -108,9 +114,8 @@ export const createVersions = (service: Service, cacheMs: number): Versions => {
   };
 
   return {
-    use,
     async with(name, usage, scope, work) {
-      const wasKnown = cache.has(cacheKey(name));
+      const wasKnown = isKnown(name);
       try {
         return await work(await use(name, usage, scope));
       } catch (error) {
@@ -121,9 +126,9 @@ export const createVersions = (service: Service, cacheMs: number): Versions => {
     },
     async current({ key, version }, scope) {
       if (version !== undefined) return await get(key, version, scope);
-      return await withIntegrity(scope.operation, key, async () => {
+      return await withIntegrity(async () => {
         const resource = await service.call("getCryptoKey", { name: key }, scope);
-        if (resource.name !== key) throw new IntegrityMismatch("the response names another key");
+        requireName(resource.name, key);
         return await currentOf(resource, scope);
       });
     },
@@ -133,19 +138,16 @@ export const createVersions = (service: Service, cacheMs: number): Versions => {
 };
 
 const MAX_REMEMBERED = 1000;
+const LOOK_UP_TIMEOUT_MS = 10_000;
 
 /** @throws `IntegrityMismatch` if it is no version of the key. */
 export const readVersion = (resource: VersionResource, key: string): Version => {
-  const name = resource.name ?? "";
-  const number = versionOf(name);
-  if (name !== versionName(key, number)) {
-    throw new IntegrityMismatch("the response names another key");
-  }
+  const number = requireVersion(resource.name, key);
   const algorithm = resource.algorithm ?? "";
   const seconds = Number(resource.createTime?.seconds);
   return {
     key,
-    name,
+    name: versionName(key, number),
     number,
     state: resource.state ?? "",
     algorithm,

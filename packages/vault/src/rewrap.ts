@@ -78,7 +78,7 @@ const olderThanNow = async (
   return ({ wrapVersion }) => wrapVersion !== keyVersion;
 };
 
-/** Whether this process did it: another may have been faster, or have put the key under another provider. */
+/** Whether this process did it: another may have been faster, or a migration may have wrapped this row meanwhile. */
 const rewrapOne = async (
   { context, providers }: RewrapContext,
   key: KeyRow,
@@ -90,9 +90,7 @@ const rewrapOne = async (
   const next = await wrappedAnew({ context, providers }, row, key, key, signal);
   reached("rewrap:wrapped");
   return store.transaction("full", async (tx) => {
-    const currentKey = await tx.keys.find(key.id);
     const current = await tx.dataKeys.find(row.id);
-    if (!currentKey || !bytesEqual(currentKey.mac, key.mac)) return false;
     if (!current || !bytesEqual(current.mac, row.mac)) return false;
     await tx.dataKeys.update(next, row.mac);
     const rows = [changeOf("data_keys", next)];

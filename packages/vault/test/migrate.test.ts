@@ -275,6 +275,24 @@ describe("while others write", () => {
     await checkSound(vault);
   });
 
+  test("a degraded data key that comes meanwhile is taken along, though nothing else has changed", async () => {
+    const { home, vault, gcp } = await setting();
+    await vault.providers.migrate({ to: "aws-kms:k1" });
+    const gone = remote("aws-kms");
+    gone.fault = "ERR_UNAVAILABLE";
+    const providers = { "aws-kms": gone.provider };
+    const cold = await reopen(home, { providers, fallbackToLocal: true });
+    gcp.before = async (operation) => {
+      // The second wrap: the first is the proof.
+      if (operation !== "wrapKey" || countOf(gcp, "wrapKey") !== 2) return;
+      expect(await cold.secrets.set("b", bytes("w"))).toMatchObject({ degraded: true });
+    };
+    expect(await vault.providers.migrate({ to: "gcp-kms:k1" })).toMatchObject({ dataKeys: 2 });
+    expect((await vault.status()).dataKeys).toEqual([{ uri: "gcp-kms:k1", count: 2, degraded: 0 }]);
+    expect(text((await vault.secrets.get("b")).value)).toBe("w");
+    await checkSound(vault);
+  });
+
   test("a data key that another wrapped for the old key and not yet stored is wrapped again", async () => {
     const { home, vault, aws, gcp, open } = await setting();
     await vault.providers.migrate({ to: "aws-kms:k1" });

@@ -114,6 +114,16 @@ describe("a vault whose default key is a provider's", () => {
     expect(existsSync(home)).toBe(false);
   });
 
+  test("is refused a provider that gives back another key than it wrapped", async () => {
+    const home = newHome();
+    const provider = { ...remote().provider, unwrapKey: async () => new Uint8Array(32) };
+    await expectCode(
+      () => makeVault(home, PASSPHRASE, { defaultKey: { uri: "aws-kms:k1", provider } }),
+      "ERR_INTEGRITY",
+    );
+    expect(existsSync(home)).toBe(false);
+  });
+
   test("is made anew over one that was interrupted, whatever its key was", async () => {
     const home = newHome();
     const interrupted = newHome();

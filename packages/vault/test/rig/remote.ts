@@ -45,7 +45,7 @@ const WATCHED = [
 
 export const remote = (
   name = "aws-kms",
-  { keys = ["k1", "k2"], aliases = {}, wrapAad = true }: RemoteOptions = {},
+  { keys = ["k1", "k2", "k3"], aliases = {}, wrapAad = true }: RemoteOptions = {},
 ): Remote => {
   const material = (id: string) => createHash("sha256").update(`${name} ${id}`).digest();
   const real = createLocalProvider({
