@@ -19,6 +19,7 @@ export const awsServices: readonly Service[] = [
     probe: ["-c", "import moto, flask"],
     bring: () => bringPython(moto),
     debian: ["python3-venv"],
+    conformance: "aws-kms on moto",
     advice,
   },
   {
@@ -28,6 +29,7 @@ export const awsServices: readonly Service[] = [
     probe: ["-c", "import localstack.services, twisted"],
     bring: () => bringPython(localstack),
     debian: ["python3-venv"],
+    conformance: "aws-kms on localstack",
     advice,
   },
 ];
