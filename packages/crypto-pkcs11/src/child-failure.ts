@@ -10,15 +10,20 @@ export class TokenFailure extends Error {
   }
 }
 
+/** Return values of PKCS#11 3.0, for which pkcs11js has no names. */
+const NAMES: Readonly<Record<number, string>> = {
+  27: "CKR_ACTION_PROHIBITED",
+  66: "CKR_AEAD_DECRYPT_FAILED",
+  320: "CKR_CURVE_NOT_SUPPORTED",
+};
+
 /** The name of the PKCS#11 return value that an error of pkcs11js stands for. */
 export function returnValueOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !error.message.startsWith("CKR_")) return undefined;
-  // A number of a vendor has no name.
-  const code = "code" in error && typeof error.code === "number" ? error.code : 0;
   const [name = ""] = error.message.split(/[^A-Z0-9_]/);
-  return name === "CKR_VENDOR_DEFINED" || name === "CKR_"
-    ? `CKR_VENDOR_0x${code.toString(16)}`
-    : name;
+  // A number of a vendor, or a newer one.
+  const code = "code" in error && typeof error.code === "number" ? error.code : 0;
+  return name === "CKR_VENDOR_DEFINED" ? (NAMES[code] ?? `CKR_0x${code.toString(16)}`) : name;
 }
 
 /** What goes to the parent. A foreign error's message stays here: it could quote what it was given. */

@@ -65,13 +65,22 @@ interface Lane {
   login?: Promise<void> | undefined;
 }
 
+/**
+ * After a failure: `reopen` and `restart` give the session, or its process too, another try with the same call; `retire` gives
+ * the next call a new process.
+ */
+type Reaction = "reopen" | "restart" | "retire";
+
 /** From this many calls in one session on, another session helps. */
 const BUSY = 8;
+/** A process has to start, and its module to find the token, however little time an operation has. */
+const OPEN_TIMEOUT_MS = 10_000;
 /** Milliseconds until another session is tried again after one could not be opened. */
 const GROW_AGAIN_MS = 10_000;
 
 export function createPool(options: PoolOptions): Pool {
   const { modulePath, initialize, env, pin, maxCalls, operationTimeoutMs } = options;
+  const openTimeoutMs = Math.max(operationTimeoutMs, OPEN_TIMEOUT_MS);
   const lanes: Lane[] = [{ generation: 0 }];
   let limit = options.maxSessions;
   let growAt = 0;
@@ -86,12 +95,12 @@ export function createPool(options: PoolOptions): Pool {
     if (lane.process === undefined || lane.process.ended) {
       lane.process = startModuleProcess(env);
       const ask = { modulePath, ...initialize };
-      const { answer } = await lane.process.ask("start", ask, [], operationTimeoutMs);
+      const { answer } = await lane.process.ask("start", ask, [], openTimeoutMs);
       lane.token = { ...chooseToken(answer.tokens, choice), mechanisms: [], probes: NO_PROBES };
     }
     const { token, by } = lane.token!;
     const { slotId } = token;
-    const { answer } = await lane.process.ask("open", { slotId }, [], operationTimeoutMs);
+    const { answer } = await lane.process.ask("open", { slotId }, [], openTimeoutMs);
     choice = { ...choice, label: token.label };
     lane.token = { token, by, ...answer };
     return lane.token;
@@ -201,12 +210,10 @@ export function createPool(options: PoolOptions): Pool {
         return await lane.process!.ask(name, ask, sent, timeoutMs);
       } catch (error) {
         const { failure, reaction } = await judge(error, lane, name);
-        if (reaction === "retire") retire(lane, generation);
-        if (reaction === "reopen") {
-          reopen(lane, generation);
-          if (repeatable && attempt === 0) continue;
-        }
-        throw failure;
+        if (reaction === "reopen") reopen(lane, generation);
+        else if (reaction !== undefined) retire(lane, generation);
+        const again = reaction === "reopen" || reaction === "restart";
+        if (!again || !repeatable || attempt > 0) throw failure;
       }
     }
   };
@@ -216,14 +223,18 @@ export function createPool(options: PoolOptions): Pool {
     error: unknown,
     lane: Lane,
     name: CallName,
-  ): Promise<{ failure: unknown; reaction?: "reopen" | "retire" }> => {
+  ): Promise<{ failure: unknown; reaction?: Reaction }> => {
     if (!(error instanceof ModuleFailure)) return { failure: error };
     const refused = refusedPin(error);
     if (refused !== undefined) return { failure: refused };
     const { failure } = error;
     switch (classOf(failure)) {
       case "session lost":
-        return { failure: error, reaction: "reopen" };
+        // What C_Finalize and C_Initialize would do, a new process does.
+        return {
+          failure: error,
+          reaction: failure.name === "CKR_CRYPTOKI_NOT_INITIALIZED" ? "restart" : "reopen",
+        };
       case "unavailable":
       case "hung":
         return { failure: error, reaction: "retire" };

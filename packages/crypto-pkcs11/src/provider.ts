@@ -6,7 +6,6 @@ import {
   type CryptoProvider,
   type ErrorContext,
   isCryptoError,
-  isUnavailable,
   type KeyDescription,
   type KeyResult,
   type MacAlgorithm,
@@ -322,7 +321,7 @@ async function firstLook(pool: Pool): Promise<OpenToken | undefined> {
   try {
     return await pool.look({ operation: "health" });
   } catch (error) {
-    if (isUnavailable(error)) return undefined;
+    if (isCryptoError(error) && error.retryable) return undefined;
     await pool.close();
     throw error;
   }

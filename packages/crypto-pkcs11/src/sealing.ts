@@ -166,6 +166,11 @@ export function createSealing(pool: Pool, options: SealingOptions): Sealing {
       if (purpose === "encrypt" || keyWrap === "aes-gcm")
         return sealGcm(key, plaintext, bound, settings);
       refuseAad(aad, settings);
+      // SoftHSM pads other lengths by itself and gives them back longer than they were.
+      if (plaintext.length % 8 !== 0) {
+        const message = `AES key wrap takes keys of whole 8 bytes, not of ${plaintext.length}`;
+        throw fail("ERR_INVALID_ARGUMENT", message, settings.context);
+      }
       const ask = { key: key.ref, mechanisms: [...KWP_MECHANISMS] };
       const { bytes } = await pool.call("wrap", ask, { ...settings, bytes: [plaintext] });
       return concat(Uint8Array.of(FORMAT.kwp), bytes[0] ?? new Uint8Array());
