@@ -13,6 +13,7 @@ const OPENS = 3000;
 const VALUES = 1000;
 const ROUNDS = 11;
 const CALLS_PER_ROUND = 60;
+const WARM_UP = 500;
 
 /** What the AWS provider costs in calls of the service, and what it adds to one. */
 export const measureAws = async (): Promise<Measure[]> => {
@@ -22,7 +23,7 @@ export const measureAws = async (): Promise<Measure[]> => {
   if (program === undefined) throw new Skipped(missingService(moto));
   const server = await startServer({
     program,
-    args: (port) => ["-H", "127.0.0.1", "-p", String(port)],
+    args: (port) => ["-m", "moto.server", "-H", "127.0.0.1", "-p", String(port)],
   });
   try {
     return [...(await countCalls(server.url)), ...(await overhead(server.url))];
@@ -40,7 +41,9 @@ const connect = (endpoint: string): KMSClient =>
   });
 
 const newKey = async (client: KMSClient): Promise<string> => {
-  const { KeyMetadata } = await client.send(new CreateKeyCommand({}));
+  // moto leaves the defaults of the service out of its answer.
+  const input = { KeySpec: "SYMMETRIC_DEFAULT", KeyUsage: "ENCRYPT_DECRYPT" } as const;
+  const { KeyMetadata } = await client.send(new CreateKeyCommand(input));
   if (KeyMetadata?.Arn === undefined) throw new Error("moto made no key");
   return KeyMetadata.Arn;
 };
@@ -82,7 +85,10 @@ const calls = (name: string, ours: number, theirs: number, exactly: number): Mea
   met: ours === exactly,
 });
 
-/** What client, resilience and provider add to one `Encrypt` of the SDK, in wall time and in time of this process's CPU. */
+/**
+ * What client, resilience and provider add to one `Encrypt` of the SDK, of the same request: as wall time, and as CPU time of
+ * this process, which the noise of the server is not in.
+ */
 const overhead = async (endpoint: string): Promise<Measure[]> => {
   const sdk = connect(endpoint);
   try {
@@ -91,24 +97,40 @@ const overhead = async (endpoint: string): Promise<Measure[]> => {
       provider: createResilientProvider(createAwsKmsProvider({ client: sdk })),
     });
     const plaintext = new Uint8Array(randomBytes(32));
-    const _context = { lango: "bench" };
     const ours = () => client.encrypt({ keyId, plaintext });
-    const theirs = () => sdk.send(new EncryptCommand({ KeyId: keyId, Plaintext: plaintext }));
-    for (let i = 0; i < CALLS_PER_ROUND; i++) await Promise.all([ours(), theirs()]);
-    const rounds = [];
+    // The provider sends one byte more, and a context of this size for the AAD.
+    const request = {
+      KeyId: keyId,
+      Plaintext: new Uint8Array(randomBytes(33)),
+      EncryptionContext: { "lango-data-aad": randomBytes(32).toString("base64url") },
+    };
+    const theirs = () => sdk.send(new EncryptCommand(request));
+    for (let i = 0; i < WARM_UP; i++) await Promise.all([ours(), theirs()]);
+    const rounds: Awaited<ReturnType<typeof alternate>>[] = [];
     for (let i = 0; i < ROUNDS; i++) rounds.push(await alternate(ours, theirs));
-    return (["wall", "cpu"] as const).map((kind) => {
-      const ratio = median(rounds.map(({ ours, theirs }) => ours[kind] / theirs[kind]));
-      return {
-        name: `aws-encrypt-over-bare-sdk-${kind}`,
+    const of = (pick: (round: (typeof rounds)[number]) => number) => median(rounds.map(pick));
+    const wall = of(({ ours, theirs }) => ours.wall / theirs.wall);
+    const added = of(({ ours, theirs }) => (ours.cpu - theirs.cpu) / theirs.wall);
+    return [
+      {
+        name: "aws-encrypt-over-bare-sdk",
         unit: "ms",
-        ours: median(rounds.map(({ ours }) => ours[kind])),
-        theirs: median(rounds.map(({ theirs }) => theirs[kind])),
-        ratio,
+        ours: of(({ ours }) => ours.wall),
+        theirs: of(({ theirs }) => theirs.wall),
+        ratio: wall,
         target: "≤ 1.05",
-        met: ratio <= 1.05,
-      };
-    });
+        met: wall <= 1.05,
+      },
+      {
+        name: "aws-encrypt-added-cpu-of-a-call",
+        unit: "ms",
+        ours: of(({ ours, theirs }) => ours.cpu - theirs.cpu),
+        theirs: of(({ theirs }) => theirs.wall),
+        ratio: added,
+        target: "≤ 0.05",
+        met: added <= 0.05,
+      },
+    ];
   } finally {
     sdk.destroy();
   }

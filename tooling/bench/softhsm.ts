@@ -20,7 +20,9 @@ const P256 = Buffer.from("06082a8648ce3d030107", "hex");
 export interface Softhsm {
   readonly modulePath: string;
   readonly label: string;
-  readonly pin: string;
+  readonly pin: Uint8Array;
+  /** For another process that loads the module. */
+  readonly env: { readonly SOFTHSM2_CONF: string };
   /** One signature by the shortest way there is: two synchronous calls. */
   readonly signBare: (digest: Buffer) => Buffer;
   close(): void;
@@ -35,7 +37,7 @@ export function makeSofthsm(): Softhsm | undefined {
   const config = path.join(folder, "softhsm2.conf");
   const tokens = path.join(folder, "tokens");
   writeFileSync(config, `directories.tokendir = ${tokens}\nobjectstore.backend = file\n`);
-  // The library reads it when it is initialized, in this process and in the provider's.
+  // The library reads it when it is initialized.
   process.env["SOFTHSM2_CONF"] = config;
 
   const module = new pkcs11js.PKCS11();
@@ -76,7 +78,8 @@ export function makeSofthsm(): Softhsm | undefined {
   return {
     modulePath,
     label: LABEL,
-    pin: PIN,
+    pin: Buffer.from(PIN),
+    env: { SOFTHSM2_CONF: config },
     signBare: (digest) => {
       module.C_SignInit(session, { mechanism: pkcs11js.CKM_ECDSA }, privateKey);
       return module.C_Sign(session, digest, Buffer.alloc(64));

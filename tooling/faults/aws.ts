@@ -32,6 +32,7 @@ const OTHER_KEY = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-4000-800
 /** What AWS KMS, and the way to it, can do to a call. */
 export const AWS_FAULTS: readonly FaultRow[] = [
   row({ class: "throttled", expected: throttled }, "ThrottlingException"),
+  row({ class: "throttled", expected: throttled }, "TooManyRequestsException", 429),
   row({ class: "unavailable", expected: unavailable }, "KMSInternalException", 500),
   row({ class: "unavailable", expected: unavailable }, "DependencyTimeoutException", 503),
   row({ class: "unavailable", expected: unavailable }, "KeyUnavailableException", 500),
@@ -57,6 +58,13 @@ export const AWS_FAULTS: readonly FaultRow[] = [
   },
   {
     class: "integrity",
+    name: "the answer names another key",
+    operation: "decrypt",
+    fault: alteredJson((answer) => ({ ...answer, KeyId: OTHER_KEY })),
+    expected: final("ERR_DECRYPTION_FAILED"),
+  },
+  {
+    class: "integrity",
     name: "an answer that is no JSON",
     fault: { kind: "alter", change: (body) => body.subarray(0, body.length >> 1) },
     expected: unavailable,
@@ -76,4 +84,6 @@ export const AWS_FAULTS: readonly FaultRow[] = [
   ),
   row({ class: "bad argument", expected: final("ERR_INVALID_ARGUMENT") }, "ValidationException"),
   row({ class: "bad argument", expected: final("ERR_KEY_USAGE") }, "InvalidKeyUsageException"),
+  // A quota of keys or grants, which no waiting mends.
+  row({ class: "bad argument", expected: final("ERR_INVALID_ARGUMENT") }, "LimitExceededException"),
 ];

@@ -51,6 +51,11 @@ const lookedUp = (code: CryptoErrorCode): Outcome => ({
   struckOnce: "ok",
 });
 
+const otherKey = alteredJson((answer) => ({
+  ...answer,
+  kid: String(answer["kid"]).replace(/\/keys\/[^/]+/, "/keys/another"),
+}));
+
 /** What Azure Key Vault, and the way to it, can do to a call. */
 export const AZURE_FAULTS: readonly FaultRow[] = [
   {
@@ -85,10 +90,14 @@ export const AZURE_FAULTS: readonly FaultRow[] = [
   {
     class: "integrity",
     name: "the answer names another key",
-    fault: alteredJson((answer) => ({
-      ...answer,
-      kid: String(answer["kid"]).replace(/\/keys\/[^/]+/, "/keys/another"),
-    })),
+    fault: otherKey,
+    expected: final("ERR_INTEGRITY"),
+  },
+  {
+    class: "integrity",
+    name: "the answer names another key",
+    operation: "decrypt",
+    fault: otherKey,
     expected: final("ERR_INTEGRITY"),
   },
   {

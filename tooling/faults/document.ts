@@ -1,6 +1,6 @@
 import { AWS_FAULTS } from "./aws.ts";
 import { AZURE_FAULTS } from "./azure.ts";
-import { GCP_FAULTS } from "./gcp.ts";
+import { GCP_FAULTS, GCP_REST_FAULTS } from "./gcp.ts";
 import type { FaultRow } from "./row.ts";
 
 /** `docs/faults.md`: what the tests of this folder assert, as a page. */
@@ -8,7 +8,8 @@ export const faultsDocument = (): string =>
   [
     HEAD,
     section("AWS KMS", "moto", AWS_FAULTS),
-    section("Google Cloud KMS", "a stand-in of our own, over gRPC", GCP_FAULTS),
+    section("Google Cloud KMS over gRPC", "a stand-in of our own", GCP_FAULTS),
+    section("Google Cloud KMS over REST", "a stand-in of our own", GCP_REST_FAULTS),
     section("Azure Key Vault", "a stand-in of our own", AZURE_FAULTS),
   ].join("\n");
 

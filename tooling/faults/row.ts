@@ -1,4 +1,4 @@
-import type { CryptoErrorCode } from "@lango/crypto-core";
+import type { CircuitState, CryptoErrorCode } from "@lango/crypto-core";
 import type { Fault } from "./fault.ts";
 
 /** What a fault means; the classes decide what may be done about it. */
@@ -35,7 +35,7 @@ export interface Outcome {
   /** What a call comes to when only its first request is struck. */
   readonly struckOnce: "ok" | CryptoErrorCode;
   /** The breaker when the fault has lasted for five calls. */
-  readonly breaker: "open" | "closed";
+  readonly breaker: CircuitState;
   /** Whether a composite's fallback takes over. */
   readonly fallback: boolean;
 }
@@ -90,21 +90,21 @@ export const NETWORK_FAULTS: readonly FaultRow[] = [
     class: "unavailable",
     name: "no answer",
     fault: { kind: "silence", after: "the work" },
-    timeoutMs: 300,
+    timeoutMs: 500,
     expected: OUTCOMES.timeout,
   },
   {
     class: "unavailable",
     name: "an answer that comes late",
     fault: { kind: "slow", ms: 3000, part: "all" },
-    timeoutMs: 300,
+    timeoutMs: 500,
     expected: OUTCOMES.timeout,
   },
   {
     class: "unavailable",
     name: "a body that trickles",
     fault: { kind: "slow", ms: 3000, part: "body" },
-    timeoutMs: 300,
+    timeoutMs: 500,
     expected: OUTCOMES.timeout,
   },
 ];

@@ -31,13 +31,31 @@ export function conformanceLines(
     if (faults.length === 1) parts.push("of which 1 is a fault of the server");
     if (faults.length > 1) parts.push(`of which ${faults.length} are faults of the server`);
     lines.push(`CONFORMANCE  ${subject}${mark}: ${parts.join(", ")}`);
-    for (const fault of faults) {
-      const shown = shownOn(fault, checks);
-      const where = shown === undefined ? "shown nowhere" : `passed on ${shown}`;
-      lines.push(`             fault: ${fault.name}: ${fault.serverFault} (${where})`);
-    }
+    lines.push(...faultLines(faults, checks));
   }
   return lines;
+}
+
+/** A line for each thing that is wrong with a server, and one for each check that no other server shows to be right. */
+function faultLines(
+  faults: readonly ConformanceCheck[],
+  checks: readonly ConformanceCheck[],
+): string[] {
+  const counts = new Map<string, number>();
+  const nowhere: string[] = [];
+  for (const fault of faults) {
+    const shown = shownOn(fault, checks);
+    if (shown === undefined) {
+      nowhere.push(`  fault, shown nowhere: ${fault.name}: ${fault.serverFault}`);
+    } else {
+      const line = `${fault.serverFault} (passed on ${shown})`;
+      counts.set(line, (counts.get(line) ?? 0) + 1);
+    }
+  }
+  const shown = [...counts].map(
+    ([line, count]) => `  fault in ${count === 1 ? "1 check" : `${count} checks`}: ${line}`,
+  );
+  return [...shown, ...nowhere];
 }
 
 /** Subjects that have to be checked where every service is required, and were not. */

@@ -45,16 +45,25 @@ describe("the table of the conformance checks", () => {
     ).toBe("CONFORMANCE  a on x: 3 run, 2 passed, 1 failed, of which 2 are faults of the server");
   });
 
+  it("names each fault once, with its checks counted and where they passed", () => {
+    const passed = [check("a on y", "one"), check("a on y", "two")];
+    expect(lines(check("a on x", "one", fault), check("a on x", "two", fault), ...passed)).toEqual([
+      "CONFORMANCE  a on x: 2 run, 2 passed, of which 2 are faults of the server",
+      "  fault in 2 checks: it hashes twice (passed on a on y)",
+      "CONFORMANCE  a on y: 2 run, 2 passed",
+    ]);
+  });
+
   it.each([
-    ["another server of the provider", check("a on y", "one"), "passed on a on y"],
-    ["a server of another provider", check("b on y", "one"), "shown nowhere"],
-    ["our own stand-in", check("a on y (own, not counted)", "one"), "shown nowhere"],
-    ["a server with the same fault", check("a on y", "one", fault), "shown nowhere"],
-    ["a failed check", check("a on y", "one", { passed: false }), "shown nowhere"],
-    ["another check", check("a on y", "two"), "shown nowhere"],
-  ])("says whether the fault is shown by %s", (_, other, where) => {
+    ["a server of another provider", check("b on y", "one")],
+    ["our own stand-in", check("a on y (own, not counted)", "one")],
+    ["a server with the same fault", check("a on y", "one", fault)],
+    ["a failed check", check("a on y", "one", { passed: false })],
+    ["another check", check("a on y", "two")],
+    ["another Node", check("a on y", "one", { node: "22" })],
+  ])("says that a fault is shown nowhere when there is only %s", (_, other) => {
     expect(lines(check("a on x", "one", fault), other)).toContain(
-      `             fault: one: it hashes twice (${where})`,
+      "  fault, shown nowhere: one: it hashes twice",
     );
   });
 });

@@ -43,7 +43,7 @@ describe("conformance", () => {
     const { lines } = await report("conformance.ts");
     expect(lines.slice(-3)).toEqual([
       "CONFORMANCE  kms on mock: 3 run, 2 passed, 1 failed, of which 1 is a fault of the server",
-      "             fault: sign: works: it signs twice (shown nowhere)",
+      "  fault, shown nowhere: sign: works: it signs twice",
       "2 passed, 1 failed",
     ]);
   });
