@@ -7,12 +7,12 @@ import {
   makeSoftHsm,
   PIN,
   type SoftHsm,
-  withSoftHsm,
+  withToken,
 } from "../../../packages/crypto-pkcs11/test/support/softhsm.ts";
 import { configure, good, homeWith, line, WEAK } from "./provider-support.ts";
 import { expectOneFault, fileWith, lango, langoJson, SECRET, vaultHome } from "./support.ts";
 
-withSoftHsm("pkcs11 from config.json to SoftHSM", () => {
+withToken("softhsm2", () => {
   let hsm: SoftHsm;
   let publicKey: Uint8Array;
 

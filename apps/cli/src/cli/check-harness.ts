@@ -15,23 +15,14 @@ import { describeRemoteKey } from "./remote-key.ts";
 
 type Keys = { -readonly [K in keyof HarnessKeys]: HarnessKeys[K] };
 
-/** What the checks need to know of a service that its capabilities do not say. */
-interface Service {
-  /** A well-formed key id that no key has. */
-  readonly missing: string;
-  /** Whether it opens by `decrypt` what `wrapKey` made. */
-  readonly separateWrap?: boolean;
-  /** The name of a new key. */
-  readonly fresh?: (near: string | undefined) => string;
+const MISSING = "lango-check-no-such-key";
+
+/** A well-formed name of a key, beside one that is known: some services know only whole paths. */
+function besides(provider: string, known: string | undefined, name: string): string {
+  const [, ring] = /^(projects\/.+\/cryptoKeys\/)/.exec(known ?? "") ?? [];
+  if (provider === "gcp-kms" && ring !== undefined) return `${ring}${name}`;
+  return provider === "aws-kms" ? `alias/${name}` : name;
 }
-
-const name = (): string => `lango-check-${randomUUID()}`;
-
-const SERVICES: Readonly<Record<string, Service>> = {
-  "aws-kms": { missing: "alias/lango-check-no-such-key" },
-};
-
-const OTHER: Service = { missing: "lango-check-no-such-key" };
 
 /**
  * The keys that were named for the checks, and with `--create` new ones for what was not named. Nothing else of the
@@ -42,7 +33,6 @@ export async function liveHarness(
   args: Arguments,
   created: (keyId: string) => void,
 ): Promise<Harness> {
-  const { missing, separateWrap, fresh = name } = SERVICES[provider.name] ?? OTHER;
   // The checks compare what comes back with the name of the key: an alias would be none of theirs.
   const keyIdOf = async (given: string, use: KeyType): Promise<string> => {
     const isUri = given.startsWith(`${provider.name}:`);
@@ -53,22 +43,24 @@ export async function liveHarness(
   for (const given of args.strings("aead")) aead.push(await keyIdOf(given, "encryption"));
   const disabled = args.string("disabled");
   const keys: Keys = {
-    missing,
+    missing: MISSING,
     ...(await byAlgorithm(args, "signing", keyIdOf)),
     ...(await byAlgorithm(args, "mac", keyIdOf)),
     ...(disabled === undefined ? {} : { disabled: await keyIdOf(disabled, "encryption") }),
   };
   const [, named = ""] = args.positional("URI").split(/:(.*)/s);
   if (named !== "") await addByDescription(provider, named, keys, aead);
+  const known = [...aead, ...Object.values({ ...keys.signing, ...keys.mac })][0];
+  keys.missing = besides(provider.name, known, MISSING);
   if (args.flag("create")) {
-    const near = aead[0] ?? Object.values(keys.signing ?? {})[0];
+    const fresh = (): string => besides(provider.name, known, `lango-check-${randomUUID()}`);
     const make = async (algorithm: KeyAlgorithm, usage: KeyUsage): Promise<string> => {
-      const { keyId } = await provider.createKey!({ keyId: fresh(near), algorithm, usage });
+      const { keyId } = await provider.createKey!({ keyId: fresh(), algorithm, usage });
       created(keyId);
       return keyId;
     };
     await addNewKeys(provider, keys, aead, make);
-    keys.fresh = () => fresh(near);
+    keys.fresh = fresh;
   }
   const [one, two] = aead;
   return {
@@ -77,7 +69,6 @@ export async function liveHarness(
     // Each call may be billed.
     everyByte: false,
     parallelCalls: 10,
-    ...(separateWrap === undefined ? {} : { separateWrap }),
   };
 }
 
