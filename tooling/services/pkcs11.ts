@@ -48,6 +48,7 @@ export const pkcs11Services: readonly Service[] = [
     programs: ["softhsm2-util"],
     probe: ["--version"],
     debian: ["softhsm2"],
+    conformance: "pkcs11 on softhsm",
     advice:
       "Debian: apt-get install softhsm2; Fedora: dnf install softhsm; macOS: brew install softhsm; not on Windows",
   },
@@ -59,6 +60,7 @@ export const pkcs11Services: readonly Service[] = [
     programs: [process.execPath],
     probe: ["-e", `process.exitCode = ${findsOne}(${JSON.stringify(MODULES.nss)}) ? 0 : 1`],
     debian: ["libnss3"],
+    conformance: "pkcs11 on nss",
     advice: "Debian: apt-get install libnss3; Fedora: dnf install nss; macOS: brew install nss",
   },
 ];

@@ -38,6 +38,8 @@ export function createToken(): Token {
   const module: PKCS11 = new native.PKCS11();
   let session: Handle | undefined;
   let handles = new Map<string, Handle>();
+  /** Used again for each signature: it is copied into the answer before the next call. */
+  const signature = Buffer.alloc(MAX_OUTPUT_BYTES);
 
   const current = (): Handle => {
     if (session === undefined) throw new TokenFailure("NO_SESSION");
@@ -212,15 +214,15 @@ export function createToken(): Token {
         authenticate(pin);
         return {
           answer: {},
-          bytes: [module.C_Sign(current(), data, Buffer.alloc(MAX_OUTPUT_BYTES))],
+          bytes: [module.C_Sign(current(), data, signature)],
         };
       }),
 
-    verify: ({ key, mechanism }, [data = Buffer.alloc(0), signature = Buffer.alloc(0)]) =>
+    verify: ({ key, mechanism }, [data = Buffer.alloc(0), given = Buffer.alloc(0)]) =>
       withKey(key, (handle) => {
         module.C_VerifyInit(current(), mechanismOf(native, mechanism), handle);
         try {
-          return { answer: { valid: module.C_Verify(current(), data, signature) } };
+          return { answer: { valid: module.C_Verify(current(), data, given) } };
         } catch (error) {
           const name = returnValueOf(error) ?? "";
           if (!/^CKR_SIGNATURE_(INVALID|LEN_RANGE)$/.test(name)) throw error;
