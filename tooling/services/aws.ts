@@ -15,21 +15,21 @@ export const awsServices: readonly Service[] = [
   {
     name: "moto",
     provides: "the conformance of AWS KMS on moto",
-    conformance: "aws-kms on moto",
     programs: [pythonOf(moto)],
     probe: ["-c", "import moto, flask"],
     bring: () => bringPython(moto),
     debian: ["python3-venv"],
+    conformance: "aws-kms on moto",
     advice,
   },
   {
     name: "localstack",
     provides: "the conformance of AWS KMS on localstack, which is right where moto is wrong",
-    conformance: "aws-kms on localstack",
     programs: [pythonOf(localstack)],
     probe: ["-c", "import localstack.services, twisted"],
     bring: () => bringPython(localstack),
     debian: ["python3-venv"],
+    conformance: "aws-kms on localstack",
     advice,
   },
 ];

@@ -44,7 +44,6 @@ export const pkcs11Services: readonly Service[] = [
   {
     name: "softhsm2",
     provides: "the tests of the PKCS#11 provider on SoftHSM",
-    conformance: "pkcs11 on softhsm",
     programs: ["softhsm2-util"],
     probe: ["--version"],
     debian: ["softhsm2"],
@@ -55,7 +54,6 @@ export const pkcs11Services: readonly Service[] = [
   {
     name: "nss",
     provides: "the tests of the PKCS#11 provider on a second token, NSS softokn",
-    conformance: "pkcs11 on nss",
     // It is a library alone: a program that finds it stands for it.
     programs: [process.execPath],
     probe: ["-e", `process.exitCode = ${findsOne}(${JSON.stringify(MODULES.nss)}) ? 0 : 1`],
