@@ -48,7 +48,7 @@ afterAll(async () => {
   await moto?.stop();
   hsm?.remove();
   rmSync(temporary, { recursive: true, force: true });
-});
+}, 60_000);
 
 /** Nothing of the machine's own but PATH, and no other registry than ours. */
 const environment = (more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
@@ -318,13 +318,17 @@ it("works in the strict node_modules of pnpm, where nothing is hoisted", async (
 }, 120_000);
 
 describe("one provider in an app of one's own", () => {
+  let folder = "";
+  beforeAll(async () => {
+    folder = app("app with aws-kms");
+    await npmInstall(folder, "@lango/crypto-core", "@lango/crypto-aws-kms");
+  }, 60_000);
+
   it.each(["node24", "node22"])(
     "aws-kms: seals and opens on %s",
     async (version) => {
       const node = version === "node22" ? requireService("node22") : process.execPath;
       const { security, env } = await onMoto();
-      const folder = app(`app with aws-kms on ${version}`);
-      await npmInstall(folder, "@lango/crypto-core", "@lango/crypto-aws-kms");
       expect(readdirSync(path.join(folder, "node_modules/@lango"))).toEqual([
         "crypto-aws-kms",
         "crypto-core",
