@@ -451,6 +451,23 @@ describe("when the provider answers again", () => {
     expect(text((await vault.secrets.get("b")).value)).toBe("w");
   });
 
+  test("a row that was altered gets no new MAC, and seals nothing even where its data key is open", async () => {
+    const kms = remote();
+    const home = await degraded(kms);
+    const vault = await openWith(home, kms);
+    const database = new Sqlite(`${home}/lango.db`, {});
+    kms.fault = "ERR_UNAVAILABLE";
+    await vault.secrets.get("b");
+    kms.fault = undefined;
+    database.prepare("UPDATE data_keys SET created_at = 1 WHERE degraded = 1").run();
+    const before = dataKeys(home);
+    await expectCode(() => vault.providers.rewrap(), "ERR_INTEGRITY");
+    kms.fault = "ERR_UNAVAILABLE";
+    await expectCode(() => vault.secrets.set("c", bytes("x")), "ERR_INTEGRITY");
+    expect(dataKeys(home)).toEqual(before);
+    database.close();
+  });
+
   test("a value on its way under the degraded data key is sealed once more", async () => {
     const kms = remote();
     const home = await degraded(kms);

@@ -11,6 +11,8 @@ import {
 } from "@lango/crypto-core";
 import { createPkcs11Provider, type Pkcs11Provider } from "@lango/crypto-pkcs11";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { childEnvironment } from "../../src/module-process.ts";
+import { createPool } from "../../src/pool.ts";
 import { type FaultyHsm, makeFaulty } from "../support/faults.ts";
 import { moduleProcesses, onToken } from "../support/native.ts";
 import { makeSoftHsm, type SoftHsm, withToken } from "../support/softhsm.ts";
@@ -319,6 +321,18 @@ withToken("softhsm2", () => {
     await sleep(100);
     expect(faulty.calls("C_Login")).toBe(0);
     expect(moduleProcesses()).toEqual([]);
+  });
+
+  test("close zeroes the PIN", async () => {
+    const pin = new Uint8Array(hsm.pin);
+    const pool = createPool({
+      ...{ modulePath: hsm.modulePath, initialize: {}, env: childEnvironment(hsm.env), token: {} },
+      ...{ pin, maxSessions: 1, maxCalls: 1, operationTimeoutMs: 10_000 },
+    });
+    const { bytes } = await pool.call("random", { bytes: 4 }, { context: {} });
+    expect(bytes[0]).toHaveLength(4);
+    await pool.close();
+    expect([...pin]).toEqual([0, 0, 0, 0]);
   });
 
   test("a short call behind a long one has its own time, not the rest of the long one's", async () => {
