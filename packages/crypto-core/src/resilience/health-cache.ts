@@ -21,6 +21,7 @@ const PROVES_REACHABLE: ReadonlySet<Operation> = new Set([
   "verifyMac",
   "wrapKey",
   "unwrapKey",
+  "rewrapKey",
   "createKey",
   "rotateKey",
   "describeKey",
