@@ -7,7 +7,6 @@ import {
   type KeyAlgorithm,
   type KeyUsage,
 } from "@lango/crypto-core";
-import { requireService } from "../../../tooling/vitest/require-service.ts";
 import { type AzureKvProviderOptions, createAzureKvProvider } from "../src/index.ts";
 import {
   CLIENT,
@@ -22,7 +21,7 @@ let certificate: Certificate | undefined;
 
 /** The stand-in in this process, with a certificate that is made once. */
 export async function standInHere(options: Partial<StandInOptions> = {}): Promise<StandIn> {
-  certificate ??= makeCertificate(requireService("openssl"));
+  certificate ??= makeCertificate();
   return await startStandIn({ certificate, ...options });
 }
 

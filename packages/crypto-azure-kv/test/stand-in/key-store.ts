@@ -49,6 +49,10 @@ export interface KeyStore {
     changes: { key_ops?: readonly string[]; attributes?: Partial<Version["attributes"]> },
   ): Version;
   delete(name: string): Version;
+  deletedNames(): readonly string[];
+  /** The newest version of a deleted key. */
+  getDeleted(name: string): Version;
+  recover(name: string): Version;
   purge(name: string): void;
 }
 
@@ -107,6 +111,11 @@ export function createKeyStore(managedHsm: boolean): KeyStore {
     return entry;
   };
 
+  const getDeleted = (name: string): Version => {
+    if (!deleted.has(name.toLowerCase())) throw notFound(name);
+    return keys.get(name.toLowerCase())!.versions.at(-1)!;
+  };
+
   const get = (name: string, version?: string): Version => {
     const { versions } = entryOf(name);
     const found =
@@ -117,6 +126,7 @@ export function createKeyStore(managedHsm: boolean): KeyStore {
 
   return {
     get,
+    getDeleted,
     async create(name, key) {
       if (deleted.has(name.toLowerCase())) {
         const message = `Key ${name} is currently in a deleted but recoverable state, and its name cannot be reused.`;
@@ -146,7 +156,14 @@ export function createKeyStore(managedHsm: boolean): KeyStore {
       deleted.add(name.toLowerCase());
       return found;
     },
+    deletedNames: () => [...deleted].map((id) => keys.get(id)!.name),
+    recover(name) {
+      const found = getDeleted(name);
+      deleted.delete(name.toLowerCase());
+      return found;
+    },
     purge(name) {
+      getDeleted(name);
       deleted.delete(name.toLowerCase());
       keys.delete(name.toLowerCase());
     },

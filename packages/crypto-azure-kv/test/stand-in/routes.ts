@@ -30,16 +30,13 @@ const OPERATIONS: Readonly<Record<string, string>> = {
 /** Outside of their time keys still do these. */
 const ANY_TIME = new Set(["decrypt", "unwrapKey", "verify"]);
 
-/** Answers one request to the vault, or throws a `ServiceError`. */
-export async function route(request: RouteRequest): Promise<Json> {
+/** Answers one request to the vault, or throws a `ServiceError`; `undefined` is an answer without a body. */
+export async function route(request: RouteRequest): Promise<Json | undefined> {
   const { store, managedHsm, method, pathname, searchParams, body } = request;
   if (!API_VERSIONS.has(searchParams.get("api-version") ?? "")) throw badParameter("api-version");
   const [, collection, name = "", second, third] = pathname.split("/");
   if (collection === "rng" && method === "POST" && managedHsm) return random(body);
-  if (collection === "deletedkeys" && method === "DELETE") {
-    store.purge(name);
-    return {};
-  }
+  if (collection === "deletedkeys") return routeDeleted(request, name, second);
   if (collection !== "keys") throw new ServiceError(404, "NotFound", "No such path");
   const bundle = (version: Version): Json => bundleOf(request, name, version);
   switch (`${method} ${pathname.split("/").length}`) {
@@ -50,7 +47,7 @@ export async function route(request: RouteRequest): Promise<Json> {
     case "GET 3":
       return bundle(store.get(name));
     case "DELETE 3":
-      return bundle(store.delete(name));
+      return deletedBundleOf(request, name, store.delete(name));
     case "GET 4":
       if (second !== "versions") return bundle(store.get(name, orLatest(second)));
       return page(
@@ -70,6 +67,26 @@ export async function route(request: RouteRequest): Promise<Json> {
       if (second && third) return operate(request, name, store.get(name, second), third);
   }
   throw new ServiceError(405, "MethodNotAllowed", `${method} ${pathname}`);
+}
+
+function routeDeleted(request: RouteRequest, name: string, action?: string): Json | undefined {
+  const { store, method } = request;
+  switch ([method, name && "NAME", action].filter(Boolean).join(" ")) {
+    case "GET":
+      return page(request, "/deletedkeys", store.deletedNames(), (each) => {
+        const { key, ...deleted } = deletedBundleOf(request, each, store.getDeleted(each));
+        return { ...deleted, kid: `${request.url}/keys/${each}` };
+      });
+    case "GET NAME":
+      return deletedBundleOf(request, name, store.getDeleted(name));
+    case "POST NAME recover":
+      return bundleOf(request, name, store.recover(name));
+    case "DELETE NAME":
+      store.purge(name);
+      return undefined;
+    default:
+      throw new ServiceError(405, "MethodNotAllowed", `${method} of deleted keys`);
+  }
 }
 
 const orLatest = (version: string | undefined): string | undefined => version || undefined;
@@ -126,6 +143,17 @@ function random({ count }: Readonly<Record<string, unknown>>): Json {
 function bundleOf({ url }: RouteRequest, name: string, key: Version): Json {
   const kid = `${url}/keys/${name}/${key.version}`;
   return { key: { kid, key_ops: key.keyOps, ...publicJwk(key) }, attributes: key.attributes };
+}
+
+/** A vault with soft delete, which all are. */
+function deletedBundleOf(request: RouteRequest, name: string, key: Version): Json {
+  const now = Math.floor(Date.now() / 1000);
+  return {
+    ...bundleOf(request, name, key),
+    recoveryId: `${request.url}/deletedkeys/${name}`,
+    deletedDate: now,
+    scheduledPurgeDate: now + 90 * 86_400,
+  };
 }
 
 function itemOf({ url }: RouteRequest, name: string, key: Version, version?: string): Json {

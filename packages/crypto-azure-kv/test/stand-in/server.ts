@@ -131,6 +131,7 @@ export async function startStandIn({
     }
     if (fault?.answer !== undefined) return fault.answer;
     const result = await route({ store, url, managedHsm, method, pathname, searchParams, body });
+    if (result === undefined) return { status: 204 };
     return { status: 200, body: fault?.change ? fault.change(result) : result };
   };
 
@@ -175,6 +176,10 @@ interface Answer {
 
 function send(response: ServerResponse, { status, headers = {}, body }: Answer): void {
   if (status === 0) return;
+  if (status === 204) {
+    response.writeHead(status, headers).end();
+    return;
+  }
   const text = typeof body === "string" ? body : JSON.stringify(body ?? {});
   response.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers });
   response.end(text);

@@ -26,6 +26,7 @@ export type Handlers = Readonly<Record<string, (request: Message) => Message | P
 
 const KIB = 1024;
 const NONE = new Uint8Array();
+const UNSPECIFIED_FORMAT = "PUBLIC_KEY_FORMAT_UNSPECIFIED";
 
 /**
  * Cloud KMS as its API reference describes it, with real ciphers: checksums, names, purposes, states, versions, AAD and
@@ -163,11 +164,18 @@ export const createKms = (resources: Resources): Handlers => ({
     };
   },
 
-  getPublicKey({ name }) {
+  getPublicKey({ name, publicKeyFormat = UNSPECIFIED_FORMAT }) {
     const { version } = resources.usable(name, "ASYMMETRIC_SIGN");
+    const { algorithm } = version;
     const pem = createPublicKey(version.material).export({ type: "spki", format: "pem" }) as string;
-    const pemCrc32c = { value: String(crc(Buffer.from(pem))) };
-    return { name, algorithm: version.algorithm, pem, pemCrc32c, ...levelOf(version) };
+    const data = Buffer.from(pem);
+    const checksum = { value: String(crc(data)) };
+    const key = { name, algorithm, pem, pemCrc32c: checksum, ...levelOf(version) };
+    if (publicKeyFormat === UNSPECIFIED_FORMAT) return key;
+    if (publicKeyFormat !== "PEM") {
+      throw new Fault("INVALID_ARGUMENT", `${algorithm} has no ${publicKeyFormat}.`);
+    }
+    return { ...key, publicKeyFormat, publicKey: { data, crc32cChecksum: checksum } };
   },
 
   generateRandomBytes({ location, lengthBytes, protectionLevel }) {

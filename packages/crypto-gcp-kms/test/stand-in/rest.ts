@@ -23,7 +23,7 @@ const ROUTES: readonly [string, RegExp, string][] = [
   ],
   ["POST", /^\/v1\/(?<parent>.+\/cryptoKeys\/[^/]+)\/cryptoKeyVersions$/, "createCryptoKeyVersion"],
   ["POST", /^\/v1\/(?<parent>.+\/keyRings\/[^/]+)\/cryptoKeys$/, "createCryptoKey"],
-  ["PATCH", /^\/v1\/(?<name>.+\/cryptoKeyVersions\/[^/]+)$/, "updateCryptoKeyVersion"],
+  ["PATCH", /^\/v1\/(?<resource>.+\/cryptoKeyVersions\/[^/]+)$/, "updateCryptoKeyVersion"],
   ["GET", /^\/v1\/(?<name>.+\/cryptoKeyVersions\/[^/]+)\/publicKey$/, "getPublicKey"],
   ["GET", /^\/v1\/(?<name>.+\/cryptoKeyVersions\/[^/]+)$/, "getCryptoKeyVersion"],
   ["GET", /^\/v1\/(?<parent>.+\/cryptoKeys\/[^/]+)\/cryptoKeyVersions$/, "listCryptoKeyVersions"],
@@ -82,13 +82,16 @@ const read = async (request: IncomingMessage): Promise<[string, Message]> => {
   const body = text === "" ? {} : fromJson(JSON.parse(text));
   const field = BODY_FIELDS[method];
   const { updateMask, ...query } = Object.fromEntries(url.searchParams);
+  const { resource, ...fields } = pattern.exec(path)?.groups ?? {};
+  // What the path says, clients may leave out of the body.
+  const named = resource === undefined ? body : { ...body, name: resource };
   return [
     method,
     {
-      ...query,
+      ...fromJson(query),
       ...(updateMask !== undefined && { updateMask: { paths: updateMask.split(",") } }),
-      ...pattern.exec(path)?.groups,
-      ...(field === undefined ? body : { [field]: body }),
+      ...fields,
+      ...(field === undefined ? body : { [field]: named }),
     },
   ];
 };
@@ -100,16 +103,17 @@ const ENUMS: Readonly<Record<string, Readonly<Record<number, string>>>> = {
   purpose: readEnum("CryptoKey.CryptoKeyPurpose"),
   state: readEnum("CryptoKeyVersion.CryptoKeyVersionState"),
   algorithm: readEnum("CryptoKeyVersion.CryptoKeyVersionAlgorithm"),
+  publicKeyFormat: readEnum("PublicKey.PublicKeyFormat"),
 };
 
-// The SDK sends enumerations as numbers.
+// The SDKs send enumerations as numbers, also in queries.
 const fromJson = (value: Message): Message =>
   Object.fromEntries(
     Object.entries(value).map(([name, field]) => {
       if (BYTES.test(name)) return [name, Buffer.from(field, "base64")];
       if (name.endsWith("Crc32c")) return [name, { value: field }];
-      if (typeof field === "number" && ENUMS[name] !== undefined) return [name, ENUMS[name][field]];
-      return [name, typeof field === "object" && field !== null ? fromJson(field) : field];
+      if (typeof field === "object" && field !== null) return [name, fromJson(field)];
+      return [name, ENUMS[name]?.[field] ?? field];
     }),
   );
 
@@ -119,7 +123,7 @@ const toJson = (value: unknown): unknown => {
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
     Object.entries(value).map(([name, field]) => {
-      if (name.endsWith("Crc32c") && field !== null && typeof field === "object") {
+      if (/Crc32c$|^crc32cChecksum$/.test(name) && field !== null && typeof field === "object") {
         return [name, field.value];
       }
       if (name === "createTime") return [name, new Date(field.seconds * 1000 + field.nanos / 1e6)];
