@@ -3,11 +3,10 @@ import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { expect, it } from "vitest";
 import { makeCertificate } from "../../../packages/crypto-azure-kv/test/stand-in/tls.ts";
-import { requireService } from "../../vitest/require-service.ts";
 import { startFaultProxy } from "../proxy.ts";
 
 it("ends TLS, asks an HTTPS target, puts its own address in, and breaks connections without a goodbye", async () => {
-  const tls = makeCertificate(requireService("openssl"));
+  const tls = makeCertificate();
   const server = https.createServer(tls, (request, response) => {
     response.end(`https://127.0.0.1:${port}${request.url}`);
   });
