@@ -7,6 +7,7 @@ import { type CountedProvider, openAtOnce, readAtOnce, sealMany } from "../fault
 import { startFaultProxy } from "../faults/proxy.ts";
 import { findService, missingService, serviceNamed } from "../services/find.ts";
 import { startServer } from "../services/server.ts";
+import { SetupError } from "../setup/step.mjs";
 import { type Measure, median, Skipped } from "./paired.ts";
 
 const OPENS = 3000;
@@ -18,7 +19,9 @@ const WARM_UP = 500;
 /** What the AWS provider costs in calls of the service, and what it adds to one. */
 export const measureAws = async (): Promise<Measure[]> => {
   const moto = serviceNamed("moto");
-  await moto.bring?.();
+  await moto.bring?.().catch((error: unknown) => {
+    throw error instanceof SetupError ? new Skipped(error.message) : error;
+  });
   const program = findService(moto);
   if (program === undefined) throw new Skipped(missingService(moto));
   const server = await startServer({

@@ -3,7 +3,6 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { createCryptoClient } from "@lango/crypto-core";
 import { createPkcs11Provider } from "@lango/crypto-pkcs11";
 import { compareThroughput, type Measure, Skipped } from "./paired.ts";
-import { makeSofthsm } from "./softhsm.ts";
 
 const ALGORITHM = "ecdsa-p256-sha256";
 const ROWS = [
@@ -18,7 +17,12 @@ const RESOLUTION_MS = 1;
 
 /** Signatures of the provider against a synchronous loop over the same token, and what they cost the event loop. */
 export const measurePkcs11 = async (): Promise<Measure[]> => {
-  const softhsm = makeSofthsm();
+  const softhsm = await import("./softhsm.ts").then(
+    ({ makeSofthsm }) => makeSofthsm(),
+    (error: Error) => {
+      throw new Skipped(`pkcs11js cannot be loaded: ${error.message.split("\n")[0]}`);
+    },
+  );
   if (softhsm === undefined)
     throw new Skipped("SoftHSM is not installed (apt-get install softhsm2)");
   const { modulePath, env, label, pin } = softhsm;
