@@ -470,6 +470,23 @@ describe("when the provider answers again", () => {
     database.close();
   });
 
+  test("an altered row gets no new MAC either when its data key is full", async () => {
+    const kms = remote();
+    const home = await created(kms);
+    const vault = await openWith(home, kms);
+    await vault.secrets.set("b", bytes("w"));
+    const database = new Sqlite(`${home}/lango.db`, {});
+    database.prepare("UPDATE data_keys SET created_at = 1, messages = 1073741824").run();
+    database.close();
+    const before = dataKeys(home);
+    await expectCode(async () => {
+      // As many as are reserved by now, and more.
+      for (let i = 0; i < 40; i += 1) await vault.secrets.set("b", bytes("w"));
+    }, "ERR_INTEGRITY");
+    expect(dataKeys(home)).toEqual(before);
+    await expectCode(() => vault.status(), "ERR_INTEGRITY");
+  });
+
   test("a value on its way under the degraded data key is sealed once more", async () => {
     const kms = remote();
     const home = await degraded(kms);

@@ -231,6 +231,15 @@ withToken("softhsm2", () => {
     await expect(old.sign({ keyId, message })).rejects.toMatchObject({ code: "ERR_KEY_USAGE" });
   });
 
+  test("createKey refuses a name on another token or of another class", async () => {
+    const provider = await provide();
+    for (const keyId of ["token=other;object=k", "object=k;type=secret-key"]) {
+      await expect(
+        provider.createKey({ keyId, algorithm: "ecdsa-p256", usage: "signing" }),
+      ).rejects.toMatchObject({ code: "ERR_INVALID_ARGUMENT" });
+    }
+  });
+
   test("trap 2d.17: keys stay on the token, show themselves to nobody, and there is no export", async () => {
     const provider = await provide();
     for (const [algorithm, usage] of [
