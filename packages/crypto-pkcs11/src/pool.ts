@@ -230,7 +230,9 @@ export function createPool(options: PoolOptions): Pool {
       timeoutMs = operationTimeoutMs,
     }: CallSettings,
   ): Promise<Answer<Name>> => {
-    for (let attempt = 0; ; attempt++) {
+    // Once each: a login that fails right after a session was opened again is tried again, too.
+    const repeated = new Set<CallName>();
+    for (;;) {
       let { generation } = lane;
       /** What may have failed. Before its login nothing of the call was done. */
       let step: CallName = "login";
@@ -246,8 +248,9 @@ export function createPool(options: PoolOptions): Pool {
         if (reaction === "reopen") reopen(lane, generation);
         else if (reaction !== undefined) retire(lane, generation);
         const again = reaction === "reopen" || reaction === "restart";
-        const mayRepeat = again && (repeatable || step === "login") && attempt === 0;
+        const mayRepeat = again && (repeatable || step === "login") && !repeated.has(step);
         if (!mayRepeat) throw failure;
+        repeated.add(step);
       }
     }
   };
