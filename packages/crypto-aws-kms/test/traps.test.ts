@@ -186,6 +186,28 @@ describe("trap 2a.5: the key is named in every call and compared in every answer
     expect(client.sent.filter(({ name }) => name === "DescribeKey")).toHaveLength(3);
   });
 
+  test.each([
+    ["gone", sdk.NotFoundException, "ERR_KEY_NOT_FOUND"],
+    ["disabled", sdk.DisabledException, "ERR_KEY_DISABLED"],
+  ] as const)(
+    "an alias whose key is %s is resolved again by the next call",
+    async (_, Exception, name) => {
+      let current = OTHER_ARN;
+      const client = standIn({
+        DescribeKey: () => metadata({ Arn: current }),
+        Encrypt: ({ KeyId }) => {
+          if (KeyId === OTHER_ARN) throw new Exception({ message: "", $metadata: {} });
+          return { KeyId, CiphertextBlob: bytes(9) };
+        },
+      });
+      const provider = createAwsKmsProvider({ client });
+      const request = { keyId: "alias/notes", key: bytes(32) };
+      await expect(provider.wrapKey(request)).rejects.toEqual(code(name));
+      current = KEY_ARN;
+      expect(await provider.wrapKey(request)).toMatchObject({ keyId: KEY_ARN });
+    },
+  );
+
   test("a key of another region is not asked for; a multi-Region key is, as its replica here", async () => {
     const mrk = `mrk-${"0".repeat(32)}`;
     const here = `arn:aws:kms:eu-central-1:111122223333:key/${mrk}`;
@@ -284,6 +306,29 @@ describe("trap 2a.11:", () => {
     for (const outcome of await Promise.allSettled(calls)) {
       expect(outcome).toEqual({ status: "rejected", reason });
     }
+  });
+
+  test("an abort while the key is looked at keeps what was to be sealed here", async () => {
+    const controller = new AbortController();
+    let described = (): void => {};
+    const looked = new Promise<void>((resolve) => {
+      described = resolve;
+    });
+    const client = standIn({
+      DescribeKey: async () => {
+        controller.abort(new Error("enough"));
+        described();
+        return metadata();
+      },
+      Encrypt: () => ({ KeyId: KEY_ARN, CiphertextBlob: bytes(9) }),
+    });
+    const provider = createAwsKmsProvider({ client });
+    const { signal } = controller;
+    const call = provider.wrapKey({ keyId: KEY_ARN, key: bytes(32), signal });
+    await expect(call).rejects.toThrow("enough");
+    await looked;
+    await new Promise(setImmediate);
+    expect(client.sent.map(({ name }) => name)).toEqual(["DescribeKey"]);
   });
 
   test("a plaintext that comes after the abort is zeroed", async () => {
