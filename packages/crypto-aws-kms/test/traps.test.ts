@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { inspect } from "node:util";
 import * as sdk from "@aws-sdk/client-kms";
 import {
   createCryptoClient,
@@ -122,31 +123,88 @@ test("trap 2a.4: the scheme follows the request, not the first that the key list
 });
 
 describe("trap 2a.5: the key is named in every call and compared in every answer:", () => {
-  test("a plaintext that another key opened is dropped and zeroed", async () => {
-    const Plaintext = bytes(32);
-    const client = standIn({ Decrypt: () => ({ KeyId: OTHER_ARN, Plaintext }) });
-    const call = createAwsKmsProvider({ client }).unwrapKey({
-      keyId: KEY_ARN,
-      wrappedKey: bytes(100),
-    });
-    await expect(call).rejects.toEqual(code("ERR_DECRYPTION_FAILED"));
-    expect(client.sent.at(-1)?.input).toMatchObject({ KeyId: KEY_ARN });
-    expect(Plaintext).toEqual(bytes(32, 0));
-  });
+  test.each([[OTHER_ARN], [undefined]])(
+    "a plaintext that the key %s opened is dropped and zeroed",
+    async (KeyId) => {
+      const Plaintext = bytes(32);
+      const client = standIn({ Decrypt: () => ({ KeyId, Plaintext }) });
+      const call = createAwsKmsProvider({ client }).unwrapKey({
+        keyId: KEY_ARN,
+        wrappedKey: bytes(100),
+      });
+      await expect(call).rejects.toEqual(code("ERR_DECRYPTION_FAILED"));
+      expect(client.sent.at(-1)?.input).toMatchObject({ KeyId: KEY_ARN });
+      expect(Plaintext).toEqual(bytes(32, 0));
+    },
+  );
 
   test.each(["another key", "no key"])(
     "an answer that names %s is ERR_INTEGRITY",
     async (which) => {
       const KeyId = which === "no key" ? undefined : OTHER_ARN;
+      const blob = { KeyId, CiphertextBlob: bytes(9) };
+      let DescribeKey: () => unknown = () => metadata();
       const client = standIn({
-        Encrypt: () => ({ KeyId, CiphertextBlob: bytes(9) }),
+        DescribeKey: () => DescribeKey(),
+        Encrypt: () => blob,
+        Sign: () => ({ KeyId, Signature: signatureToDer(bytes(64)) }),
+        Verify: () => ({ KeyId, SignatureValid: true }),
+        GetPublicKey: () => ({ KeyId, PublicKey: bytes(91) }),
         GenerateMac: () => ({ KeyId, Mac: bytes(32) }),
+        VerifyMac: () => ({ KeyId, MacValid: true }),
       });
-      const provider = createAwsKmsProvider({ client });
-      const call = provider.wrapKey({ keyId: KEY_ARN, key: bytes(32) });
-      await expect(call).rejects.toEqual(code("ERR_INTEGRITY"));
+      const provider = createAwsKmsProvider({ client, keyTtlMs: 0 });
+      const keyId = KEY_ARN;
+      const message = bytes(1);
+      const calls = [
+        [metadata, () => provider.wrapKey({ keyId, key: bytes(32) })],
+        [metadata, () => provider.encrypt({ keyId, plaintext: message })],
+        [p256, () => provider.sign({ keyId, message })],
+        [p256, () => provider.verify({ keyId, message, signature: bytes(64) })],
+        [p256, () => provider.getPublicKey({ keyId })],
+        [macKey, () => provider.mac({ keyId, message })],
+        [macKey, () => provider.verifyMac({ keyId, message, mac: bytes(32) })],
+      ] as const;
+      for (const [describeKey, call] of calls) {
+        DescribeKey = describeKey;
+        await expect(call(), String(call)).rejects.toEqual(code("ERR_INTEGRITY"));
+      }
+      const request = { keyId, toKeyId: KEY_ARN, wrappedKey: bytes(100) };
+      for (const answer of [
+        { ...blob, SourceKeyId: KEY_ARN },
+        { CiphertextBlob: bytes(9), KeyId: KEY_ARN, SourceKeyId: KeyId },
+      ]) {
+        const other = createAwsKmsProvider({ client: standIn({ ReEncrypt: () => answer }) });
+        await expect(other.rewrapKey(request)).rejects.toEqual(code("ERR_INTEGRITY"));
+      }
     },
   );
+
+  test("an answer without its truth value is no success", async () => {
+    const answer = () => ({ KeyId: KEY_ARN });
+    const signing = standIn({ DescribeKey: p256, Verify: answer });
+    const mac = standIn({ DescribeKey: macKey, VerifyMac: answer });
+    const request = { keyId: KEY_ARN, message: bytes(1) };
+    const signed = { ...request, signature: bytes(64) };
+    expect(await createAwsKmsProvider({ client: signing }).verify(signed)).toBe(false);
+    const authenticated = { ...request, mac: bytes(32) };
+    expect(await createAwsKmsProvider({ client: mac }).verifyMac(authenticated)).toBe(false);
+  });
+
+  test("a plaintext without the byte of encrypt in front is not passed on; what was sent is zeroed", async () => {
+    const client = standIn({
+      Encrypt: ({ Plaintext }) => {
+        expect(Plaintext).toEqual(Uint8Array.of(1, 7, 7));
+        return { KeyId: KEY_ARN, CiphertextBlob: bytes(9) };
+      },
+      Decrypt: () => ({ KeyId: KEY_ARN, Plaintext: bytes(3, 2) }),
+    });
+    const provider = createAwsKmsProvider({ client });
+    const { ciphertext } = await provider.encrypt({ keyId: KEY_ARN, plaintext: bytes(2) });
+    expect(client.sent.at(-1)?.input["Plaintext"]).toEqual(bytes(3, 0));
+    const call = provider.decrypt({ keyId: KEY_ARN, ciphertext });
+    await expect(call).rejects.toEqual(code("ERR_DECRYPTION_FAILED"));
+  });
 
   test("a description of another key is no description of this one", async () => {
     const client = standIn({ DescribeKey: () => metadata({ Arn: OTHER_ARN }) });
@@ -402,6 +460,16 @@ describe("trap 2a.12: credentials that expire:", () => {
     expect([asked, server.calls()]).toEqual([2, 2]);
     await provider.close();
   });
+});
+
+test("a provider that is printed shows no credential", async () => {
+  const server = await listen(() => [200, { Plaintext: Buffer.from(bytes(8)).toString("base64") }]);
+  const credentials = { accessKeyId: "test", secretAccessKey: "S3cret" };
+  const settings = { region: "us-east-1", endpoint: server.url };
+  const provider = createAwsKmsProvider({ ...settings, credentials });
+  await provider.random({ bytes: 8 });
+  expect(inspect(provider, { depth: 9, showHidden: true })).not.toContain("S3cret");
+  await provider.close();
 });
 
 test("trap 2a.13: a MAC is for 1 to 4096 bytes, and a MAC of another length is none", async () => {

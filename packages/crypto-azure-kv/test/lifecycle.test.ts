@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { inspect } from "node:util";
 import { type CryptoProvider, concat, isCryptoError, toBase64, utf8 } from "@lango/crypto-core";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -118,10 +119,55 @@ test("a plaintext that another key gave is zeroed, and refused", async () => {
   expect(secret.some(Boolean)).toBe(false);
 });
 
+test("an answer without its value is no success", async () => {
+  const client: AzureKvClient = {
+    keys: {
+      getKey: async () => ({
+        id: `https://a.managedhsm.azure.net/keys/k/${VERSION}`,
+        name: "k",
+        key: { crv: "P-256" },
+        keyType: "EC-HSM",
+        properties: { name: "k" },
+      }),
+      getRandomBytes: async () => undefined,
+    } as unknown as AzureKvClient["keys"],
+    cryptography: () =>
+      ({ verify: async () => ({}) }) as unknown as ReturnType<AzureKvClient["cryptography"]>,
+  };
+  const empty = createAzureKvProvider({ vaultUrl: "https://a.managedhsm.azure.net", client });
+  const signature = new Uint8Array(64);
+  expect(await empty.verify!({ keyId: "k", message, signature })).toBe(false);
+  await expect(empty.random!({ bytes: 8 })).rejects.toMatchObject({ code: "ERR_INTEGRITY" });
+});
+
 test("what the SDK decrypted is zeroed once it is copied", () => {
   const decrypted = concat(Uint8Array.of(1), message);
   expect(takePurpose("encrypt", decrypted)).toEqual(message);
   expect(decrypted.some(Boolean)).toBe(false);
+});
+
+test("a key that was wrapped is no plaintext, nor the other way round, and is zeroed", () => {
+  for (const [made, purpose] of [
+    [2, "encrypt"],
+    [1, "wrap"],
+    [0, "wrap"],
+  ] as const) {
+    const decrypted = concat(Uint8Array.of(made), message);
+    expect(() => takePurpose(purpose, decrypted)).toThrow(
+      expect.objectContaining({ code: "ERR_DECRYPTION_FAILED" }),
+    );
+    expect(decrypted.some(Boolean)).toBe(false);
+  }
+});
+
+test("a provider that is printed shows no credential", async () => {
+  const credential = {
+    secret: "S3cret",
+    getToken: async () => ({ token: standIn.issueToken(), expiresOnTimestamp: Date.now() + 9e6 }),
+  };
+  const used = providerOf(standIn, { credential });
+  await used.sign!({ keyId: "sign", message });
+  expect(inspect(used, { depth: 9, showHidden: true })).not.toContain("S3cret");
 });
 
 describe("what is remembered of a key", () => {

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { inspect } from "node:util";
 import { KeyManagementServiceClient } from "@google-cloud/kms";
 import { type CryptoProvider, createResilientProvider } from "@lango/crypto-core";
 import { googleAuthLibrary, grpc } from "google-gax";
@@ -150,6 +151,15 @@ test("nothing secret goes over a connection without TLS, whatever credentials th
   bench.standIn.headers.length = 0;
   await bench.provider({ authClient }).encrypt({ keyId, plaintext });
   expect(bench.standIn.headers.map(({ authorization }) => authorization)).toEqual([""]);
+});
+
+test("a provider that is printed shows no credential", async () => {
+  const keyId = await bench.addKey();
+  const authClient = new googleAuthLibrary.PassThroughClient();
+  authClient.credentials = { access_token: "S3cret" };
+  const provider = bench.provider({ authClient });
+  await provider.encrypt({ keyId, plaintext });
+  expect(inspect(provider, { depth: 9, showHidden: true })).not.toContain("S3cret");
 });
 
 test("a client from outside is used as it is, and stays open", async () => {
