@@ -2,9 +2,9 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { inspect } from "node:util";
 import { type CryptoProvider, concat, isCryptoError, toBase64, utf8 } from "@lango/crypto-core";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { frame, takePurpose, unframe } from "../src/ciphertext.ts";
-import type { AzureCredential, AzureKvClient } from "../src/index.ts";
+import type { AzureCallOptions, AzureCredential, AzureKvClient } from "../src/index.ts";
 import { createAzureKvProvider, provider as providerModule } from "../src/index.ts";
 import { parseKeyId } from "../src/key-id.ts";
 import { parseVaultUrl } from "../src/vault-url.ts";
@@ -22,6 +22,7 @@ beforeAll(async () => {
   await provider.createKey!({ keyId: "data", algorithm: "rsa-2048", usage: "encryption" });
   await provider.createKey!({ keyId: "sign", algorithm: "ecdsa-p256", usage: "signing" });
 });
+afterEach(() => standIn.calm());
 afterAll(() => standIn.stop());
 
 describe("abort", () => {
@@ -144,6 +145,38 @@ test("what the SDK decrypted is zeroed once it is copied", () => {
   const decrypted = concat(Uint8Array.of(1), message);
   expect(takePurpose("encrypt", decrypted)).toEqual(message);
   expect(decrypted.some(Boolean)).toBe(false);
+});
+
+test("what was sent to be encrypted or wrapped is zeroed, also after a failure", async () => {
+  const sent: Uint8Array[] = [];
+  const kid = `https://a.vault.azure.net/keys/k/${VERSION}`;
+  const client = {
+    keys: {
+      getKey: async () => ({
+        id: kid,
+        name: "k",
+        key: { n: new Uint8Array(256).fill(255) },
+        keyType: "RSA",
+        properties: { name: "k" },
+      }),
+    },
+    cryptography: () => ({
+      encrypt: async ({ plaintext }: { plaintext: Uint8Array }) => {
+        sent.push(plaintext);
+        throw new Error("no");
+      },
+      wrapKey: async (_: string, key: Uint8Array, options: AzureCallOptions) => {
+        sent.push(key);
+        options.onResponse?.({ parsedBody: { kid } });
+        return { result: new Uint8Array(256) };
+      },
+    }),
+  } as unknown as AzureKvClient;
+  const made = createAzureKvProvider({ vaultUrl: "https://a.vault.azure.net", client });
+  await expect(made.encrypt({ keyId: "k", plaintext: message })).rejects.toBeDefined();
+  await made.wrapKey!({ keyId: "k", key: message });
+  expect(sent.map(({ length }) => length)).toEqual([17, 17]);
+  expect(sent.some((bytes) => bytes.some(Boolean))).toBe(false);
 });
 
 test("a key that was wrapped is no plaintext, nor the other way round, and is zeroed", () => {
