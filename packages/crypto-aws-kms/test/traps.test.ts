@@ -123,7 +123,8 @@ test("trap 2a.4: the scheme follows the request, not the first that the key list
 });
 
 describe("trap 2a.5: the key is named in every call and compared in every answer:", () => {
-  test.each([[OTHER_ARN], [undefined]])(
+  const OTHER_ACCOUNT = KEY_ARN.replace("111122223333", "999999999999");
+  test.each([[OTHER_ARN], [OTHER_ACCOUNT], [undefined]])(
     "a plaintext that the key %s opened is dropped and zeroed",
     async (KeyId) => {
       const Plaintext = bytes(32);
@@ -242,6 +243,42 @@ describe("trap 2a.5: the key is named in every call and compared in every answer
     await call();
     await call();
     expect(client.sent.filter(({ name }) => name === "DescribeKey")).toHaveLength(3);
+  });
+
+  test("a failure is not remembered, also within that time; 1,000 names are", async () => {
+    let broken = true;
+    const client = standIn({
+      DescribeKey: () => {
+        if (broken) throw new sdk.KMSInternalException({ message: "", $metadata: {} });
+        return metadata();
+      },
+      Encrypt: () => ({ KeyId: KEY_ARN, CiphertextBlob: bytes(9) }),
+    });
+    const provider = createAwsKmsProvider({ client });
+    const wrap = (keyId: string) => provider.wrapKey({ keyId, key: bytes(32) });
+    await expect(wrap("first")).rejects.toEqual(code("ERR_UNAVAILABLE"));
+    broken = false;
+    const looks = () => client.sent.filter(({ name }) => name === "DescribeKey").length;
+    await wrap("first");
+    await wrap("first");
+    expect(looks()).toBe(2);
+    for (let each = 0; each < 1000; each++) await wrap(`name-${each}`);
+    await wrap("name-999");
+    expect(looks()).toBe(1002);
+    await wrap("first");
+    expect(looks()).toBe(1003);
+  });
+
+  test("a key for something else is ERR_KEY_USAGE, and is not used", async () => {
+    const client = standIn({ DescribeKey: p256 });
+    const provider = createAwsKmsProvider({ client });
+    for (const call of [
+      provider.wrapKey({ keyId: KEY_ARN, key: bytes(32) }),
+      provider.mac({ keyId: KEY_ARN, message: bytes(1) }),
+    ]) {
+      await expect(call).rejects.toEqual(code("ERR_KEY_USAGE"));
+    }
+    expect(client.sent.map(({ name }) => name)).not.toContain("Encrypt");
   });
 
   test.each([

@@ -179,6 +179,40 @@ test("what was sent to be encrypted or wrapped is zeroed, also after a failure",
   expect(sent.some((bytes) => bytes.some(Boolean))).toBe(false);
 });
 
+test("a bare plaintext of another program is copied, and zeroed where the SDK has it", async () => {
+  const decrypted = Uint8Array.from(message);
+  const kid = `https://a.vault.azure.net/keys/k/${VERSION}`;
+  const made = createAzureKvProvider({
+    vaultUrl: "https://a.vault.azure.net",
+    algorithm: "RSA-OAEP",
+    client: {
+      ...clientThat(async (options) => {
+        options.onResponse?.({ parsedBody: { kid } });
+        return { result: decrypted };
+      }),
+      keys: {
+        getKey: async () => ({
+          id: kid,
+          name: "k",
+          key: { n: new Uint8Array(256).fill(255) },
+          keyType: "RSA",
+          properties: { name: "k" },
+        }),
+      } as unknown as AzureKvClient["keys"],
+    },
+  });
+  const opened = await made.decrypt({ keyId: "k", ciphertext: new Uint8Array(256) });
+  expect(opened).toEqual(message);
+  expect(decrypted.some(Boolean)).toBe(false);
+});
+
+test("a version that is none is a wrong ciphertext; a key that is none is not found", async () => {
+  const ciphertext = frame(VERSION, new Uint8Array(256));
+  const open = (keyId: string) => provider.decrypt({ keyId, ciphertext });
+  await expect(open("data")).rejects.toMatchObject({ code: "ERR_DECRYPTION_FAILED" });
+  await expect(open("nothing")).rejects.toMatchObject({ code: "ERR_KEY_NOT_FOUND" });
+});
+
 test("a key that was wrapped is no plaintext, nor the other way round, and is zeroed", () => {
   for (const [made, purpose] of [
     [2, "encrypt"],
