@@ -77,9 +77,6 @@ export interface ClientSettings {
 
 type Sdk = typeof import("@aws-sdk/client-kms");
 
-// The first use, not the import of this package, loads the SDK: most runs of a program that has it never call AWS.
-const loadSdk = (): Promise<Sdk> => import("@aws-sdk/client-kms");
-
 /** A client that is made at its first use. */
 export interface LazyClient {
   get(): Promise<KmsClient>;
@@ -95,6 +92,13 @@ export interface LazyClient {
 /** Wraps the caller's client, or the settings of one. */
 export function createLazyClient(from: KmsClient | ClientSettings): LazyClient {
   let made: KMSClient | undefined;
+  let sdk: Promise<Sdk> | undefined;
+  // The first use, not the import of this package, loads the SDK: most runs of a program that has it never call AWS.
+  // Kept, because an `import()` of what is loaded already still costs a tenth of a millisecond.
+  const loadSdk = (): Promise<Sdk> => {
+    sdk ??= import("@aws-sdk/client-kms");
+    return sdk;
+  };
   const get = async (): Promise<KmsClient> => {
     if ("send" in from) return from;
     const { KMSClient } = await loadSdk();

@@ -162,7 +162,9 @@ function factsOf(error: unknown): ErrorFacts | undefined {
   const status = ($metadata as { httpStatusCode?: unknown } | undefined)?.httpStatusCode;
   if (status === 429) return throttled;
   if (status === 401 || status === 403) return denied;
-  return typeof status === "number" && status >= 500 ? unavailable : undefined;
+  // A success that cannot be read: somebody on the way answered, or cut the answer short.
+  const unreadable = status === 200 && error instanceof SyntaxError;
+  return unreadable || (typeof status === "number" && status >= 500) ? unavailable : undefined;
 }
 
 function nameOf(error: unknown): string {

@@ -168,7 +168,7 @@ function rowOf(failure: Failure, status: number | undefined): Row | undefined {
   const isAnswer =
     status !== undefined && (name === "RestError" || status === 429 || status >= 500);
   if (isAnswer && status >= 500) return { code: "ERR_UNAVAILABLE", means: "the service failed" };
-  if (isAnswer) return STATUSES[status];
+  if (isAnswer && status >= 400) return STATUSES[status];
   // core-rest-pipeline and MSAL, which fetches the tokens, name a connection that fails in their own ways.
   if (TLS.test(String(failure.code))) return impostor;
   if (name !== "RestError" && isNetwork(failure)) return NAMES["RestError"];

@@ -23,8 +23,6 @@ export class ModuleFailure extends Error {
 
 /** A child process with a PKCS#11 module in it. Calls are done one after the other, in their order. */
 export interface ModuleProcess {
-  /** Calls that wait for an answer. */
-  readonly inFlight: number;
   /** Whether it takes no more calls. */
   readonly ended: boolean;
   /** @throws {@link ModuleFailure} */
@@ -150,9 +148,6 @@ export function startModuleProcess(env: NodeJS.ProcessEnv): ModuleProcess {
   pipe.on("error", () => {});
 
   return {
-    get inFlight() {
-      return waiting.size;
-    },
     get ended() {
       return ended;
     },

@@ -59,6 +59,8 @@ export interface Pool {
 /** A session in a process. Sessions are opened again by generation: whoever finds one dead names the generation it used. */
 interface Lane {
   generation: number;
+  /** Calls that were given to it and have not ended. */
+  calls: number;
   process?: ModuleProcess | undefined;
   token?: OpenToken;
   opening?: Promise<OpenToken> | undefined;
@@ -81,7 +83,7 @@ const GROW_AGAIN_MS = 10_000;
 export function createPool(options: PoolOptions): Pool {
   const { modulePath, initialize, env, pin, maxCalls, operationTimeoutMs } = options;
   const openTimeoutMs = Math.max(operationTimeoutMs, OPEN_TIMEOUT_MS);
-  const lanes: Lane[] = [{ generation: 0 }];
+  const lanes: Lane[] = [{ generation: 0, calls: 0 }];
   let limit = options.maxSessions;
   let growAt = 0;
   let calls = 0;
@@ -163,15 +165,14 @@ export function createPool(options: PoolOptions): Pool {
 
   const pick = (): Lane => {
     const [first = lanes[0]!, ...others] = lanes;
-    const load = (lane: Lane): number => lane.process?.inFlight ?? 0;
-    const lane = others.reduce((best, each) => (load(each) < load(best) ? each : best), first);
-    if (load(lane) >= BUSY && lanes.length < limit && performance.now() > growAt) void grow();
+    const lane = others.reduce((best, each) => (each.calls < best.calls ? each : best), first);
+    if (lane.calls >= BUSY && lanes.length < limit && performance.now() > growAt) void grow();
     return lane;
   };
   /** Opens one more session; calls go to it when it is ready. */
   const grow = async (): Promise<void> => {
     growAt = Number.POSITIVE_INFINITY;
-    const lane: Lane = { generation: 0 };
+    const lane: Lane = { generation: 0, calls: 0 };
     try {
       const { token } = await ensureOpen(lane);
       limit = Math.min(limit, token.maxSessions ?? limit);
@@ -192,6 +193,22 @@ export function createPool(options: PoolOptions): Pool {
   const run = async <Name extends CallName>(
     name: Name,
     ask: Calls[Name]["ask"],
+    settings: CallSettings,
+  ): Promise<Answer<Name>> => {
+    const lane = pick();
+    // Counted at once: the calls of one turn of the event loop would all find the same session idle.
+    lane.calls++;
+    try {
+      return await runIn(lane, name, ask, settings);
+    } finally {
+      lane.calls--;
+    }
+  };
+
+  const runIn = async <Name extends CallName>(
+    lane: Lane,
+    name: Name,
+    ask: Calls[Name]["ask"],
     {
       bytes = [],
       withPin = false,
@@ -199,7 +216,6 @@ export function createPool(options: PoolOptions): Pool {
       timeoutMs = operationTimeoutMs,
     }: CallSettings,
   ): Promise<Answer<Name>> => {
-    const lane = pick();
     for (let attempt = 0; ; attempt++) {
       let { generation } = lane;
       try {

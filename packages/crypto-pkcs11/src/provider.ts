@@ -169,7 +169,9 @@ export async function createPkcs11Provider(
     protection: capabilities.protection,
   });
 
-  const methods: Required<Omit<CryptoProvider, "name" | "capabilities" | "rotateKey">> = {
+  const methods: Required<
+    Omit<CryptoProvider, "name" | "capabilities" | "rotateKey" | "rewrapKey">
+  > = {
     encrypt: (request) =>
       withKey("encrypt", "encryption", request, async (key, settings, result) => {
         const { plaintext, aad } = request;

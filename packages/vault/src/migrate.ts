@@ -2,6 +2,7 @@ import { bytesEqual, CryptoError, parseKeyUri } from "@lango/crypto-core";
 import type { DataKeyRow, KeyRow, KeyVersionRow, StoreTransaction } from "@lango/store";
 import type { RowChange } from "./audit/entry.ts";
 import { changeOf } from "./audit/row-hashes.ts";
+import { findRewrapper } from "./data-key-rewrap.ts";
 import { keyInfo, keyUri, LOCAL } from "./key-registry.ts";
 import { asLocalKey } from "./local-keys.ts";
 import { DEFAULT_KEY } from "./names.ts";
@@ -71,7 +72,9 @@ const swap = async (
   target: Target,
   { onProgress, signal }: MigrateOptions,
 ): Promise<number> => {
-  const { context } = parts;
+  const { context, providers } = parts;
+  const rewrapper = await findRewrapper(context, providers, key, target.row, signal);
+  const move = { from: key, to: target.row, rewrapper, signal };
   /** By id: the row that was wrapped, and what it becomes. */
   const made = new Map<string, { readonly before: DataKeyRow; readonly after: DataKeyRow }>();
   const isMade = (row: DataKeyRow): boolean => {
@@ -83,7 +86,7 @@ const swap = async (
     for (const before of own) {
       if (isMade(before)) continue;
       signal?.throwIfAborted();
-      const after = await wrappedAnew(parts, before, key, target.row, signal);
+      const after = await wrappedAnew(parts, before, move);
       made.set(before.id, { before, after });
       onProgress?.({ done: made.size, total: own.length });
     }

@@ -285,7 +285,7 @@ export interface AuditActor {
 }
 /** What other parts of Lango report. Names only: a value never goes here. */
 export interface AuditInput {
-  /** `run.start`, `approval.grant`, …: 1 to 64 characters of `[a-z0-9.-]`. */
+  /** `run.start`, `approval.grant`, …: 1 to 64 characters of `[A-Za-z0-9.-]`. */
   readonly action: string;
   /** The secret, key or slot that it was about. */
   readonly target?: string | undefined;
@@ -409,4 +409,6 @@ export interface Audit {
   verify(options?: VerifyOptions): Promise<AuditReport>;
   /** The newest events, oldest first. Default is 50. */
   tail(count?: number): Promise<AuditEvent[]>;
+  /** The first event of a row, once its hash and MAC were found right; `undefined` for a row that is not there, or not sound. */
+  read(seq: number): Promise<AuditEvent | undefined>;
 }

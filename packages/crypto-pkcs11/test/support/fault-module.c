@@ -4,7 +4,7 @@
  * FAULT_REAL  the real module
  * FAULT_RULE  a file with one rule, `<function> <what> <times>`: `what` is a CKR number, hang, abort, own-iv or strip;
  *             times -1 means always. No file, no fault.
- * FAULT_LOG   a file to which the name of each watched function is added when it is called.
+ * FAULT_LOG   a file to which the name of each watched function and its process are added when it is called.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static CK_FUNCTION_LIST_PTR real;
 /* What the rule says about this call: 0 for nothing. */
 static int rule(const char *name, char *what) {
   FILE *log = fopen(getenv("FAULT_LOG"), "a");
-  if (log) { fprintf(log, "%s\n", name); fclose(log); }
+  if (log) { fprintf(log, "%s %d\n", name, getpid()); fclose(log); }
   FILE *file = fopen(getenv("FAULT_RULE"), "r");
   if (!file) return 0;
   char function[64]; int times = 0;

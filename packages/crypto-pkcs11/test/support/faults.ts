@@ -12,8 +12,10 @@ export interface FaultyHsm {
   /** From now on, until it fired `times` times: -1 for always. */
   fault(name: string, what: string, times?: number): void;
   mend(): void;
-  /** How often a function was called since the last time somebody asked. */
+  /** How often a function was called since the last time somebody asked about any. */
   calls(name: string): number;
+  /** In which processes. */
+  processes(name: string): number[];
 }
 
 const source = fileURLToPath(new URL("fault-module.c", import.meta.url));
@@ -29,16 +31,21 @@ export function makeFaulty(hsm: SoftHsm): FaultyHsm {
   if (status !== 0) throw new Error(`cc: ${stderr}`);
   const rule = path.join(hsm.folder, "rule");
   const log = path.join(hsm.folder, "log");
+  const take = (name: string): number[] => {
+    const lines = existsSync(log) ? readFileSync(log, "utf8").split("\n") : [];
+    rmSync(log, { force: true });
+    return lines.flatMap((line) => {
+      const [called, pid] = line.split(" ");
+      return called === name ? [Number(pid)] : [];
+    });
+  };
   return {
     modulePath,
     env: { ...hsm.env, FAULT_REAL: hsm.modulePath, FAULT_RULE: rule, FAULT_LOG: log },
     pin: hsm.pin,
     fault: (name, what, times = -1) => writeFileSync(rule, `${name} ${what} ${times}`),
     mend: () => rmSync(rule, { force: true }),
-    calls(name) {
-      const lines = existsSync(log) ? readFileSync(log, "utf8").split("\n") : [];
-      rmSync(log, { force: true });
-      return lines.filter((line) => line === name).length;
-    },
+    calls: (name) => take(name).length,
+    processes: (name) => [...new Set(take(name))],
   };
 }
