@@ -6,7 +6,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { frame, takePurpose, unframe } from "../src/ciphertext.ts";
 import type { AzureCallOptions, AzureCredential, AzureKvClient } from "../src/index.ts";
 import { createAzureKvProvider, provider as providerModule } from "../src/index.ts";
+import { createKeyCache } from "../src/key-cache.ts";
 import { parseKeyId } from "../src/key-id.ts";
+import type { KeyVersion } from "../src/keys.ts";
 import { parseVaultUrl } from "../src/vault-url.ts";
 import { providerOf, standInHere } from "./set-up.ts";
 import type { StandIn } from "./stand-in/server.ts";
@@ -141,6 +143,18 @@ test("an answer without its value is no success", async () => {
   await expect(empty.random!({ bytes: 8 })).rejects.toMatchObject({ code: "ERR_INTEGRITY" });
 });
 
+test("random bytes are zeroed where the SDK has them; too few are ERR_INTEGRITY", async () => {
+  const given = [new Uint8Array(8).fill(1), new Uint8Array(7).fill(1)];
+  const bytes = [...given];
+  const client = {
+    keys: { getRandomBytes: async () => bytes.shift() },
+  } as unknown as AzureKvClient;
+  const hsm = createAzureKvProvider({ vaultUrl: "https://a.managedhsm.azure.net", client });
+  expect(await hsm.random!({ bytes: 8 })).toEqual(new Uint8Array(8).fill(1));
+  expect(given[0]!.some(Boolean)).toBe(false);
+  await expect(hsm.random!({ bytes: 8 })).rejects.toMatchObject({ code: "ERR_INTEGRITY" });
+});
+
 test("what the SDK decrypted is zeroed once it is copied", () => {
   const decrypted = concat(Uint8Array.of(1), message);
   expect(takePurpose("encrypt", decrypted)).toEqual(message);
@@ -251,6 +265,21 @@ describe("what is remembered of a key", () => {
     };
     expect(await reads(undefined)).toBe(0);
     expect(await reads(0)).toBe(3);
+  });
+
+  test("of 256 keys, the newest", async () => {
+    const cache = createKeyCache(60_000);
+    let reads = 0;
+    const read = async (): Promise<KeyVersion> => {
+      reads++;
+      return {} as KeyVersion;
+    };
+    const use = (name: string) => cache.use({ name, version: undefined }, read, async () => {});
+    for (let each = 0; each < 257; each++) await use(`k${each}`);
+    await use("k1");
+    expect(reads).toBe(257);
+    await use("k0");
+    expect(reads).toBe(258);
   });
 
   test("key_ops that were changed since are asked for again", async () => {
