@@ -30,8 +30,8 @@ export interface Keys {
    * @throws {@link CryptoError} `ERR_KEY_USAGE` if it is for something else.
    */
   find(operation: Operation, keyId: string, usage: KeyUsage): Promise<Key>;
-  /** Forgets everything: a key has changed, and may be known by several names. */
-  forget(): void;
+  /** Forgets what is known by one name, or everything: a key that has changed may be known by several names. */
+  forget(keyId?: string): void;
 }
 
 const MAX_KEYS = 1000;
@@ -82,7 +82,10 @@ export function createKeys(session: Session, ttlMs: number): Keys {
       const context = { provider: "aws-kms", operation, keyId };
       throw new CryptoError("ERR_KEY_USAGE", message, { context });
     },
-    forget: () => known.clear(),
+    forget(keyId) {
+      if (keyId === undefined) known.clear();
+      else known.delete(keyId);
+    },
   };
 }
 

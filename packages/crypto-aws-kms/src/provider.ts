@@ -22,7 +22,7 @@ import { createSigning } from "./signing.ts";
 interface CommonOptions {
   /** Keys that `health` looks at when it is asked for none. Default: none; then it lists one key of the account. */
   readonly healthKeyIds?: readonly string[] | undefined;
-  /** Milliseconds for which the answer of DescribeKey is remembered: what an alias stands for, and the version. Default: 60,000. */
+  /** Milliseconds for which the answer of DescribeKey is remembered: what an alias stands for, and the version. Default: 60,000; 0: never. */
   readonly keyTtlMs?: number | undefined;
 }
 
@@ -46,8 +46,8 @@ const KEY_TTL_MS = 60_000;
  */
 export function createAwsKmsProvider(options: AwsKmsOptions = {}): AwsKmsProvider {
   const client = createLazyClient(options.client ?? options);
-  const session = createSession(client);
-  const keys = createKeys(session, options.keyTtlMs ?? KEY_TTL_MS);
+  const session = createSession(client, (keyId) => keys.forget(keyId));
+  const keys: Keys = createKeys(session, options.keyTtlMs ?? KEY_TTL_MS);
   return {
     name: "aws-kms",
     capabilities: CAPABILITIES,

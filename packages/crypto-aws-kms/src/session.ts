@@ -1,4 +1,4 @@
-import { CryptoError, type Operation, raceSignal } from "@lango/crypto-core";
+import { CryptoError, type CryptoErrorCode, type Operation, raceSignal } from "@lango/crypto-core";
 import type { Calls, LazyClient } from "./client.ts";
 import { isExpired, mapError } from "./errors.ts";
 
@@ -26,8 +26,19 @@ export interface Scope {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A session over a client. */
-export function createSession(client: LazyClient): Session {
+// What the service says of a key that was deleted, disabled or replaced after it was looked at.
+const CHANGED: ReadonlySet<CryptoErrorCode> = new Set([
+  "ERR_KEY_NOT_FOUND",
+  "ERR_KEY_DISABLED",
+  "ERR_KEY_USAGE",
+]);
+
+/**
+ * A session over a client.
+ *
+ * @param onChanged - Called when an operation fails because its key is not, or no longer, what it has to be.
+ */
+export function createSession(client: LazyClient, onChanged: (keyId: string) => void): Session {
   let closed = false;
   return {
     async run(operation, { keyId, signal }, body) {
@@ -40,10 +51,14 @@ export function createSession(client: LazyClient): Session {
         return await raceSignal(signal, body);
       } catch (error) {
         if (signal?.aborted) throw signal.reason;
-        throw mapError(error, operation, keyId);
+        const mapped = mapError(error, operation, keyId);
+        if (keyId !== undefined && CHANGED.has(mapped.code)) onChanged(keyId);
+        throw mapped;
       }
     },
     async send(name, input, signal) {
+      // Aborted while the key was looked for: what was to be sealed does not go out any more.
+      signal?.throwIfAborted();
       try {
         return await client.send(name, input, signal);
       } catch (error) {

@@ -130,6 +130,25 @@ test("rotateKey: waits for the new material; where it does not come in time, say
   expect(names(slow).filter((name) => name === "RotateKeyOnDemand")).toHaveLength(1);
 });
 
+test("rotateKey: what another call remembered of the old version meanwhile is forgotten", async () => {
+  let descriptions = 0;
+  const request = { keyId: KEY_ARN, key: new Uint8Array(32) };
+  const client = standIn({
+    DescribeKey: async () => {
+      // While the rotation is waited for, a call comes in between, and is given the old version.
+      if (++descriptions === 2) {
+        expect((await provider.wrapKey(request)).keyVersion).toBe("a".repeat(64));
+      }
+      return metadata(descriptions > 3 ? { CurrentKeyMaterialId: "b".repeat(64) } : {});
+    },
+    RotateKeyOnDemand: () => ({ KeyId: KEY_ARN }),
+    Encrypt: () => ({ KeyId: KEY_ARN, CiphertextBlob: new Uint8Array(9) }),
+  });
+  const provider = createAwsKmsProvider({ client });
+  await provider.rotateKey({ keyId: KEY_ARN });
+  expect((await provider.wrapKey(request)).keyVersion).toBe("b".repeat(64));
+});
+
 test("listKeys: every page; keys that are closed, gone or of another kind are left out, an outage is an error", async () => {
   const page = [
     { Keys: [{ KeyArn: KEY_ARN }, { KeyArn: OTHER_ARN }], Truncated: true, NextMarker: "more" },

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { inspect } from "node:util";
 import * as sdk from "@aws-sdk/client-kms";
 import {
   createCryptoClient,
@@ -122,31 +123,81 @@ test("trap 2a.4: the scheme follows the request, not the first that the key list
 });
 
 describe("trap 2a.5: the key is named in every call and compared in every answer:", () => {
-  test("a plaintext that another key opened is dropped and zeroed", async () => {
-    const Plaintext = bytes(32);
-    const client = standIn({ Decrypt: () => ({ KeyId: OTHER_ARN, Plaintext }) });
-    const call = createAwsKmsProvider({ client }).unwrapKey({
-      keyId: KEY_ARN,
-      wrappedKey: bytes(100),
-    });
-    await expect(call).rejects.toEqual(code("ERR_DECRYPTION_FAILED"));
-    expect(client.sent.at(-1)?.input).toMatchObject({ KeyId: KEY_ARN });
-    expect(Plaintext).toEqual(bytes(32, 0));
-  });
+  const OTHER_ACCOUNT = KEY_ARN.replace("111122223333", "999999999999");
+  test.each([[OTHER_ARN], [OTHER_ACCOUNT], [undefined]])(
+    "a plaintext that the key %s opened is dropped and zeroed",
+    async (KeyId) => {
+      const Plaintext = bytes(32);
+      const client = standIn({ Decrypt: () => ({ KeyId, Plaintext }) });
+      const call = createAwsKmsProvider({ client }).unwrapKey({
+        keyId: KEY_ARN,
+        wrappedKey: bytes(100),
+      });
+      await expect(call).rejects.toEqual(code("ERR_DECRYPTION_FAILED"));
+      expect(client.sent.at(-1)?.input).toMatchObject({ KeyId: KEY_ARN });
+      expect(Plaintext).toEqual(bytes(32, 0));
+    },
+  );
 
   test.each(["another key", "no key"])(
     "an answer that names %s is ERR_INTEGRITY",
     async (which) => {
       const KeyId = which === "no key" ? undefined : OTHER_ARN;
+      const blob = { KeyId, CiphertextBlob: bytes(9) };
+      let DescribeKey: () => unknown = () => metadata();
       const client = standIn({
-        Encrypt: () => ({ KeyId, CiphertextBlob: bytes(9) }),
+        DescribeKey: () => DescribeKey(),
+        Encrypt: () => blob,
+        Sign: () => ({ KeyId, Signature: signatureToDer(bytes(64)) }),
+        Verify: () => ({ KeyId, SignatureValid: true }),
+        GetPublicKey: () => ({ KeyId, PublicKey: bytes(91) }),
         GenerateMac: () => ({ KeyId, Mac: bytes(32) }),
+        VerifyMac: () => ({ KeyId, MacValid: true }),
       });
-      const provider = createAwsKmsProvider({ client });
-      const call = provider.wrapKey({ keyId: KEY_ARN, key: bytes(32) });
-      await expect(call).rejects.toEqual(code("ERR_INTEGRITY"));
+      const provider = createAwsKmsProvider({ client, keyTtlMs: 0 });
+      const keyId = KEY_ARN;
+      const message = bytes(1);
+      const calls = [
+        [metadata, () => provider.wrapKey({ keyId, key: bytes(32) })],
+        [metadata, () => provider.encrypt({ keyId, plaintext: message })],
+        [p256, () => provider.sign({ keyId, message })],
+        [p256, () => provider.verify({ keyId, message, signature: bytes(64) })],
+        [p256, () => provider.getPublicKey({ keyId })],
+        [macKey, () => provider.mac({ keyId, message })],
+        [macKey, () => provider.verifyMac({ keyId, message, mac: bytes(32) })],
+      ] as const;
+      for (const [describeKey, call] of calls) {
+        DescribeKey = describeKey;
+        await expect(call(), String(call)).rejects.toEqual(code("ERR_INTEGRITY"));
+      }
     },
   );
+
+  test("an answer without its truth value is no success", async () => {
+    const answer = () => ({ KeyId: KEY_ARN });
+    const signing = standIn({ DescribeKey: p256, Verify: answer });
+    const mac = standIn({ DescribeKey: macKey, VerifyMac: answer });
+    const request = { keyId: KEY_ARN, message: bytes(1) };
+    const signed = { ...request, signature: bytes(64) };
+    expect(await createAwsKmsProvider({ client: signing }).verify(signed)).toBe(false);
+    const authenticated = { ...request, mac: bytes(32) };
+    expect(await createAwsKmsProvider({ client: mac }).verifyMac(authenticated)).toBe(false);
+  });
+
+  test("a plaintext without the byte of encrypt in front is not passed on; what was sent is zeroed", async () => {
+    const client = standIn({
+      Encrypt: ({ Plaintext }) => {
+        expect(Plaintext).toEqual(Uint8Array.of(1, 7, 7));
+        return { KeyId: KEY_ARN, CiphertextBlob: bytes(9) };
+      },
+      Decrypt: () => ({ KeyId: KEY_ARN, Plaintext: bytes(3, 2) }),
+    });
+    const provider = createAwsKmsProvider({ client });
+    const { ciphertext } = await provider.encrypt({ keyId: KEY_ARN, plaintext: bytes(2) });
+    expect(client.sent.at(-1)?.input["Plaintext"]).toEqual(bytes(3, 0));
+    const call = provider.decrypt({ keyId: KEY_ARN, ciphertext });
+    await expect(call).rejects.toEqual(code("ERR_DECRYPTION_FAILED"));
+  });
 
   test("a description of another key is no description of this one", async () => {
     const client = standIn({ DescribeKey: () => metadata({ Arn: OTHER_ARN }) });
@@ -185,6 +236,64 @@ describe("trap 2a.5: the key is named in every call and compared in every answer
     await call();
     expect(client.sent.filter(({ name }) => name === "DescribeKey")).toHaveLength(3);
   });
+
+  test("a failure is not remembered, also within that time; 1,000 names are", async () => {
+    let broken = true;
+    const client = standIn({
+      DescribeKey: () => {
+        if (broken) throw new sdk.KMSInternalException({ message: "", $metadata: {} });
+        return metadata();
+      },
+      Encrypt: () => ({ KeyId: KEY_ARN, CiphertextBlob: bytes(9) }),
+    });
+    const provider = createAwsKmsProvider({ client });
+    const wrap = (keyId: string) => provider.wrapKey({ keyId, key: bytes(32) });
+    await expect(wrap("first")).rejects.toEqual(code("ERR_UNAVAILABLE"));
+    broken = false;
+    const looks = () => client.sent.filter(({ name }) => name === "DescribeKey").length;
+    await wrap("first");
+    await wrap("first");
+    expect(looks()).toBe(2);
+    for (let each = 0; each < 1000; each++) await wrap(`name-${each}`);
+    await wrap("name-999");
+    expect(looks()).toBe(1002);
+    await wrap("first");
+    expect(looks()).toBe(1003);
+  });
+
+  test("a key for something else is ERR_KEY_USAGE, and is not used", async () => {
+    const client = standIn({ DescribeKey: p256 });
+    const provider = createAwsKmsProvider({ client });
+    for (const call of [
+      provider.wrapKey({ keyId: KEY_ARN, key: bytes(32) }),
+      provider.mac({ keyId: KEY_ARN, message: bytes(1) }),
+    ]) {
+      await expect(call).rejects.toEqual(code("ERR_KEY_USAGE"));
+    }
+    expect(client.sent.map(({ name }) => name)).not.toContain("Encrypt");
+  });
+
+  test.each([
+    ["gone", sdk.NotFoundException, "ERR_KEY_NOT_FOUND"],
+    ["disabled", sdk.DisabledException, "ERR_KEY_DISABLED"],
+  ] as const)(
+    "an alias whose key is %s is resolved again by the next call",
+    async (_, Exception, name) => {
+      let current = OTHER_ARN;
+      const client = standIn({
+        DescribeKey: () => metadata({ Arn: current }),
+        Encrypt: ({ KeyId }) => {
+          if (KeyId === OTHER_ARN) throw new Exception({ message: "", $metadata: {} });
+          return { KeyId, CiphertextBlob: bytes(9) };
+        },
+      });
+      const provider = createAwsKmsProvider({ client });
+      const request = { keyId: "alias/notes", key: bytes(32) };
+      await expect(provider.wrapKey(request)).rejects.toEqual(code(name));
+      current = KEY_ARN;
+      expect(await provider.wrapKey(request)).toMatchObject({ keyId: KEY_ARN });
+    },
+  );
 
   test("a key of another region is not asked for; a multi-Region key is, as its replica here", async () => {
     const mrk = `mrk-${"0".repeat(32)}`;
@@ -286,6 +395,29 @@ describe("trap 2a.11:", () => {
     }
   });
 
+  test("an abort while the key is looked at keeps what was to be sealed here", async () => {
+    const controller = new AbortController();
+    let described = (): void => {};
+    const looked = new Promise<void>((resolve) => {
+      described = resolve;
+    });
+    const client = standIn({
+      DescribeKey: async () => {
+        controller.abort(new Error("enough"));
+        described();
+        return metadata();
+      },
+      Encrypt: () => ({ KeyId: KEY_ARN, CiphertextBlob: bytes(9) }),
+    });
+    const provider = createAwsKmsProvider({ client });
+    const { signal } = controller;
+    const call = provider.wrapKey({ keyId: KEY_ARN, key: bytes(32), signal });
+    await expect(call).rejects.toThrow("enough");
+    await looked;
+    await new Promise(setImmediate);
+    expect(client.sent.map(({ name }) => name)).toEqual(["DescribeKey"]);
+  });
+
   test("a plaintext that comes after the abort is zeroed", async () => {
     const Plaintext = bytes(32);
     let answer = (): void => {};
@@ -359,6 +491,16 @@ describe("trap 2a.12: credentials that expire:", () => {
   });
 });
 
+test("a provider that is printed shows no credential", async () => {
+  const server = await listen(() => [200, { Plaintext: Buffer.from(bytes(8)).toString("base64") }]);
+  const credentials = { accessKeyId: "test", secretAccessKey: "S3cret" };
+  const settings = { region: "us-east-1", endpoint: server.url };
+  const provider = createAwsKmsProvider({ ...settings, credentials });
+  await provider.random({ bytes: 8 });
+  expect(inspect(provider, { depth: 9, showHidden: true })).not.toContain("S3cret");
+  await provider.close();
+});
+
 test("trap 2a.13: a MAC is for 1 to 4096 bytes, and a MAC of another length is none", async () => {
   const client = standIn({ DescribeKey: macKey });
   const provider = createAwsKmsProvider({ client });
@@ -370,6 +512,14 @@ test("trap 2a.13: a MAC is for 1 to 4096 bytes, and a MAC of another length is n
     false,
   );
   expect(client.sent.map(({ name }) => name)).toEqual(["DescribeKey"]);
+});
+
+test("trap 2a.13: random bytes that are fewer than asked for, or none, are ERR_INTEGRITY", async () => {
+  for (const Plaintext of [bytes(7), undefined]) {
+    const client = standIn({ GenerateRandom: () => ({ Plaintext }) });
+    const call = createAwsKmsProvider({ client }).random({ bytes: 8 });
+    await expect(call).rejects.toEqual(code("ERR_INTEGRITY"));
+  }
 });
 
 test("trap 2a.14: an answer to ReEncrypt that names another key, and a target that does not exist", async () => {

@@ -58,7 +58,7 @@ export function createSigning({ run, parse }: Caller, localVerify: boolean): Sig
             (client, options) => client.verify(SCHEMES[algorithm].jwa, digest, signature, options),
             false,
           );
-          return result;
+          return result === true;
         });
       }),
     getPublicKey: (request) =>

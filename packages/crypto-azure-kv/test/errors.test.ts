@@ -11,7 +11,7 @@ import {
   createResilientProvider,
   isUnavailable,
 } from "@lango/crypto-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type AzureCredential, INNER_CODES, NAMES, STATUSES } from "../src/index.ts";
 import { credentialOf, providerOf, standInHere } from "./set-up.ts";
 import type { Fault, StandIn } from "./stand-in/server.ts";
@@ -26,6 +26,7 @@ beforeAll(async () => {
   await provider.createKey!({ keyId: "sign", algorithm: "ecdsa-p256", usage: "signing" });
   await provider.createKey!({ keyId: "data", algorithm: "rsa-2048", usage: "encryption" });
 });
+afterEach(() => standIn.calm());
 afterAll(() => standIn.stop());
 
 const failureOf = async (call: Promise<unknown>): Promise<CryptoError> => {

@@ -1,11 +1,14 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { inspect } from "node:util";
 import { type CryptoProvider, concat, isCryptoError, toBase64, utf8 } from "@lango/crypto-core";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { frame, takePurpose, unframe } from "../src/ciphertext.ts";
-import type { AzureCredential, AzureKvClient } from "../src/index.ts";
+import type { AzureCallOptions, AzureCredential, AzureKvClient } from "../src/index.ts";
 import { createAzureKvProvider, provider as providerModule } from "../src/index.ts";
+import { createKeyCache } from "../src/key-cache.ts";
 import { parseKeyId } from "../src/key-id.ts";
+import type { KeyVersion } from "../src/keys.ts";
 import { parseVaultUrl } from "../src/vault-url.ts";
 import { providerOf, standInHere } from "./set-up.ts";
 import type { StandIn } from "./stand-in/server.ts";
@@ -21,6 +24,7 @@ beforeAll(async () => {
   await provider.createKey!({ keyId: "data", algorithm: "rsa-2048", usage: "encryption" });
   await provider.createKey!({ keyId: "sign", algorithm: "ecdsa-p256", usage: "signing" });
 });
+afterEach(() => standIn.calm());
 afterAll(() => standIn.stop());
 
 describe("abort", () => {
@@ -118,10 +122,133 @@ test("a plaintext that another key gave is zeroed, and refused", async () => {
   expect(secret.some(Boolean)).toBe(false);
 });
 
+test("an answer without its value is no success", async () => {
+  const client: AzureKvClient = {
+    keys: {
+      getKey: async () => ({
+        id: `https://a.managedhsm.azure.net/keys/k/${VERSION}`,
+        name: "k",
+        key: { crv: "P-256" },
+        keyType: "EC-HSM",
+        properties: { name: "k" },
+      }),
+      getRandomBytes: async () => undefined,
+    } as unknown as AzureKvClient["keys"],
+    cryptography: () =>
+      ({ verify: async () => ({}) }) as unknown as ReturnType<AzureKvClient["cryptography"]>,
+  };
+  const empty = createAzureKvProvider({ vaultUrl: "https://a.managedhsm.azure.net", client });
+  const signature = new Uint8Array(64);
+  expect(await empty.verify!({ keyId: "k", message, signature })).toBe(false);
+  await expect(empty.random!({ bytes: 8 })).rejects.toMatchObject({ code: "ERR_INTEGRITY" });
+});
+
+test("random bytes are zeroed where the SDK has them; too few are ERR_INTEGRITY", async () => {
+  const given = [new Uint8Array(8).fill(1), new Uint8Array(7).fill(1)];
+  const bytes = [...given];
+  const client = {
+    keys: { getRandomBytes: async () => bytes.shift() },
+  } as unknown as AzureKvClient;
+  const hsm = createAzureKvProvider({ vaultUrl: "https://a.managedhsm.azure.net", client });
+  expect(await hsm.random!({ bytes: 8 })).toEqual(new Uint8Array(8).fill(1));
+  expect(given[0]!.some(Boolean)).toBe(false);
+  await expect(hsm.random!({ bytes: 8 })).rejects.toMatchObject({ code: "ERR_INTEGRITY" });
+});
+
 test("what the SDK decrypted is zeroed once it is copied", () => {
   const decrypted = concat(Uint8Array.of(1), message);
   expect(takePurpose("encrypt", decrypted)).toEqual(message);
   expect(decrypted.some(Boolean)).toBe(false);
+});
+
+test("what was sent to be encrypted or wrapped is zeroed, also after a failure", async () => {
+  const sent: Uint8Array[] = [];
+  const kid = `https://a.vault.azure.net/keys/k/${VERSION}`;
+  const client = {
+    keys: {
+      getKey: async () => ({
+        id: kid,
+        name: "k",
+        key: { n: new Uint8Array(256).fill(255) },
+        keyType: "RSA",
+        properties: { name: "k" },
+      }),
+    },
+    cryptography: () => ({
+      encrypt: async ({ plaintext }: { plaintext: Uint8Array }) => {
+        sent.push(plaintext);
+        throw new Error("no");
+      },
+      wrapKey: async (_: string, key: Uint8Array, options: AzureCallOptions) => {
+        sent.push(key);
+        options.onResponse?.({ parsedBody: { kid } });
+        return { result: new Uint8Array(256) };
+      },
+    }),
+  } as unknown as AzureKvClient;
+  const made = createAzureKvProvider({ vaultUrl: "https://a.vault.azure.net", client });
+  await expect(made.encrypt({ keyId: "k", plaintext: message })).rejects.toBeDefined();
+  await made.wrapKey!({ keyId: "k", key: message });
+  expect(sent.map(({ length }) => length)).toEqual([17, 17]);
+  expect(sent.some((bytes) => bytes.some(Boolean))).toBe(false);
+});
+
+test("a bare plaintext of another program is copied, and zeroed where the SDK has it", async () => {
+  const decrypted = Uint8Array.from(message);
+  const kid = `https://a.vault.azure.net/keys/k/${VERSION}`;
+  const made = createAzureKvProvider({
+    vaultUrl: "https://a.vault.azure.net",
+    algorithm: "RSA-OAEP",
+    client: {
+      ...clientThat(async (options) => {
+        options.onResponse?.({ parsedBody: { kid } });
+        return { result: decrypted };
+      }),
+      keys: {
+        getKey: async () => ({
+          id: kid,
+          name: "k",
+          key: { n: new Uint8Array(256).fill(255) },
+          keyType: "RSA",
+          properties: { name: "k" },
+        }),
+      } as unknown as AzureKvClient["keys"],
+    },
+  });
+  const opened = await made.decrypt({ keyId: "k", ciphertext: new Uint8Array(256) });
+  expect(opened).toEqual(message);
+  expect(decrypted.some(Boolean)).toBe(false);
+});
+
+test("a version that is none is a wrong ciphertext; a key that is none is not found", async () => {
+  const ciphertext = frame(VERSION, new Uint8Array(256));
+  const open = (keyId: string) => provider.decrypt({ keyId, ciphertext });
+  await expect(open("data")).rejects.toMatchObject({ code: "ERR_DECRYPTION_FAILED" });
+  await expect(open("nothing")).rejects.toMatchObject({ code: "ERR_KEY_NOT_FOUND" });
+});
+
+test("a key that was wrapped is no plaintext, nor the other way round, and is zeroed", () => {
+  for (const [made, purpose] of [
+    [2, "encrypt"],
+    [1, "wrap"],
+    [0, "wrap"],
+  ] as const) {
+    const decrypted = concat(Uint8Array.of(made), message);
+    expect(() => takePurpose(purpose, decrypted)).toThrow(
+      expect.objectContaining({ code: "ERR_DECRYPTION_FAILED" }),
+    );
+    expect(decrypted.some(Boolean)).toBe(false);
+  }
+});
+
+test("a provider that is printed shows no credential", async () => {
+  const credential = {
+    secret: "S3cret",
+    getToken: async () => ({ token: standIn.issueToken(), expiresOnTimestamp: Date.now() + 9e6 }),
+  };
+  const used = providerOf(standIn, { credential });
+  await used.sign!({ keyId: "sign", message });
+  expect(inspect(used, { depth: 9, showHidden: true })).not.toContain("S3cret");
 });
 
 describe("what is remembered of a key", () => {
@@ -138,6 +265,21 @@ describe("what is remembered of a key", () => {
     };
     expect(await reads(undefined)).toBe(0);
     expect(await reads(0)).toBe(3);
+  });
+
+  test("of 256 keys, the newest", async () => {
+    const cache = createKeyCache(60_000);
+    let reads = 0;
+    const read = async (): Promise<KeyVersion> => {
+      reads++;
+      return {} as KeyVersion;
+    };
+    const use = (name: string) => cache.use({ name, version: undefined }, read, async () => {});
+    for (let each = 0; each < 257; each++) await use(`k${each}`);
+    await use("k1");
+    expect(reads).toBe(257);
+    await use("k0");
+    expect(reads).toBe(258);
   });
 
   test("key_ops that were changed since are asked for again", async () => {

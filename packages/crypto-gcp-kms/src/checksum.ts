@@ -1,5 +1,5 @@
 import { crc32c } from "@aws-crypto/crc32c";
-import { type Bytes, fromBase64, isBytes } from "@lango/crypto-core";
+import { type Bytes, fromBase64, isBytes, zero } from "@lango/crypto-core";
 import type { BytesField, Int64Field } from "./client.ts";
 import { parseKeyName } from "./names.ts";
 
@@ -15,15 +15,20 @@ export const checksumOf = (bytes: Uint8Array): { readonly value: number } => ({
 });
 
 /**
- * The bytes of a response field, copied to memory of their own; the SDK's copy is zeroed.
+ * The bytes of a response field, copied to memory of their own; the SDK's copy is zeroed, also when it is refused: it may
+ * be most of a plaintext.
  *
  * @throws `IntegrityMismatch` if the checksum is absent or another.
  */
 export const verifiedBytes = (name: string, field: BytesField, checksum: Int64Field): Bytes => {
-  const bytes = bytesOf(field);
-  if (bytes === undefined) throw new IntegrityMismatch(`${name} is missing`);
-  verifyChecksum(name, bytes, checksum);
-  return bytes;
+  const given = bytesOf(field);
+  if (given === undefined) throw new IntegrityMismatch(`${name} is missing`);
+  try {
+    verifyChecksum(name, given, checksum);
+    return new Uint8Array(given);
+  } finally {
+    zero(given);
+  }
 };
 
 /** @throws `IntegrityMismatch` if the checksum is absent or another. */
@@ -70,12 +75,10 @@ export const withIntegrity = async <T>(call: () => Promise<T>): Promise<T> => {
   }
 };
 
-const bytesOf = (field: BytesField): Bytes | undefined => {
+const bytesOf = (field: BytesField): Uint8Array | undefined => {
   if (field === null || field === undefined) return undefined;
   if (typeof field === "string") return fromBase64(field);
-  const bytes = new Uint8Array(field);
-  if (isBytes(field)) field.fill(0);
-  return bytes;
+  return isBytes(field) ? field : Uint8Array.from(field);
 };
 
 /** An `Int64Value` of whatever decoder, as an unsigned 32-bit number. */

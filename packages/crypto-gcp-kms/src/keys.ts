@@ -1,6 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { CallOptions, CreateKeyRequest, KeyDescription, KeyRequest } from "@lango/crypto-core";
+import {
+  type CallOptions,
+  type CreateKeyRequest,
+  type CryptoError,
+  isCryptoError,
+  type KeyDescription,
+  type KeyRequest,
+} from "@lango/crypto-core";
 import { ALGORITHMS, NEW_KEYS, PURPOSES } from "./algorithms.ts";
 import { requireName, withIntegrity } from "./checksum.ts";
 import type { KeyResource } from "./client.ts";
@@ -158,23 +165,26 @@ const untilEnabled = async (
   number: string,
   scope: Scope,
 ): Promise<Version> => {
+  const name = versionName(key, number);
+  const late = (): CryptoError =>
+    fail(
+      "ERR_TIMEOUT",
+      `${name} exists but is still being generated`,
+      scope,
+      "It becomes usable by itself: describeKey tells when",
+    );
   for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(MAX_POLL_MS, 2 * pauseMs)) {
-    const name = versionName(key, number);
     const version = await withIntegrity(async () =>
       readVersion(await service.call("getCryptoKeyVersion", { name }, scope), key),
-    );
+    ).catch((error: unknown) => {
+      // The time may also be over within a look.
+      throw isCryptoError(error) && error.code === "ERR_TIMEOUT" ? late() : error;
+    });
     if (version.state === "ENABLED") return version;
     if (version.state !== "PENDING_GENERATION") {
       throw fail("ERR_INTERNAL", `${name} was not generated: ${version.state}`, scope);
     }
-    if (scope.remainingMs() <= pauseMs) {
-      throw fail(
-        "ERR_TIMEOUT",
-        `${name} exists but is still being generated`,
-        scope,
-        "It becomes usable by itself: describeKey tells when",
-      );
-    }
+    if (scope.remainingMs() <= pauseMs) throw late();
     await sleep(pauseMs, undefined, scope.signal === undefined ? {} : { signal: scope.signal });
   }
 };

@@ -1,11 +1,12 @@
-import type {
-  Bytes,
-  CryptoProvider,
-  MacAlgorithm,
-  Operation,
-  ProviderCapabilities,
-  ProviderModule,
-  SignatureAlgorithm,
+import {
+  type Bytes,
+  type CryptoProvider,
+  type MacAlgorithm,
+  type Operation,
+  type ProviderCapabilities,
+  type ProviderModule,
+  type SignatureAlgorithm,
+  zero,
 } from "@lango/crypto-core";
 import { ALGORITHMS, NEW_KEYS } from "./algorithms.ts";
 import { verifiedBytes, withIntegrity } from "./checksum.ts";
@@ -154,7 +155,10 @@ const random = async (
       scope,
     );
   }
-  return data.length === bytes ? data : data.slice(0, bytes);
+  if (data.length === bytes) return data;
+  const result = data.slice(0, bytes);
+  zero(data);
+  return result;
 };
 
 const locationOf = (ring: string): string => ring.slice(0, ring.indexOf("/keyRings/"));

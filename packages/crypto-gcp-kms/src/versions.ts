@@ -80,6 +80,7 @@ export const createVersions = (service: Service, cacheMs: number): Versions => {
   const remembered = (name: KeyName, scope: Scope): Promise<Version> => {
     const id = cacheKey(name);
     if (isKnown(name)) return cache.get(id)!.version;
+    cache.delete(id);
     // The oldest entries come first: a program with very many keys looks up more often, and that is all.
     if (cache.size >= MAX_REMEMBERED) cache.delete(cache.keys().next().value!);
     const version = lookUp(name, {

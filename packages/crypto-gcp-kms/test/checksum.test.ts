@@ -1,7 +1,13 @@
 import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { checksumOf, IntegrityMismatch, verifiedBytes, verifyChecksum } from "../src/checksum.ts";
+import {
+  checksumOf,
+  IntegrityMismatch,
+  requireFlag,
+  verifiedBytes,
+  verifyChecksum,
+} from "../src/checksum.ts";
 import { crc } from "./stand-in/crc.ts";
 
 describe("CRC-32C", () => {
@@ -86,6 +92,11 @@ describe("trap 2b.2: a checksum in every form that a decoder gives", () => {
   });
 });
 
+test.each([[false], [null], [undefined]])("trap 2b.2: the flag %s is no confirmation", (flag) => {
+  expect(() => requireFlag("it", flag)).toThrow(IntegrityMismatch);
+  requireFlag("it", true);
+});
+
 describe("bytes of a response", () => {
   const bytes = Buffer.from("123456789");
   const checksum = { value: "3808858755" };
@@ -97,6 +108,15 @@ describe("bytes of a response", () => {
     expect(copy.buffer.byteLength).toBe(9);
     expect(field.every((byte) => byte === 0)).toBe(true);
   });
+
+  test.each([[undefined], [{ value: "1" }]])(
+    "are zeroed there also with the checksum %j",
+    (other) => {
+      const field = Buffer.from(bytes);
+      expect(() => verifiedBytes("it", field, other)).toThrow(IntegrityMismatch);
+      expect(field.every((byte) => byte === 0)).toBe(true);
+    },
+  );
 
   test("may be base64 or an array", () => {
     expect([...verifiedBytes("it", bytes.toString("base64"), checksum)]).toEqual([...bytes]);

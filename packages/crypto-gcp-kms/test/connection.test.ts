@@ -1,8 +1,11 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { inspect } from "node:util";
 import { KeyManagementServiceClient } from "@google-cloud/kms";
 import { type CryptoProvider, createResilientProvider } from "@lango/crypto-core";
 import { googleAuthLibrary, grpc } from "google-gax";
@@ -150,6 +153,34 @@ test("nothing secret goes over a connection without TLS, whatever credentials th
   bench.standIn.headers.length = 0;
   await bench.provider({ authClient }).encrypt({ keyId, plaintext });
   expect(bench.standIn.headers.map(({ authorization }) => authorization)).toEqual([""]);
+});
+
+test("nor over REST", async () => {
+  const seen: unknown[] = [];
+  const server = createServer((request, response) => {
+    seen.push(request.headers.authorization);
+    response.writeHead(404, { "content-type": "application/json" }).end("{}");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const authClient = new googleAuthLibrary.OAuth2Client();
+  authClient.setCredentials({ access_token: "secret", expiry_date: Date.now() + 3_600_000 });
+  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const provider = createGcpKmsProvider({ endpoint, transport: "rest", authClient });
+  await expect(provider.encrypt({ keyId: somewhere, plaintext })).rejects.toBeDefined();
+  expect(seen).toContain(undefined);
+  expect(seen).not.toContain("Bearer secret");
+  await provider.close();
+  server.closeAllConnections();
+  server.close();
+});
+
+test("a provider that is printed shows no credential", async () => {
+  const keyId = await bench.addKey();
+  const authClient = new googleAuthLibrary.PassThroughClient();
+  authClient.credentials = { access_token: "S3cret" };
+  const provider = bench.provider({ authClient });
+  await provider.encrypt({ keyId, plaintext });
+  expect(inspect(provider, { depth: 9, showHidden: true })).not.toContain("S3cret");
 });
 
 test("a client from outside is used as it is, and stays open", async () => {

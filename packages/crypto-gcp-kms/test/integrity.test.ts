@@ -206,6 +206,14 @@ test("trap 2b.1: an INVALID_ARGUMENT that is no complaint of a checksum is not r
   expect(bench.count("encrypt")).toBe(1);
 });
 
+test("trap 2b.1: a public key of another algorithm than its version has is refused", async () => {
+  const keyId = await bench.addKey("EC_SIGN_P256_SHA256");
+  const response = changed("algorithm", "EC_SIGN_P384_SHA384");
+  bench.standIn.rules.push({ method: "getPublicKey", response });
+  const call = bench.provider().getPublicKey({ keyId });
+  await expect(call).rejects.toMatchObject({ code: "ERR_INTEGRITY" });
+});
+
 test("metadata of another key is refused too", async () => {
   const key = await bench.addKey();
   const provider = bench.provider();

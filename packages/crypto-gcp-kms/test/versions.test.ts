@@ -1,8 +1,11 @@
 import { toHex } from "@lango/crypto-core";
 import { describe, expect, test } from "vitest";
+import { parseKeyName } from "../src/names.ts";
+import type { Service } from "../src/service.ts";
+import { createVersions } from "../src/versions.ts";
 import type { Message } from "./stand-in/kms.ts";
 import { Fault } from "./stand-in/resources.ts";
-import { withStandIn } from "./with-stand-in.ts";
+import { keyRing, withStandIn } from "./with-stand-in.ts";
 
 const bench = withStandIn();
 const message = new TextEncoder().encode("sixteen bytes ..");
@@ -100,6 +103,27 @@ describe("trap 2b.4: the newest version", () => {
     expect(bench.count("listCryptoKeyVersions")).toBe(2);
   });
 
+  test("of 1,000 keys, the newest; and of no key for something else", async () => {
+    let looks = 0;
+    const service = {
+      pages: async (_: string, key: string) => {
+        looks++;
+        const algorithm = "EC_SIGN_P256_SHA256";
+        return { items: [{ name: at(key, 1), state: "ENABLED", algorithm }], next: undefined };
+      },
+    } as unknown as Service;
+    const versions = createVersions(service, 60_000);
+    const scope = { operation: "sign", remainingMs: () => 1000 } as const;
+    const use = (name: string, usage: "signing" | "mac" = "signing") =>
+      versions.with(parseKeyName(`${keyRing}/cryptoKeys/${name}`)!, usage, scope, async () => {});
+    for (let each = 0; each < 1001; each++) await use(`k${each}`);
+    await use("k1");
+    expect(looks).toBe(1001);
+    await use("k0");
+    expect(looks).toBe(1002);
+    await expect(use("k0", "mac")).rejects.toMatchObject({ code: "ERR_KEY_USAGE" });
+  });
+
   test("the abort of one call does not end the look that others wait for", async () => {
     const key = await bench.addKey("EC_SIGN_P256_SHA256");
     bench.standIn.rules.push({ method: "listCryptoKeyVersions", delayMs: 100 });
@@ -156,16 +180,20 @@ describe("trap 2b.5: PENDING_GENERATION and DISABLED", () => {
     expect(bench.count("getCryptoKeyVersion")).toBeGreaterThan(5);
   });
 
-  test("not longer than the time of the call, and the error says that the key exists", async () => {
-    bench.standIn.resources.pendingPolls = 99;
-    const call = bench
-      .provider()
-      .createKey({ algorithm: "aes-256-gcm", usage: "encryption", timeoutMs: 250 });
-    await expect(call).rejects.toMatchObject({
-      code: "ERR_TIMEOUT",
-      message: expect.stringContaining("exists"),
-    });
-  });
+  test.each([0, 3000])(
+    "not longer than the time of the call, and the error says that the key exists: looks that take %i ms",
+    async (delayMs) => {
+      bench.standIn.resources.pendingPolls = 99;
+      bench.standIn.rules.push({ method: "getCryptoKeyVersion", delayMs });
+      const call = bench
+        .provider()
+        .createKey({ algorithm: "aes-256-gcm", usage: "encryption", timeoutMs: 1500 });
+      await expect(call).rejects.toMatchObject({
+        code: "ERR_TIMEOUT",
+        message: expect.stringContaining("exists"),
+      });
+    },
+  );
 
   test("nor after an abort", async () => {
     bench.standIn.resources.pendingPolls = 99;

@@ -41,6 +41,8 @@ export interface StandIn {
   readonly store: KeyStore;
   readonly requests: readonly Received[];
   inject(fault: Fault): void;
+  /** Takes back the faults that have struck nothing yet: a call that was given up may never have arrived. */
+  calm(): void;
   /** No token that was given out is good any more. */
   revokeTokens(): void;
   /** A token as the token endpoint gives. */
@@ -159,6 +161,7 @@ export async function startStandIn({
     store,
     requests,
     inject: (fault) => void faults.push({ fault, left: fault.times ?? 1 }),
+    calm: () => void faults.splice(0),
     revokeTokens: () => tokens.clear(),
     issueToken,
     stop: async () => {
