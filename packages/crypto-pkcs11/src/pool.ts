@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   type Bytes,
   type CryptoError,
@@ -85,6 +86,8 @@ const BUSY = 8;
 const OPEN_TIMEOUT_MS = 10_000;
 /** Milliseconds until another session is tried again after one could not be opened. */
 const GROW_AGAIN_MS = 10_000;
+/** Milliseconds, about, until a session is opened again after a failure. */
+const OPEN_AGAIN_MS = 50;
 
 export function createPool(options: PoolOptions): Pool {
   const { modulePath, initialize, env, pin, maxCalls, operationTimeoutMs } = options;
@@ -230,8 +233,8 @@ export function createPool(options: PoolOptions): Pool {
       timeoutMs = operationTimeoutMs,
     }: CallSettings,
   ): Promise<Answer<Name>> => {
-    // Once each: a login that fails right after a session was opened again is tried again, too.
-    const repeated = new Set<CallName>();
+    /** How often each step was tried again. */
+    const repeated = { login: 0, call: 0 };
     for (;;) {
       let { generation } = lane;
       /** What may have failed. Before its login nothing of the call was done. */
@@ -248,9 +251,12 @@ export function createPool(options: PoolOptions): Pool {
         if (reaction === "reopen") reopen(lane, generation);
         else if (reaction !== undefined) retire(lane, generation);
         const again = reaction === "reopen" || reaction === "restart";
-        const mayRepeat = again && (repeatable || step === "login") && !repeated.has(step);
-        if (!mayRepeat) throw failure;
-        repeated.add(step);
+        const counted = step === "login" ? "login" : "call";
+        const allowed = step === "login" ? openings(failure) : repeatable ? 1 : 0;
+        if (!again || repeated[counted] >= allowed) throw failure;
+        repeated[counted]++;
+        // Whoever opened the token at the same moment has to be through with it.
+        if (step === "login") await sleep(OPEN_AGAIN_MS * (0.5 + Math.random()));
       }
     }
   };
@@ -341,6 +347,15 @@ export function createPool(options: PoolOptions): Pool {
     },
   };
 }
+
+/**
+ * How often a session is opened anew: SoftHSM fails now and then while another process opens the same token. A login is repeated
+ * once, since a token may count it.
+ */
+const openings = (failure: unknown): number => {
+  const method = failure instanceof ModuleFailure ? failure.failure.method : undefined;
+  return method === undefined || method === "C_Login" ? 1 : 3;
+};
 
 /** SoftHSM fails now and then when several processes log in at once; and a session that refused a ciphertext is good. */
 const unclear = (failure: Failure, step: CallName): { reaction?: Reaction } => {

@@ -145,7 +145,7 @@ withToken("softhsm2", () => {
   });
 
   test("trap 2d.7: a token that drops the leading zero of r and s", async () => {
-    const provider = await provide(faulty);
+    const provider = await provide({ ...faulty, operationTimeoutMs: 100_000 });
     const { keyId } = await provider.createKey({ algorithm: "ecdsa-p256", usage: "signing" });
     const { publicKey } = await provider.getPublicKey({ keyId });
     const key = createPublicKey({ key: Buffer.from(publicKey), format: "der", type: "spki" });
