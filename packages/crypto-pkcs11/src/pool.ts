@@ -318,7 +318,7 @@ const NO_PROBES: ProbeResults = { secp256k1: false, oaepSha256: false };
 
 const pinMissing = (): CryptoError =>
   fail("ERR_ACCESS_DENIED", "The token wants a PIN and none is set", {
-    hint: "Set LANGO_PKCS11_PIN, or pinSource to a file that holds the PIN",
+    hint: "Set LANGO_PKCS11_PIN; or name a file that holds the PIN: for lango in LANGO_PKCS11_PIN_FILE, in code as pinSource",
   });
 
 /** Settles as `run` does, or rejects with `signal.reason` at the abort; an answer that comes later is zeroed. */
