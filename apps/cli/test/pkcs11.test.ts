@@ -1,6 +1,6 @@
 import { createPublicKey, verify } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { createPkcs11Provider } from "@lango/crypto-pkcs11";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
@@ -142,6 +142,10 @@ withToken("softhsm2", () => {
     const file = fileWith(`${PIN}\n`);
     const options = { home, env: { ...hsm.env, LANGO_PKCS11_PIN_FILE: file } };
     expect(await good(["onboard", ...WEAK], options)).toContain("its default key is pkcs11:");
+    // Any path will do: from the working directory too, and with what is special in addresses.
+    const odd = fileWith(`${PIN}\n`, "a pin #1 %41");
+    const other = { ...hsm.env, LANGO_PKCS11_PIN_FILE: relative(process.cwd(), odd) };
+    await good(["security", "secrets", "set", "a"], { home, env: other, input: SECRET });
   });
 
   test("sign by a label; OpenSSL's rules verify it", async () => {
