@@ -9,7 +9,7 @@ import { DEFAULT_KEY } from "./names.ts";
 import type { MigrateOptions, MigrateResult } from "./provider-types.ts";
 import { findWrappingKey } from "./remote-key.ts";
 import { type RewrapContext, wrappedAnew } from "./rewrap.ts";
-import { withMac } from "./rows.ts";
+import { checkRow, withMac } from "./rows.ts";
 import { reached } from "./stages.ts";
 
 /** The row of the key as it shall be, and a version of it that there is not yet. */
@@ -84,7 +84,10 @@ const swap = async (
     return known !== undefined && bytesEqual(known.before.mac, row.mac);
   };
   for (;;) {
-    const own = (await context.store.dataKeys.list()).filter(({ keyId }) => keyId === key.id);
+    const all = await context.store.dataKeys.list();
+    // All, since an altered row may name another key; and before a new MAC would make one of them look as lango wrote it.
+    for (const row of all) checkRow(context.keys.rows, "data_keys", row);
+    const own = all.filter(({ keyId }) => keyId === key.id);
     for (const before of own) {
       if (isMade(before)) continue;
       signal?.throwIfAborted();
