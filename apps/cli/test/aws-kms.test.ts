@@ -139,6 +139,13 @@ withService("moto", (program) => {
       );
       expect(line(status, "last probe")).toMatch(/, not healthy: AWS KMS/);
       expectOneFault(await lango(["security", "provider", "rewrap"], options), 7, /AWS KMS/);
+      // Who asks a doctor to ask is told that, and not to wrap again what cannot be now.
+      const providerOf = async (...args: string[]) => {
+        const { document } = await langoJson(["doctor", ...args], options);
+        return document.data.checks.find(({ check }: { check: string }) => check === "provider");
+      };
+      expect((await providerOf("--probe")).detail).toMatch(/^aws-kms is not healthy: AWS KMS/);
+      expect((await providerOf()).detail).toMatch(/^1 data key was sealed while aws-kms/);
       // With the fallback off a write fails as a read does.
       configure(home, security({ fallbackToLocal: false }));
       const refused = await lango(["security", "secrets", "set", "c"], { ...options, input: "x" });

@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 import { DEFAULTS } from "../src/config/defaults.ts";
 import { durationMs } from "../src/config/forms.ts";
 import { loadConfig } from "../src/config/load.ts";
+import { isShaped, withDefaults } from "../src/config/shape.ts";
 import { failureOf, homeWith } from "./config-support.ts";
 
 /** The "Configuration Reference" of seed 000, word for word. */
@@ -114,8 +115,23 @@ describe("a file is read", () => {
       { keyring: { enabled: true }, dbEncryption: { enabled: true, cipherPageSize: 8192 } },
     ];
     for (const security of examples) {
-      expect(await loadConfig(homeWith({ security }))).toMatchObject({ security });
+      const config = await loadConfig(homeWith({ security }));
+      expect(config).toMatchObject({ security });
+      // The first look, which costs nothing, finds the same.
+      expect(isShaped({ security })).toBe(true);
+      expect(withDefaults({ security })).toEqual(config);
     }
+    const patterns = { security: { interceptor: { piiCustomPatterns: { employee: "E" } } } };
+    expect(withDefaults(patterns)).toEqual(await loadConfig(homeWith(patterns)));
+    expect(isShaped(patterns)).toBe(true);
+  });
+  test("and not with what is of another type", () => {
+    for (const wrong of [null, 5, [], { audit: 5 }, { audit: [] }, { audit: { anchor: {} } }]) {
+      expect(isShaped(wrong)).toBe(false);
+      expect(withDefaults(wrong)).toEqual(DEFAULTS);
+    }
+    expect(isShaped({ nope: 1 })).toBe(false);
+    expect(isShaped({ toString: {} })).toBe(false);
   });
   test("and never written", async () => {
     const home = homeWith('  {"security":{}}\n\n');

@@ -447,6 +447,12 @@ describe("anchors of the audit log", () => {
 test.each([
   ["[]", /the whole/],
   ['{"nope":1}', /nope: there is no such setting/],
+  ['{"audit":{"anchor":5}}', /audit\.anchor: /],
+  ['{"security":{"signer":{"provider":{"a":[1]}},"kms":{"keyId":[2]}}}', /signer\.provider: /],
+  [
+    '{"security":{"signer":{"provider":"aws-kms"},"kms":{"region":{"a":1},"pkcs11":7}}}',
+    /kms\.region: /,
+  ],
 ])("a configuration of %s is told: status warns, whoami fails", async (content, words) => {
   const home = await vaultHome();
   writeFileSync(join(home, "config.json"), content, { mode: 0o600 });

@@ -1,6 +1,6 @@
 import { createPublicKey, verify } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { createPkcs11Provider } from "@lango/crypto-pkcs11";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
@@ -80,6 +80,7 @@ withToken("softhsm2", () => {
         const ran = await lango(args, { ...given, input: "x" });
         expectOneFault(ran, 5, message);
         expect(ran.stderr).not.toContain("99887766");
+        if (given === none) expect(ran.stderr).toContain("LANGO_PKCS11_PIN_FILE");
       }
     }
     expect(readFileSync(join(home, "lango.db")).includes("99887766")).toBe(false);
@@ -89,11 +90,62 @@ withToken("softhsm2", () => {
     expect(readdirSync(fresh)).toEqual(["config.json"]);
   });
 
+  test("a token without the key: the hint makes it, and a vault can move under a new one", async () => {
+    const named = security({ keyLabel: "fresh" });
+    const home = homeWith(named);
+    const options = { home, env: env() };
+    const ran = await lango(["onboard", ...WEAK], options);
+    expectOneFault(ran, 3, /cannot be pkcs11:fresh: No key fresh/);
+    expect(ran.stderr).toContain('"lango onboard --create-key"');
+    expect(readdirSync(home)).toEqual(["config.json"]);
+    const onboard = ["onboard", "--create-key", ...WEAK];
+    expect(await good(onboard, options)).toMatch(/object=fresh;.*type=secret-key\n$/);
+    await good(["security", "secrets", "set", "a"], { ...options, input: SECRET });
+    const { document } = await langoJson(["audit", "tail"], options);
+    const events: { action: string; target: string }[] = document.data.events;
+    expect(events.find(({ action }) => action === "key.create")?.target).toContain("object=fresh");
+    // What is there is taken, and nothing is made.
+    const again = homeWith(named, "again");
+    const second = { home: again, env: env() };
+    expect(await good(onboard, second)).toMatch(/object=fresh;.*type=secret-key\n$/);
+    const { document: log } = await langoJson(["audit", "tail"], second);
+    expect(log.data.events.map(({ action }: { action: string }) => action)).not.toContain(
+      "key.create",
+    );
+    // A key has one name in a vault: the way on is a new key.
+    const create = ["keys", "create", "other", "--type", "encryption", "--create"];
+    await good([...create, "--provider", "pkcs11:other"], options);
+    const migrate = ["security", "provider", "migrate", "--yes", "--to"];
+    const taken = await lango([...migrate, "pkcs11:other"], options);
+    expectOneFault(taken, 9, /is registered as other already/);
+    expect(taken.stderr).toContain("migrate --create");
+    expect(await good([...migrate, "pkcs11:third", "--create"], options)).toMatch(
+      /^default is now pkcs11:.*object=third;/,
+    );
+    expect(await good(["security", "secrets", "get", "a", "--reveal"], options)).toBe(SECRET);
+  }, 60_000);
+
+  test("a key that only signs is refused with the setting that names another", async () => {
+    const home = await vaultHome();
+    configure(home, security());
+    const uri = "pkcs11:signs-only";
+    const make = ["keys", "create", "s", "--type", "signing", "--create", "--provider", uri];
+    await good(make, { home, env: env() });
+    const fresh = homeWith(security({ keyLabel: "signs-only" }));
+    const ran = await lango(["onboard", ...WEAK], { home: fresh, env: env() });
+    expectOneFault(ran, 2, /cannot be pkcs11:signs-only: it is for signing/);
+    expect(ran.stderr).toContain("security.kms.encryptKeyId");
+  });
+
   test("the PIN may be in a file that nobody else reads", async () => {
     const home = homeWith(security());
     const file = fileWith(`${PIN}\n`);
     const options = { home, env: { ...hsm.env, LANGO_PKCS11_PIN_FILE: file } };
     expect(await good(["onboard", ...WEAK], options)).toContain("its default key is pkcs11:");
+    // Any path will do: from the working directory too, and with what is special in addresses.
+    const odd = fileWith(`${PIN}\n`, "a pin #1 %41");
+    const other = { ...hsm.env, LANGO_PKCS11_PIN_FILE: relative(process.cwd(), odd) };
+    await good(["security", "secrets", "set", "a"], { home, env: other, input: SECRET });
   });
 
   test("sign by a label; OpenSSL's rules verify it", async () => {

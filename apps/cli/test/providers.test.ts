@@ -193,6 +193,8 @@ describe("what is loaded", () => {
         provider,
       );
       expect(status.loaded(PACKAGES)).toEqual([]);
+      // The schema takes longer than all the rest: a sound file needs none.
+      expect(status.loaded(/zod|config\/(schema|validate)/)).toEqual([]);
       const get = spy();
       await good(["security", "secrets", "get", "api/key", "--reveal"], {
         home,
@@ -234,3 +236,26 @@ test("a change of provider, module, region or address is in the log, once", asyn
   expect((await configured()).at(-1)).toBe("local");
   expect(line(await good(["security", "status"], { home }), "mode")).toBe("local");
 }, 60_000);
+
+test("seed 000's configuration of a companion: what is missing is the package, and no other setting", async () => {
+  const signer = { provider: "rpc", rpcUrl: "https://companion.local:8443", keyId: "primary" };
+  const home = homeWith({ signer });
+  const ran = await lango(["onboard", ...WEAK], { home });
+  expectOneFault(ran, 69, /cannot be rpc:primary: .*@lango\/crypto-rpc is not installed/);
+});
+
+test("--create-key wants a provider", async () => {
+  const home = homeWith({ signer: { provider: "local" } });
+  const ran = await lango(["onboard", "--create-key", ...WEAK], { home });
+  expectOneFault(ran, 2, /security\.signer\.provider is local/);
+});
+
+test("doctor names both ways out when the settings and the keys are apart", async () => {
+  const home = await vaultHome();
+  configure(home, { signer: { provider: "aws-kms" }, kms: { keyId: "alias/lango" } });
+  const { document } = await langoJson(["doctor"], { home });
+  const found = document.data.checks.find(({ check }: { check: string }) => check === "provider");
+  expect(found.fix).toBe(
+    'Run "lango security provider migrate --to aws-kms:alias/lango", or set security.signer.provider to local',
+  );
+});

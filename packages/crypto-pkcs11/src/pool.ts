@@ -367,5 +367,5 @@ const NO_PROBES: ProbeResults = { secp256k1: false, oaepSha256: false };
 
 const pinMissing = (): CryptoError =>
   fail("ERR_ACCESS_DENIED", "The token wants a PIN and none is set", {
-    hint: "Set LANGO_PKCS11_PIN, or pinSource to a file that holds the PIN",
+    hint: "Set LANGO_PKCS11_PIN, or name a file that holds it: LANGO_PKCS11_PIN_FILE for the command line, pinSource in code",
   });

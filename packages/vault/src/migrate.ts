@@ -35,7 +35,9 @@ export const migrateKey = async (
   if (to === from) return { key: keyInfo(key), from, dataKeys: 0, notRevoked: [] };
   const same = (await registry.list()).find((row) => row.id !== key.id && keyUri(row) === to);
   if (same) {
-    throw new CryptoError("ERR_CONFLICT", `Key ${to} is registered as ${same.name} already`);
+    throw new CryptoError("ERR_CONFLICT", `Key ${to} is registered as ${same.name} already`, {
+      context: { hint: 'Name another; "lango security provider migrate --create" makes one' },
+    });
   }
   reached("migrate:proven");
   const dataKeys = await swap(parts, key, target, options);

@@ -133,23 +133,27 @@ export const CHECKS: Readonly<Record<string, Check>> = {
       const key = configuredKey(security, "encryption", home);
       if (!provider.inForce) {
         const detail = `security.signer.provider is ${name}, but the data keys are ${mode}`;
-        return fault(detail, `Run "lango security provider migrate --to ${key}"`);
+        const back = "set security.signer.provider to local";
+        const hint = `Run "lango security provider migrate --to ${key}"`;
+        return fault(detail, mode === "local" ? `${hint}, or ${back}` : hint);
       }
     } else if (!provider.inForce) {
       const detail = "security.signer.provider is local, but there are data keys of a provider";
       return fault(detail, 'Set it back, or run "lango security provider migrate --to local:NAME"');
     }
+    if (name !== "local" && args.flag("probe")) {
+      const { healthy, reason } = await probe(context, security);
+      // While it cannot be reached, nothing can be wrapped again.
+      if (!healthy) return fault(`${name} is not healthy: ${reason ?? "it gave no reason"}`);
+    }
     if (degradedDataKeys > 0) {
-      const detail = `${degradedDataKeys} data keys were sealed while ${name} could not be reached`;
+      const count = `${degradedDataKeys} data ${degradedDataKeys === 1 ? "key was" : "keys were"}`;
+      const detail = `${count} sealed while ${name} could not be reached`;
       return fault(detail, 'Run "lango security provider rewrap"');
     }
-    if (name === "local" || !args.flag("probe")) {
-      return good(name === "local" ? name : `${name}, installed and in use; ask it with --probe`);
-    }
-    const { healthy, reason, latencyMs } = await probe(context, security);
-    return healthy
-      ? good(`${name} answered in ${Math.round(latencyMs)} ms`)
-      : fault(`${name} is not healthy: ${reason ?? "it gave no reason"}`);
+    if (name === "local") return good(name);
+    const state = args.flag("probe") ? "healthy" : "ask it with --probe";
+    return good(`${name}, installed and in use; ${state}`);
   }),
   keyslots: check(({ home }) => {
     const path = join(home, "keyslots.json");

@@ -7,7 +7,7 @@ import {
   type KeyUsage,
   parseKeyUri,
 } from "@lango/crypto-core";
-import type { KeyType } from "@lango/vault";
+import type { KeyType, Vault } from "@lango/vault";
 import type { Keyring } from "./crypto.ts";
 import { providerFor } from "./remote-key.ts";
 
@@ -18,7 +18,7 @@ const PREFERRED: Readonly<Record<KeyType, readonly KeyAlgorithm[]>> = {
 };
 
 /**
- * Makes a key at a provider.
+ * Makes a key at a provider, and notes it in the log.
  *
  * @param uri - The name that it shall have there.
  * @returns The URI that it has.
@@ -27,16 +27,30 @@ export async function createRemoteKey(
   { vault, providers }: Keyring,
   uri: string,
   type: KeyType,
-  wanted: KeyAlgorithm | undefined,
+  wanted?: KeyAlgorithm,
+): Promise<string> {
+  const provider = providerFor(providers, parseKeyUri(uri).scheme);
+  const target = await makeRemoteKey(provider, uri, type, wanted);
+  await auditCreation(vault, target);
+  return target;
+}
+
+/** As {@link createRemoteKey}, before there is a log. */
+export async function makeRemoteKey(
+  provider: CryptoProvider,
+  uri: string,
+  type: KeyType,
+  wanted?: KeyAlgorithm,
 ): Promise<string> {
   const { scheme, keyId } = parseKeyUri(uri);
-  const provider = providerFor(providers, scheme);
   const algorithm = wanted ?? defaultOf(provider, type);
   const client = createCryptoClient({ provider });
   const made = await client.createKey({ keyId, algorithm, usage: usageOf(type, algorithm) });
-  const target = formatKeyUri(scheme, made.keyId);
-  await vault.audit.append({ action: "key.create", target: target.slice(0, 1024).toWellFormed() });
-  return target;
+  return formatKeyUri(scheme, made.keyId);
+}
+
+export async function auditCreation({ audit }: Vault, uri: string): Promise<void> {
+  await audit.append({ action: "key.create", target: uri.slice(0, 1024).toWellFormed() });
 }
 
 function defaultOf({ name, capabilities }: CryptoProvider, type: KeyType): KeyAlgorithm {

@@ -1,7 +1,7 @@
 import type { DataKeyGroup } from "@lango/vault";
 import type { Config } from "../config/defaults.ts";
-import { DEFAULTS } from "../config/defaults.ts";
 import { readConfigFile } from "../config/load.ts";
+import { withDefaults } from "../config/shape.ts";
 import { installedVersion, packageOf } from "./provider-packages.ts";
 
 /** The settings that this looks at. */
@@ -84,26 +84,7 @@ const groupText = ({ uri, count, degraded }: DataKeyGroup): string =>
 
 /** {@link Wishes} without the schema that checks them, which would cost start-up time: "lango doctor" checks them. */
 export async function uncheckedWishes(home: string): Promise<Wishes> {
-  const file = (await readConfigFile(home)) as
-    | {
-        security?: Partial<Config["security"]>;
-        audit?: Partial<Config["audit"]>;
-        store?: Partial<Config["store"]>;
-      }
-    | undefined;
-  const { signer, kms, keyring, dbEncryption } = DEFAULTS.security;
-  const given = file?.security;
-  return {
-    signer: { ...signer, ...given?.signer },
-    kms: {
-      ...kms,
-      ...given?.kms,
-      azure: { ...kms.azure, ...given?.kms?.azure },
-      pkcs11: { ...kms.pkcs11, ...given?.kms?.pkcs11 },
-    },
-    keyring: { ...keyring, ...given?.keyring },
-    dbEncryption: { ...dbEncryption, ...given?.dbEncryption },
-    anchor: file?.audit?.anchor ?? DEFAULTS.audit.anchor,
-    driver: file?.store?.driver ?? DEFAULTS.store.driver,
-  };
+  const { security, audit, store } = withDefaults((await readConfigFile(home)) ?? {});
+  const { signer, kms, keyring, dbEncryption } = security;
+  return { signer, kms, keyring, dbEncryption, anchor: audit.anchor, driver: store.driver };
 }

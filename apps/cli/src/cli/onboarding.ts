@@ -1,10 +1,18 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type Bytes, CryptoError, isCryptoError, zero } from "@lango/crypto-core";
+import {
+  type Bytes,
+  CryptoError,
+  type CryptoProvider,
+  isCryptoError,
+  zero,
+} from "@lango/crypto-core";
 import { createUnlocker, type UnlockOptions } from "@lango/unlock";
 import { createVault, inspectHome, type ProviderKey, type Vault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
+import { usageError } from "./arguments.ts";
 import type { Context } from "./context.ts";
+import { auditCreation, makeRemoteKey } from "./create-remote-key.ts";
 import { type ChosenKdf, configuredKdf } from "./kdf.ts";
 import { noNewPassphrase } from "./locked.ts";
 import { hardenProcess } from "./process.ts";
@@ -18,6 +26,8 @@ import { refuseShort, warnOfWeakness } from "./warn-of-weakness.ts";
 export interface OnboardOptions {
   /** Default: what `security.kdf` says. */
   readonly chosen?: ChosenKdf;
+  /** Whether the key that the settings name is made where the service has none. Default false. */
+  readonly createKey?: boolean;
   readonly sources?: Pick<UnlockOptions, "passphraseFd" | "passphraseFile" | "passphraseStdin">;
   /** Is given a copy of the passphrase, to zero when done. */
   readonly keep?: ((passphrase: Bytes) => void) | undefined;
@@ -30,13 +40,13 @@ export interface OnboardOptions {
  */
 export async function onboard(
   context: Context,
-  { chosen, sources, keep }: OnboardOptions,
+  { chosen, createKey = false, sources, keep }: OnboardOptions,
 ): Promise<{ readonly id: string; readonly text: string; readonly advise: () => void }> {
   await refuseExisting(context.home);
   hardenProcess();
   const { security } = await loadConfig(context.home);
   // Before the passphrase is asked for: a key that is not there ends it.
-  await using chosenKey = await openDefaultKey(context, security);
+  await using chosenKey = await openDefaultKey(context, security, createKey);
   const unlocker = createUnlocker({
     ...sources,
     home: context.home,
@@ -60,6 +70,7 @@ export async function onboard(
       acceptWeakKdf: chosen?.acceptWeakKdf,
       defaultKey: chosenKey.key,
     });
+    if (chosenKey.key && chosenKey.isNew) await auditCreation(vault, chosenKey.key.uri);
     await auditProviderChange(vault, security);
     keep?.(given.passphrase.slice());
     return {
@@ -82,24 +93,53 @@ const uriOf = async ({ keys }: Vault): Promise<string> => (await keys.describe("
 async function openDefaultKey(
   context: Context,
   settings: KeySettings,
-): Promise<{ readonly key: ProviderKey | undefined } & AsyncDisposable> {
+  create: boolean,
+): Promise<{ readonly key: ProviderKey | undefined; readonly isNew: boolean } & AsyncDisposable> {
   if (settings.signer.provider === "local") {
-    return { key: undefined, [Symbol.asyncDispose]: async () => undefined };
+    if (create) throw usageError("--create-key: security.signer.provider is local");
+    return { key: undefined, isNew: false, [Symbol.asyncDispose]: async () => undefined };
   }
   const uri = configuredKey(settings, "encryption", context.home);
   const watched = await openSigner(context, settings);
   const { provider } = watched;
-  let found: FoundKey;
+  let found: string | undefined;
+  let made: string | undefined;
   try {
-    found = await findRemoteKey(provider, uri, "encryption");
+    found = await findDefaultKey(provider, uri, create);
+    made = found === undefined ? await makeRemoteKey(provider, uri, "encryption") : undefined;
   } catch (error) {
     await closeWatched(context.home, watched);
     throw isCryptoError(error) ? about(uri, error) : error;
   }
   return {
-    key: { uri: found.uri, provider },
+    key: { uri: found ?? made!, provider },
+    isNew: made !== undefined,
     [Symbol.asyncDispose]: () => closeWatched(context.home, watched),
   };
+}
+
+/** URI of the key; `undefined` when it is not there and `create` says that it shall be made. */
+async function findDefaultKey(
+  provider: CryptoProvider,
+  named: string,
+  create: boolean,
+): Promise<string | undefined> {
+  let found: FoundKey;
+  try {
+    found = await findRemoteKey(provider, named, "encryption");
+  } catch (error) {
+    if (!isCryptoError(error) || error.code !== "ERR_KEY_NOT_FOUND") throw error;
+    if (create) return undefined;
+    const { code, message, context } = error;
+    const hint = 'Correct security.kms, or have it made: "lango onboard --create-key"';
+    throw new CryptoError(code, message, { context: { hint, ...context }, cause: error });
+  }
+  if (found.type === "encryption") return found.uri;
+  // A token may have an AES key of the same label.
+  if (create && provider.name === "pkcs11") return undefined;
+  throw new CryptoError("ERR_KEY_USAGE", "it is for signing", {
+    context: { hint: "Name one for encryption in security.kms.encryptKeyId" },
+  });
 }
 
 /** The same failure, with the key that it is about: the settings may name it in another way than the service does. */

@@ -92,6 +92,7 @@ export function configuredKey(
   use: "encryption" | "signing",
   home: string,
 ): string {
+  if (signer.provider === "rpc" && signer.keyId !== "") return formatKeyUri("rpc", signer.keyId);
   const own = use === "encryption" ? kms.encryptKeyId : kms.signKeyId;
   const label = signer.provider === "pkcs11" ? kms.pkcs11.keyLabel : "";
   const keyId = own || kms.keyId || label;

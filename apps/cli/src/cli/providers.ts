@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import {
   type CircuitState,
   type CryptoProvider,
@@ -154,7 +155,8 @@ export async function makeProvider(
   try {
     const config = module.configSchema.parse({
       ...settingsFor(name, settings),
-      ...(pinFile ? { pinSource: `file:${pinFile}` } : {}),
+      // As a path: in a URL, # and % would mean something else.
+      ...(pinFile ? { pinSource: resolve(pinFile) } : {}),
     });
     return await module.create(config, envFor(name, context));
   } catch (error) {

@@ -15,6 +15,7 @@ export const run: Handler = async (context, args) => {
   }
   const { id, text, advise } = await onboard(context, {
     chosen,
+    createKey: args.flag("create-key"),
     sources: {
       passphraseFd: args.number("passphrase-fd", 0),
       passphraseFile: args.string("passphrase-file"),

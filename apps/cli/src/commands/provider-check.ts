@@ -38,7 +38,12 @@ export const run: Handler = async (context, args) => {
     text: `${table(["CHECK", "OUTCOME", "MS", "REASON"], report.results.map(toRow))}\n${summary(report.results)}`,
     ...(report.ok
       ? {}
-      : { failure: new CryptoError("ERR_INTEGRITY", `${failed} checks of ${scheme} failed`) }),
+      : {
+          failure: new CryptoError(
+            "ERR_INTEGRITY",
+            `${failed} ${failed === 1 ? "check" : "checks"} of ${scheme} failed`,
+          ),
+        }),
   };
 };
 

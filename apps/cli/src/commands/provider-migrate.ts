@@ -1,6 +1,7 @@
 import { parseKeyUri } from "@lango/crypto-core";
 import { usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
+import { createRemoteKey } from "../cli/create-remote-key.ts";
 import { checkKey } from "../cli/crypto.ts";
 import { interruptible } from "../cli/interrupt.ts";
 import { findRemoteKey, providerFor } from "../cli/remote-key.ts";
@@ -14,23 +15,26 @@ export const run: Handler = (context, args) => {
     throw usageError("--to is missing", "Name the key, as in --to aws-kms:alias/lango");
   }
   const to = checkKey(given.includes(":") ? given : `local:${given}`);
+  const { scheme } = parseKeyUri(to);
+  const create = args.flag("create");
+  if (create && scheme === "local") throw usageError("--create is for keys of a provider");
   return withVault(context, args, {}, async (vault, providers) => {
     const key = await vault.keys.describe(args.string("key") ?? "default");
     if (args.flag("dry-run")) {
       return {
-        data: { dryRun: true, key: key.name, from: key.uri, to },
-        text: `would put the data keys of ${key.name}, which is ${key.uri}, under ${to}`,
+        data: { dryRun: true, key: key.name, from: key.uri, to, create },
+        text: `would put the data keys of ${key.name}, which is ${key.uri}, under ${to}${create ? ", made for it" : ""}`,
       };
     }
-    const { scheme } = parseKeyUri(to);
-    const target =
-      scheme === "local"
+    const found =
+      scheme === "local" || create
         ? to
         : (await findRemoteKey(providerFor(providers, scheme), to, "encryption")).uri;
     await requireYes(
       context,
-      `Put the data keys of ${key.name}, which is ${key.uri}, under ${target}?`,
+      `Put the data keys of ${key.name}, which is ${key.uri}, under ${found}?`,
     );
+    const target = create ? await createRemoteKey({ vault, providers }, to, "encryption") : found;
     const {
       key: now,
       from,

@@ -9,7 +9,8 @@ import { type ProviderRecord, readRecord } from "../cli/provider-record.ts";
 import { configuredKey, type KeySettings, targetOf } from "../cli/provider-settings.ts";
 import { canAsk } from "../cli/terminal.ts";
 import { wouldUnlock } from "../cli/would-unlock.ts";
-import { loadConfig } from "../config/load.ts";
+import { loadConfig, readConfigFile } from "../config/load.ts";
+import { isShaped } from "../config/shape.ts";
 
 /**
  * Shows what protects the vault. This is the command that scripts poll, so its file of the program holds nothing else:
@@ -19,7 +20,8 @@ export const run: Handler = async (context, args) => {
   await using vault = await readVault({ home: context.home });
   const wishes = await uncheckedWishes(context.home);
   const { keyring, anchor } = wishes;
-  const sound = await warnOfFaults(context);
+  const asked = args.flag("probe");
+  const sound = await warnOfFaults(context, asked);
   const status = await vault.status();
   const {
     mode,
@@ -27,7 +29,7 @@ export const run: Handler = async (context, args) => {
     database,
     facts: settings,
   } = standing(wishes, context.home, status.dataKeys);
-  const lastProbe = await lastProbeOf(context, wishes, sound && args.flag("probe"));
+  const lastProbe = await lastProbeOf(context, wishes, sound && asked);
   const key = keyOf(wishes, context.home);
   const sources = await createUnlocker({
     home: context.home,
@@ -115,13 +117,16 @@ const probeText = ({ checkedAt, healthy, latencyMs, reason }: ProviderRecord): s
   `${when(checkedAt)}, ${healthy ? "healthy" : `not healthy: ${reason ?? "no reason given"}`}, ${Math.round(latencyMs)} ms`;
 
 /**
- * The status is shown all the same: it is asked for when something is wrong.
+ * The status is shown all the same: it is asked for when something is wrong. Loading the schema takes longer than all the
+ * rest, so without a probe it is loaded only for a file that cannot be sound: "lango doctor" checks every value.
  *
+ * @param isUsed - Whether the provider of the settings is asked.
  * @returns Whether the settings are sound.
  */
-async function warnOfFaults({ home, warn }: Context): Promise<boolean> {
+async function warnOfFaults({ home, warn }: Context, isUsed: boolean): Promise<boolean> {
   try {
-    await loadConfig(home);
+    const file = await readConfigFile(home);
+    if (isUsed || (file !== undefined && !isShaped(file))) await loadConfig(home);
     return true;
   } catch (error) {
     if (!isCryptoError(error)) throw error;

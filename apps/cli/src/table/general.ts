@@ -7,7 +7,14 @@ export const GENERAL_COMMANDS: readonly Command[] = [
     path: "onboard",
     summary: "create the vault",
     examples: ["lango onboard", "lango onboard --no-input --passphrase-fd 3 3<passphrase.txt"],
-    options: { ...KDF_OPTIONS, ...PASSPHRASE_OPTIONS },
+    options: {
+      "create-key": {
+        type: "boolean",
+        summary: "make the provider's key that config.json names, if there is none",
+      },
+      ...KDF_OPTIONS,
+      ...PASSPHRASE_OPTIONS,
+    },
     writes: true,
     load: () => import("../commands/onboard.ts"),
   },

@@ -184,6 +184,7 @@ export const SECURITY_COMMANDS: readonly Command[] = [
     options: {
       to: { type: "string", value: "URI", summary: "the key of a provider, or local:NAME" },
       key: { type: "string", value: "NAME", summary: "the key that moves (default)" },
+      create: { type: "boolean", summary: "make the key at the provider first" },
     },
     unlocks: true,
     writes: true,
