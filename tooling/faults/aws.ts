@@ -49,7 +49,13 @@ export const AWS_FAULTS: readonly FaultRow[] = [
   },
   ...NETWORK_FAULTS,
   // Fetched anew once; then no attempt could do better.
-  row({ class: "credentials", expected: { ...unavailable, attempts: 2 } }, "ExpiredTokenException"),
+  row(
+    {
+      class: "credentials",
+      expected: { ...final("ERR_ACCESS_DENIED"), attempts: 2, struckOnce: "ok" },
+    },
+    "ExpiredTokenException",
+  ),
   {
     class: "integrity",
     name: "the answer names another key",

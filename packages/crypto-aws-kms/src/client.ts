@@ -96,7 +96,10 @@ export function createLazyClient(from: KmsClient | ClientSettings): LazyClient {
   // The first use, not the import of this package, loads the SDK: most runs of a program that has it never call AWS.
   // Kept, because an `import()` of what is loaded already still costs a tenth of a millisecond.
   const loadSdk = (): Promise<Sdk> => {
-    sdk ??= import("@aws-sdk/client-kms");
+    sdk ??= import("@aws-sdk/client-kms").catch((error: unknown) => {
+      sdk = undefined;
+      throw error;
+    });
     return sdk;
   };
   const get = async (): Promise<KmsClient> => {

@@ -20,11 +20,10 @@ export interface ErrorFacts {
 const throttled: ErrorFacts = { code: "ERR_RATE_LIMITED", means: "the request rate is exceeded" };
 const unavailable: ErrorFacts = { code: "ERR_UNAVAILABLE", means: "the service did not do it" };
 const expired: ErrorFacts = {
-  code: "ERR_UNAVAILABLE",
+  // A refusal is an answer: a fallback would hide that somebody has to sign in.
+  code: "ERR_ACCESS_DENIED",
   means: "the credentials have expired, and fresh ones were asked for in vain",
   hint: "Give credentials as a function or through the SDK's chain, which fetches new ones, and sign in again",
-  // It was repeated with fresh credentials already.
-  retryable: false,
 };
 const denied: ErrorFacts = {
   code: "ERR_ACCESS_DENIED",

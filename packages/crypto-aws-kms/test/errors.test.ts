@@ -62,8 +62,8 @@ const rows: Readonly<Record<string, Row[]>> = {
     row("ERR_UNAVAILABLE", network("DEPTH_ZERO_SELF_SIGNED_CERT"), lost),
   ],
   "session lost": [
-    row("ERR_UNAVAILABLE", unmodelled("ExpiredTokenException"), lost),
-    row("ERR_UNAVAILABLE", unmodelled("ExpiredToken"), lost),
+    row("ERR_ACCESS_DENIED", unmodelled("ExpiredTokenException")),
+    row("ERR_ACCESS_DENIED", unmodelled("ExpiredToken")),
   ],
   denied: [
     row("ERR_ACCESS_DENIED", unmodelled("AccessDeniedException")),
