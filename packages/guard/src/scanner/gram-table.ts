@@ -1,0 +1,224 @@
+import { CASE_BITS, FIRST_THREE, type GramBytes, hashGram, K0, K1, K2, K3 } from "./grams.ts";
+import type { Matches } from "./matches.ts";
+import type { PatternStore } from "./pattern-store.ts";
+import type { Text } from "./text.ts";
+
+/** 2^24 bits are 2 MiB: more would not stay in the processor's cache. */
+const MAX_BITMAP_LOG = 24;
+const MAX_HEADS_LOG = 20;
+/** Bits of the bitmap for each entry, as a power of two: 16 let one in twenty wrong grams through at worst. */
+const SPARSE_LOG = 4;
+/** How many windows of a long pattern are compared to find its rarest. */
+const MAX_WINDOWS = 96;
+const SLOTS_PER_SLICE = 256;
+const NO_ENTRY = -1;
+
+interface Lookup {
+  readonly headsLog: number;
+  /** The newest entry of each bucket. */
+  readonly heads: Int32Array;
+  /** The next entry of the same bucket. */
+  readonly next: Int32Array;
+  /** Eight more bits of the hash, to pass over most entries without a look at their pattern. */
+  readonly tags: Uint8Array;
+  /** Has a bit set for the hash of every entry. */
+  readonly bitmap: Int32Array;
+  /** A hash shifted right by this is the number of its bit. */
+  readonly bitmapShift: number;
+}
+
+/**
+ * Finds patterns by grams. The text is read on a grid only: one gram in each step. Of each pattern a window of
+ * gram + step − 1 bytes is entered, with all grams that begin in it: however the pattern lies on the grid, exactly one of them
+ * lies on a point of it.
+ */
+export class GramTable {
+  readonly gram: GramBytes;
+  readonly #step: number;
+  readonly #patterns: PatternStore;
+  #slots: Uint32Array = new Uint32Array(16);
+  #windows: Uint16Array = new Uint16Array(16);
+  readonly #free: number[] = [];
+  #count = 0;
+  #lookup: Lookup;
+
+  constructor(patterns: PatternStore, gram: GramBytes) {
+    this.#patterns = patterns;
+    this.gram = gram;
+    this.#step = stepOf(gram);
+    this.#lookup = emptyLookup(6, this.#slots.length * this.#step);
+  }
+
+  get isEmpty(): boolean {
+    return this.#count === this.#free.length;
+  }
+
+  /** Adds a pattern, in slices; searches between them find what was there before. Returns where it was entered. */
+  *add(id: number): Generator<undefined, number> {
+    if (this.#free.length === 0 && this.#count === this.#slots.length) yield* this.#grow();
+    const slot = this.#free.pop() ?? this.#count++;
+    this.#slots[slot] = id;
+    this.#windows[slot] = this.#rarestWindow(this.#patterns.bytes(id));
+    this.#enter(this.#lookup, slot);
+    return slot;
+  }
+
+  remove(slot: number): void {
+    const { heads, next, headsLog } = this.#lookup;
+    for (let j = 0; j < this.#step; j++) {
+      const entry = slot * this.#step + j;
+      const bucket = this.#hash(slot, j) >>> (32 - headsLog);
+      if (heads[bucket] === entry) heads[bucket] = next[entry]!;
+      else {
+        let before = heads[bucket]!;
+        while (next[before] !== entry) before = next[before]!;
+        next[before] = next[entry]!;
+      }
+    }
+    // Its bits stay set: others may have the same. They cost a look and go when the table grows.
+    this.#free.push(slot);
+  }
+
+  /** Adds to `found` every pattern that lies whole in `text` between `from`, a multiple of 8, and `to`. */
+  find(text: Text, from: number, to: number, found: Matches): void {
+    if (this.gram === 8) this.#findEights(text, from, to, found);
+    else if (this.gram === 16) this.#findSixteens(text, from, to, found);
+    else this.#findFours(text, from, to, found, this.gram === 4 ? -1 : FIRST_THREE);
+  }
+
+  #findEights(text: Text, from: number, to: number, found: Matches): void {
+    const { bitmap, bitmapShift } = this.#lookup;
+    const { words } = text;
+    const last = (to - 8) >> 2;
+    for (let i = from >> 2; i <= last; i += 2) {
+      const hash =
+        (Math.imul(words[i]! | CASE_BITS, K0) + Math.imul(words[i + 1]! | CASE_BITS, K1)) | 0;
+      if ((bitmap[hash >>> (bitmapShift + 5)]! & (1 << (hash >>> bitmapShift))) !== 0) {
+        this.#verify(text, i << 2, hash, from, to, found);
+      }
+    }
+  }
+
+  #findSixteens(text: Text, from: number, to: number, found: Matches): void {
+    const { bitmap, bitmapShift } = this.#lookup;
+    const { words } = text;
+    const last = (to - 16) >> 2;
+    for (let i = from >> 2; i <= last; i += 2) {
+      const hash =
+        (Math.imul(words[i]! | CASE_BITS, K0) +
+          Math.imul(words[i + 1]! | CASE_BITS, K1) +
+          Math.imul(words[i + 2]! | CASE_BITS, K2) +
+          Math.imul(words[i + 3]! | CASE_BITS, K3)) |
+        0;
+      if ((bitmap[hash >>> (bitmapShift + 5)]! & (1 << (hash >>> bitmapShift))) !== 0) {
+        this.#verify(text, i << 2, hash, from, to, found);
+      }
+    }
+  }
+
+  #findFours(text: Text, from: number, to: number, found: Matches, mask: number): void {
+    const { bitmap, bitmapShift } = this.#lookup;
+    const { words } = text;
+    const last = (to - this.gram) >> 2;
+    for (let i = from >> 2; i <= last; i++) {
+      const hash = Math.imul((words[i]! | CASE_BITS) & mask, K0);
+      if ((bitmap[hash >>> (bitmapShift + 5)]! & (1 << (hash >>> bitmapShift))) !== 0) {
+        this.#verify(text, i << 2, hash, from, to, found);
+      }
+    }
+  }
+
+  #verify(text: Text, at: number, hash: number, from: number, to: number, found: Matches): void {
+    const { heads, next, tags, headsLog } = this.#lookup;
+    const tag = tagOf(hash, headsLog);
+    for (let entry = heads[hash >>> (32 - headsLog)]!; entry !== NO_ENTRY; entry = next[entry]!) {
+      if (tags[entry] !== tag) continue;
+      const slot = Math.floor(entry / this.#step);
+      const id = this.#slots[slot]!;
+      const start = at - this.#windows[slot]! - (entry % this.#step);
+      const end = start + this.#patterns.length(id);
+      if (start < from || end > to) continue;
+      if (this.#patterns.matches(id, text.bytes, start, end - start)) found.add(start, end, id);
+    }
+  }
+
+  /**
+   * Where the window begins whose grams are least known already. Keys that begin alike are thus told apart by where they
+   * differ. The last one of several: beginnings are what keys share, and what texts about keys show.
+   */
+  #rarestWindow(bytes: Uint8Array): number {
+    const { bitmap, bitmapShift } = this.#lookup;
+    const isKnown = (at: number): number => {
+      const hash = hashGram(this.gram, bytes, at);
+      return (bitmap[hash >>> (bitmapShift + 5)]! >>> ((hash >>> bitmapShift) & 31)) & 1;
+    };
+    const last = bytes.length - windowOf(this.gram);
+    let known = 0;
+    for (let j = 0; j < this.#step; j++) known += isKnown(last + j);
+    let best = last;
+    let least = known;
+    for (let at = last - 1; at >= 0 && at > last - MAX_WINDOWS && least > 0; at--) {
+      known += isKnown(at) - isKnown(at + this.#step);
+      if (known < least) {
+        least = known;
+        best = at;
+      }
+    }
+    return best;
+  }
+
+  #hash(slot: number, j: number): number {
+    const bytes = this.#patterns.bytes(this.#slots[slot]!);
+    return hashGram(this.gram, bytes, this.#windows[slot]! + j);
+  }
+
+  #enter(lookup: Lookup, slot: number): void {
+    const { heads, next, tags, headsLog, bitmap, bitmapShift } = lookup;
+    for (let j = 0; j < this.#step; j++) {
+      const hash = this.#hash(slot, j);
+      const entry = slot * this.#step + j;
+      const bucket = hash >>> (32 - headsLog);
+      next[entry] = heads[bucket]!;
+      heads[bucket] = entry;
+      tags[entry] = tagOf(hash, headsLog);
+      bitmap[hash >>> (bitmapShift + 5)]! |= 1 << (hash >>> bitmapShift);
+    }
+  }
+
+  /** Doubles the room. The old lookup serves until the new one is whole. Called only when no slot is free. */
+  *#grow(): Generator<undefined, void> {
+    const size = this.#slots.length * 2;
+    const headsLog = Math.min(MAX_HEADS_LOG, Math.ceil(Math.log2(size * this.#step)));
+    const lookup = emptyLookup(headsLog, size * this.#step);
+    for (let slot = 0; slot < this.#count; slot++) {
+      this.#enter(lookup, slot);
+      if (slot % SLOTS_PER_SLICE === 0) yield;
+    }
+    const slots = new Uint32Array(size);
+    const windows = new Uint16Array(size);
+    slots.set(this.#slots);
+    windows.set(this.#windows);
+    this.#slots = slots;
+    this.#windows = windows;
+    this.#lookup = lookup;
+  }
+}
+
+const stepOf = (gram: GramBytes): number => (gram < 8 ? 4 : 8);
+
+/** The length of the shortest pattern that a table of this gram takes. */
+export const windowOf = (gram: GramBytes): number => gram + stepOf(gram) - 1;
+
+const tagOf = (hash: number, headsLog: number): number => (hash >>> (24 - headsLog)) & 0xff;
+
+const emptyLookup = (headsLog: number, entries: number): Lookup => {
+  const bitmapLog = Math.min(MAX_BITMAP_LOG, headsLog + SPARSE_LOG);
+  return {
+    headsLog,
+    heads: new Int32Array(2 ** headsLog).fill(NO_ENTRY),
+    next: new Int32Array(entries),
+    tags: new Uint8Array(entries),
+    bitmap: new Int32Array(2 ** (bitmapLog - 5)),
+    bitmapShift: 32 - bitmapLog,
+  };
+};

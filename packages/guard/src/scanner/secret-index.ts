@@ -1,0 +1,168 @@
+import { unmaskedReason } from "./assess.ts";
+import { Beginnings } from "./beginnings.ts";
+import { eachForm, type Form } from "./forms.ts";
+import { GramTable, windowOf } from "./gram-table.ts";
+import type { GramBytes } from "./grams.ts";
+import type { Matches } from "./matches.ts";
+import { partsOf } from "./parts.ts";
+import { PatternStore } from "./pattern-store.ts";
+import type { Text } from "./text.ts";
+import type { FormName, UnmaskedReason } from "./types.ts";
+
+/**
+ * Bytes that stand in every pattern of some forms and seldom in texts. The patterns that have one are in tables of their
+ * own, which a text without that byte need not be searched for: UTF-16, the escapes, HTML, percent-encoding.
+ */
+const MARKERS = [0x00, 0x5c, 0x26, 0x25] as const;
+/** A few characters of these forms fill a gram of 8 bytes and tell little; a gram of 16 is taken where it fits. */
+const WORDY_MARKERS: ReadonlySet<number> = new Set([0x5c, 0x26]);
+
+interface Secret {
+  readonly name: string;
+  readonly patterns: Set<number>;
+}
+
+interface Place {
+  readonly table: GramTable;
+  readonly slot: number;
+}
+
+/** All forms of all secrets, and how to find them in a text. It changes in small steps and is whole after each. */
+export class SecretIndex {
+  readonly #patterns = new PatternStore();
+  readonly #beginnings: Beginnings = new Beginnings(this.#patterns);
+  readonly #tables = new Map<number | undefined, Map<GramBytes, GramTable>>();
+  /** By the number that patterns have as their owner. */
+  readonly #secrets: (Secret | undefined)[] = [];
+  readonly #freeOwners: number[] = [];
+  readonly #ownerOf = new Map<string, number>();
+  readonly #places: (Place | undefined)[] = [];
+  /** Further owners of patterns that several secrets have, such as two with one value. */
+  readonly #sharers = new Map<number, number[]>();
+
+  get longest(): number {
+    return this.#beginnings.longest;
+  }
+
+  get secretCount(): number {
+    return this.#ownerOf.size;
+  }
+
+  name(id: number): string {
+    return this.#secrets[this.#patterns.owner(id)]!.name;
+  }
+
+  form(id: number): FormName {
+    return this.#patterns.form(id);
+  }
+
+  /** Enters a secret in place of the one with its name, in slices. Returns why not, if it cannot be masked. */
+  *set(name: string, value: Uint8Array): Generator<undefined, UnmaskedReason | undefined> {
+    const before = this.#ownerOf.get(name);
+    const reason = unmaskedReason(value);
+    if (reason === undefined) {
+      const owner = this.#freeOwners.pop() ?? this.#secrets.length;
+      const patterns = new Set<number>();
+      this.#secrets[owner] = { name, patterns };
+      this.#ownerOf.set(name, owner);
+      for (const part of partsOf(value)) {
+        const fresh: number[] = [];
+        eachForm(part, (form) => {
+          const id = this.#own(owner, form);
+          if (id !== undefined) fresh.push(id);
+        });
+        for (const id of fresh) yield* this.#enter(id);
+        yield;
+      }
+    } else this.#ownerOf.delete(name);
+    // Only now, so that what both values have in common was never unknown.
+    if (before !== undefined) this.#drop(before);
+    return reason;
+  }
+
+  delete(name: string): void {
+    const owner = this.#ownerOf.get(name);
+    if (owner === undefined) return;
+    this.#ownerOf.delete(name);
+    this.#drop(owner);
+  }
+
+  /** Adds all patterns that lie whole in `text` between `from`, a multiple of 8, and `to`. */
+  find(text: Text, from: number, to: number, found: Matches): void {
+    for (const [marker, tables] of this.#tables) {
+      if (marker !== undefined && text.indexOf(marker, from) >= to) continue;
+      for (const table of tables.values()) {
+        if (!table.isEmpty) table.find(text, from, to, found);
+      }
+    }
+  }
+
+  /** See {@link Beginnings.holdPoint}. */
+  holdPoint(text: Text): number {
+    return this.#beginnings.holdPoint(text);
+  }
+
+  close(): void {
+    this.#patterns.close();
+  }
+
+  /** Makes `owner` an owner of a pattern. Returns the id of a new one, which is not yet to be found. */
+  #own(owner: number, { bytes, form, caseCounts }: Form): number | undefined {
+    const { patterns } = this.#secrets[owner]!;
+    const known = this.#beginnings.find(bytes, caseCounts);
+    if (known === undefined) {
+      const id = this.#patterns.add(bytes, owner, form, caseCounts);
+      this.#beginnings.add(id);
+      patterns.add(id);
+      return id;
+    }
+    if (!patterns.has(known)) {
+      patterns.add(known);
+      this.#sharers.set(known, [...(this.#sharers.get(known) ?? []), owner]);
+    }
+    return undefined;
+  }
+
+  *#enter(id: number): Generator<undefined, void> {
+    const bytes = this.#patterns.bytes(id);
+    const marker = MARKERS.find((byte) => bytes.includes(byte));
+    const gram = gramFor(bytes.length, marker);
+    const tables = this.#tables.get(marker) ?? new Map<GramBytes, GramTable>();
+    this.#tables.set(marker, tables);
+    const table = tables.get(gram) ?? new GramTable(this.#patterns, gram);
+    tables.set(gram, table);
+    this.#places[id] = { table, slot: yield* table.add(id) };
+  }
+
+  #drop(owner: number): void {
+    for (const id of this.#secrets[owner]!.patterns) this.#disown(id, owner);
+    this.#secrets[owner] = undefined;
+    this.#freeOwners.push(owner);
+  }
+
+  #disown(id: number, owner: number): void {
+    const owners = [this.#patterns.owner(id), ...(this.#sharers.get(id) ?? [])];
+    const [first, ...others] = owners.filter((other) => other !== owner);
+    if (first === undefined) {
+      this.#remove(id);
+      return;
+    }
+    this.#patterns.setOwner(id, first);
+    if (others.length > 0) this.#sharers.set(id, others);
+    else this.#sharers.delete(id);
+  }
+
+  #remove(id: number): void {
+    const place = this.#places[id];
+    place?.table.remove(place.slot);
+    this.#places[id] = undefined;
+    this.#beginnings.remove(id);
+    this.#patterns.remove(id);
+  }
+}
+
+const gramFor = (length: number, marker: number | undefined): GramBytes => {
+  if (marker !== undefined && WORDY_MARKERS.has(marker) && length >= windowOf(16)) return 16;
+  if (length >= windowOf(8)) return 8;
+  return length >= windowOf(4) ? 4 : 3;
+};
