@@ -220,7 +220,8 @@ class Pieces {
   constructor(text: Uint8Array, heldLength: number, chunk: Uint8Array) {
     this.#held = text.subarray(0, heldLength);
     this.#heldLength = heldLength;
-    this.#chunk = chunk;
+    // Parts of a Buffer would be Buffers.
+    this.#chunk = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
   }
 
   text(from: number, to: number): void {

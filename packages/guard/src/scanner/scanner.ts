@@ -131,7 +131,7 @@ class SecretScanner implements Scanner {
         checkMaskName(name);
         checkValue(value);
         // A copy: the caller may zero its own while this one is entered piece by piece.
-        const copy = value.slice();
+        const copy = new Uint8Array(value);
         try {
           const reason = await slices.run(this.#index.set(name, copy));
           this.#unmasked.delete(name);
