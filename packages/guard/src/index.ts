@@ -1,3 +1,23 @@
+export {
+  formatReference,
+  newHandle,
+  parseTemplate,
+  type Reference,
+  type TemplatePart,
+} from "./references/parse.ts";
+export {
+  judgePlainForm,
+  type SecretPolicy,
+  type Target,
+  type Verdict,
+} from "./references/policy.ts";
+export {
+  type ReferenceResolver,
+  type ReferenceUse,
+  type ResolveOptions,
+  resolveReferences,
+  type Sink,
+} from "./references/resolve.ts";
 export { unmaskedReason } from "./scanner/assess.ts";
 export { createScanner, type Scanner, type ScannerOptions } from "./scanner/scanner.ts";
 export type {
