@@ -1,4 +1,5 @@
-import { hashGram } from "./grams.ts";
+import { type Bits, has, include, noBits } from "./bits.ts";
+import { hashGram, hashPair, nextWord, wordAt } from "./grams.ts";
 import { AS_IS, FOLD, type PatternStore } from "./pattern-store.ts";
 import { PrefixTree } from "./prefix-tree.ts";
 import type { Text } from "./text.ts";
@@ -7,7 +8,6 @@ const EIGHT = 8;
 const FOUR = 4;
 /** 2^21 bits, 256 KiB. */
 const FILTER_LOG = 21;
-const SHIFT = 32 - FILTER_LOG;
 
 /** Knows how every pattern begins, and so what a stream must hold back: a tail that may become a pattern. */
 export class Beginnings {
@@ -15,8 +15,8 @@ export class Beginnings {
   readonly #exact: PrefixTree;
   readonly #folded: PrefixTree;
   /** Which hashes the first 4 and the first 8 bytes of patterns have: most tails are no beginning by these alone. */
-  readonly #fours: Int32Array = new Int32Array(2 ** (FILTER_LOG - 5));
-  readonly #eights: Int32Array = new Int32Array(2 ** (FILTER_LOG - 5));
+  readonly #fours: Bits = noBits(FILTER_LOG);
+  readonly #eights: Bits = noBits(FILTER_LOG);
   /** How many patterns have each length: the longest one bounds what is held back. */
   readonly #lengths = new Map<number, number>();
   #longest = 0;
@@ -39,8 +39,8 @@ export class Beginnings {
   add(id: number): void {
     this.#treeOf(id).add(id);
     const bytes = this.#patterns.bytes(id);
-    setBit(this.#fours, hashGram(FOUR, bytes, 0));
-    if (bytes.length >= EIGHT) setBit(this.#eights, hashGram(EIGHT, bytes, 0));
+    include(this.#fours, hashGram(FOUR, bytes, 0));
+    if (bytes.length >= EIGHT) include(this.#eights, hashGram(EIGHT, bytes, 0));
     this.#lengths.set(bytes.length, (this.#lengths.get(bytes.length) ?? 0) + 1);
     this.#longest = Math.max(this.#longest, bytes.length);
   }
@@ -59,18 +59,22 @@ export class Beginnings {
   /** The first place from which the rest of the text is the beginning of a longer pattern; its length if there is none. */
   holdPoint(text: Text): number {
     const { bytes, length } = text;
-    const first = Math.max(0, length - this.#longest + 1);
-    for (let at = first; at < length; at++) {
-      if (this.#mayBegin(bytes, at, length) && this.#begins(bytes, at, length)) return at;
+    const eights = this.#eights;
+    let at = Math.max(0, length - this.#longest + 1);
+    // Most of the tail is ruled out by its first 8 bytes, which are carried from place to place.
+    let low = wordAt(bytes, at);
+    let high = wordAt(bytes, at + FOUR);
+    for (; at + EIGHT <= length; at++) {
+      const isKnown = has(eights, hashPair(low, high));
+      if (isKnown && this.#begins(bytes, at, length)) return at;
+      low = nextWord(low, bytes[at + FOUR]!);
+      high = nextWord(high, bytes[at + EIGHT]!);
+    }
+    for (; at < length; at++) {
+      const isKnown = at + FOUR > length || has(this.#fours, hashGram(FOUR, bytes, at));
+      if (isKnown && this.#begins(bytes, at, length)) return at;
     }
     return length;
-  }
-
-  #mayBegin(bytes: Uint8Array, at: number, end: number): boolean {
-    if (at + FOUR > end) return true;
-    return at + EIGHT > end
-      ? hasBit(this.#fours, hashGram(FOUR, bytes, at))
-      : hasBit(this.#eights, hashGram(EIGHT, bytes, at));
   }
 
   #begins(bytes: Uint8Array, at: number, end: number): boolean {
@@ -81,10 +85,3 @@ export class Beginnings {
     return this.#patterns.caseCounts(id) ? this.#exact : this.#folded;
   }
 }
-
-const setBit = (bits: Int32Array, hash: number): void => {
-  bits[hash >>> (SHIFT + 5)]! |= 1 << (hash >>> SHIFT);
-};
-
-const hasBit = (bits: Int32Array, hash: number): boolean =>
-  (bits[hash >>> (SHIFT + 5)]! & (1 << (hash >>> SHIFT))) !== 0;

@@ -1,4 +1,5 @@
-import { CASE_BITS, FIRST_THREE, type GramBytes, hashGram, K0, K1, K2, K3 } from "./grams.ts";
+import { type Bits, has, include, noBits } from "./bits.ts";
+import { type GramBytes, hashGram, hashWords } from "./grams.ts";
 import type { Matches } from "./matches.ts";
 import type { PatternStore } from "./pattern-store.ts";
 import type { Text } from "./text.ts";
@@ -21,10 +22,8 @@ interface Lookup {
   readonly next: Int32Array;
   /** Eight more bits of the hash, to pass over most entries without a look at their pattern. */
   readonly tags: Uint8Array;
-  /** Has a bit set for the hash of every entry. */
-  readonly bitmap: Int32Array;
-  /** A hash shifted right by this is the number of its bit. */
-  readonly bitmapShift: number;
+  /** Has the hash of every entry. */
+  readonly bits: Bits;
 }
 
 /**
@@ -79,56 +78,26 @@ export class GramTable {
     this.#free.push(slot);
   }
 
+  /** What a sweep over the text looks for. */
+  get bits(): Bits {
+    return this.#lookup.bits;
+  }
+
   /** Adds to `found` every pattern that lies whole in `text` between `from`, a multiple of 8, and `to`. */
   find(text: Text, from: number, to: number, found: Matches): void {
-    if (this.gram === 8) this.#findEights(text, from, to, found);
-    else if (this.gram === 16) this.#findSixteens(text, from, to, found);
-    else this.#findFours(text, from, to, found, this.gram === 4 ? -1 : FIRST_THREE);
-  }
-
-  #findEights(text: Text, from: number, to: number, found: Matches): void {
-    const { bitmap, bitmapShift } = this.#lookup;
+    const { bits } = this.#lookup;
     const { words } = text;
-    const last = (to - 8) >> 2;
-    for (let i = from >> 2; i <= last; i += 2) {
-      const hash =
-        (Math.imul(words[i]! | CASE_BITS, K0) + Math.imul(words[i + 1]! | CASE_BITS, K1)) | 0;
-      if ((bitmap[hash >>> (bitmapShift + 5)]! & (1 << (hash >>> bitmapShift))) !== 0) {
-        this.#verify(text, i << 2, hash, from, to, found);
-      }
+    const { gram } = this;
+    const stride = this.#step >> 2;
+    const last = (to - gram) >> 2;
+    for (let i = from >> 2; i <= last; i += stride) {
+      const hash = hashWords(gram, words, i);
+      if (has(bits, hash)) this.verify(text, i << 2, hash, from, to, found);
     }
   }
 
-  #findSixteens(text: Text, from: number, to: number, found: Matches): void {
-    const { bitmap, bitmapShift } = this.#lookup;
-    const { words } = text;
-    const last = (to - 16) >> 2;
-    for (let i = from >> 2; i <= last; i += 2) {
-      const hash =
-        (Math.imul(words[i]! | CASE_BITS, K0) +
-          Math.imul(words[i + 1]! | CASE_BITS, K1) +
-          Math.imul(words[i + 2]! | CASE_BITS, K2) +
-          Math.imul(words[i + 3]! | CASE_BITS, K3)) |
-        0;
-      if ((bitmap[hash >>> (bitmapShift + 5)]! & (1 << (hash >>> bitmapShift))) !== 0) {
-        this.#verify(text, i << 2, hash, from, to, found);
-      }
-    }
-  }
-
-  #findFours(text: Text, from: number, to: number, found: Matches, mask: number): void {
-    const { bitmap, bitmapShift } = this.#lookup;
-    const { words } = text;
-    const last = (to - this.gram) >> 2;
-    for (let i = from >> 2; i <= last; i++) {
-      const hash = Math.imul((words[i]! | CASE_BITS) & mask, K0);
-      if ((bitmap[hash >>> (bitmapShift + 5)]! & (1 << (hash >>> bitmapShift))) !== 0) {
-        this.#verify(text, i << 2, hash, from, to, found);
-      }
-    }
-  }
-
-  #verify(text: Text, at: number, hash: number, from: number, to: number, found: Matches): void {
+  /** The patterns whose gram stands at `at`. */
+  verify(text: Text, at: number, hash: number, from: number, to: number, found: Matches): void {
     const { heads, next, tags, headsLog } = this.#lookup;
     const tag = tagOf(hash, headsLog);
     for (let entry = heads[hash >>> (32 - headsLog)]!; entry !== NO_ENTRY; entry = next[entry]!) {
@@ -147,11 +116,8 @@ export class GramTable {
    * differ. The last one of several: beginnings are what keys share, and what texts about keys show.
    */
   #rarestWindow(bytes: Uint8Array): number {
-    const { bitmap, bitmapShift } = this.#lookup;
-    const isKnown = (at: number): number => {
-      const hash = hashGram(this.gram, bytes, at);
-      return (bitmap[hash >>> (bitmapShift + 5)]! >>> ((hash >>> bitmapShift) & 31)) & 1;
-    };
+    const { bits } = this.#lookup;
+    const isKnown = (at: number) => (has(bits, hashGram(this.gram, bytes, at)) ? 1 : 0);
     const last = bytes.length - windowOf(this.gram);
     let known = 0;
     for (let j = 0; j < this.#step; j++) known += isKnown(last + j);
@@ -173,7 +139,7 @@ export class GramTable {
   }
 
   #enter(lookup: Lookup, slot: number): void {
-    const { heads, next, tags, headsLog, bitmap, bitmapShift } = lookup;
+    const { heads, next, tags, headsLog, bits } = lookup;
     for (let j = 0; j < this.#step; j++) {
       const hash = this.#hash(slot, j);
       const entry = slot * this.#step + j;
@@ -181,7 +147,7 @@ export class GramTable {
       next[entry] = heads[bucket]!;
       heads[bucket] = entry;
       tags[entry] = tagOf(hash, headsLog);
-      bitmap[hash >>> (bitmapShift + 5)]! |= 1 << (hash >>> bitmapShift);
+      include(bits, hash);
     }
   }
 
@@ -212,13 +178,11 @@ export const windowOf = (gram: GramBytes): number => gram + stepOf(gram) - 1;
 const tagOf = (hash: number, headsLog: number): number => (hash >>> (24 - headsLog)) & 0xff;
 
 const emptyLookup = (headsLog: number, entries: number): Lookup => {
-  const bitmapLog = Math.min(MAX_BITMAP_LOG, headsLog + SPARSE_LOG);
   return {
     headsLog,
     heads: new Int32Array(2 ** headsLog).fill(NO_ENTRY),
     next: new Int32Array(entries),
     tags: new Uint8Array(entries),
-    bitmap: new Int32Array(2 ** (bitmapLog - 5)),
-    bitmapShift: 32 - bitmapLog,
+    bits: noBits(Math.min(MAX_BITMAP_LOG, headsLog + SPARSE_LOG)),
   };
 };

@@ -10,6 +10,7 @@ import {
   START,
   skipThrough,
 } from "./see-through.ts";
+import { marksOf } from "./survey.ts";
 import { Text } from "./text.ts";
 import type { FormName, Masker, MaskOptions } from "./types.ts";
 
@@ -103,9 +104,10 @@ export class StreamMasker implements Masker {
     const held = this.#held;
     text.set(held, chunk);
     found.clear();
-    index.find(text, 0, text.length, found);
+    const marks = marksOf(text);
+    index.find(text, marks, 0, text.length, found);
     let decided = isLast ? text.length : index.holdPoint(text);
-    if (mayLeaveOut(text, this.#reader)) {
+    if (mayLeaveOut(text, marks, this.#reader)) {
       decided = Math.min(decided, this.#lookThrough(isLast));
       this.#reader = readThrough(text.bytes, 0, decided, this.#reader);
     } else {
@@ -114,7 +116,7 @@ export class StreamMasker implements Masker {
 
     const out = new Pieces(text.bytes, held.length, chunk);
     this.#mask(decided, out);
-    this.#held = text.bytes.slice(decided, text.length);
+    this.#held = decided === text.length ? EMPTY : text.bytes.slice(decided, text.length);
     this.#offset += decided;
     held.fill(0);
     return out.pieces;
@@ -135,8 +137,9 @@ export class StreamMasker implements Masker {
       }
     }
     const first = found.count;
+    const marks = marksOf(seen.text);
     for (const { from, to } of around(seen.cuts, index.longest - 1, seen.text.length)) {
-      index.find(seen.text, from, to, found);
+      index.find(seen.text, marks, from, to, found);
     }
     found.translate(first, seen.positions);
     return decided;

@@ -29,7 +29,8 @@ export class Matches {
   }
 
   /** Their positions in the three lists, by where they begin. */
-  inOrder(): number[] {
+  inOrder(): readonly number[] {
+    if (this.count === 0) return [];
     return this.starts.map((_, i) => i).sort((a, b) => this.starts[a]! - this.starts[b]!);
   }
 }

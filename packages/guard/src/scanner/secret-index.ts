@@ -2,20 +2,23 @@ import { unmaskedReason } from "./assess.ts";
 import { Beginnings } from "./beginnings.ts";
 import { eachForm, type Form } from "./forms.ts";
 import { GramTable, windowOf } from "./gram-table.ts";
-import type { GramBytes } from "./grams.ts";
+import { type GramBytes, hashWords } from "./grams.ts";
 import type { Matches } from "./matches.ts";
 import { partsOf } from "./parts.ts";
 import { PatternStore } from "./pattern-store.ts";
+import { ESCAPE_MARK, MARKS } from "./survey.ts";
+import { sweep } from "./sweep.ts";
 import type { Text } from "./text.ts";
 import type { FormName, UnmaskedReason } from "./types.ts";
 
 /**
- * Bytes that stand in every pattern of some forms and seldom in texts. The patterns that have one are in tables of their
- * own, which a text without that byte need not be searched for: UTF-16, the escapes, HTML, percent-encoding.
+ * Patterns with one of these marks are in tables of their own, which a text without that byte need not be searched for:
+ * UTF-16, the escapes, HTML, percent-encoding.
  */
-const MARKERS = [0x00, 0x5c, 0x26, 0x25] as const;
+const TABLE_MARKS: readonly number[] = MARKS.slice(0, ESCAPE_MARK);
+const NO_MARK = -1;
 /** A few characters of these forms fill a gram of 8 bytes and tell little; a gram of 16 is taken where it fits. */
-const WORDY_MARKERS: ReadonlySet<number> = new Set([0x5c, 0x26]);
+const WORDY: ReadonlySet<number> = new Set([0x5c, 0x26]);
 
 interface Secret {
   readonly name: string;
@@ -31,7 +34,19 @@ interface Place {
 export class SecretIndex {
   readonly #patterns = new PatternStore();
   readonly #beginnings: Beginnings = new Beginnings(this.#patterns);
-  readonly #tables = new Map<number | undefined, Map<GramBytes, GramTable>>();
+  readonly #eights: GramTable = new GramTable(this.#patterns, 8);
+  readonly #fours: GramTable = new GramTable(this.#patterns, 4);
+  /** By mark, and by gram. */
+  readonly #tables = new Map<number, Map<GramBytes, GramTable>>([
+    [
+      NO_MARK,
+      new Map([
+        [8, this.#eights],
+        [4, this.#fours],
+      ]),
+    ],
+  ]);
+  #hits: Int32Array = new Int32Array(1024);
   /** By the number that patterns have as their owner. */
   readonly #secrets: (Secret | undefined)[] = [];
   readonly #freeOwners: number[] = [];
@@ -87,13 +102,31 @@ export class SecretIndex {
     this.#drop(owner);
   }
 
-  /** Adds all patterns that lie whole in `text` between `from`, a multiple of 8, and `to`. */
-  find(text: Text, from: number, to: number, found: Matches): void {
-    for (const [marker, tables] of this.#tables) {
-      if (marker !== undefined && text.indexOf(marker, from) >= to) continue;
-      for (const table of tables.values()) {
+  /**
+   * Adds all patterns that lie whole in `text` between `from`, a multiple of 8, and `to`.
+   *
+   * @param marks - Which {@link MARKS} the text has.
+   */
+  find(text: Text, marks: number, from: number, to: number, found: Matches): void {
+    for (const [mark, tables] of this.#tables) {
+      if (mark !== NO_MARK && (marks & (1 << mark)) === 0) continue;
+      for (const [gram, table] of tables) {
+        if (mark === NO_MARK && (gram === 8 || gram === 4)) continue;
         if (!table.isEmpty) table.find(text, from, to, found);
       }
+    }
+    this.#findUnmarked(text, from, to, found);
+  }
+
+  #findUnmarked(text: Text, from: number, to: number, found: Matches): void {
+    const needed = ((to - from) >> 2) * 2 + 16;
+    if (this.#hits.length < needed) this.#hits = new Int32Array(needed);
+    const hits = this.#hits;
+    const count = sweep(text, from, to, this.#eights.bits, this.#fours.bits, hits);
+    for (let i = 0; i < count; i++) {
+      const at = hits[i]! & ~1;
+      const table = at === hits[i] ? this.#eights : this.#fours;
+      table.verify(text, at, hashWords(table.gram, text.words, at >> 2), from, to, found);
     }
   }
 
@@ -125,10 +158,10 @@ export class SecretIndex {
 
   *#enter(id: number): Generator<undefined, void> {
     const bytes = this.#patterns.bytes(id);
-    const marker = MARKERS.find((byte) => bytes.includes(byte));
-    const gram = gramFor(bytes.length, marker);
-    const tables = this.#tables.get(marker) ?? new Map<GramBytes, GramTable>();
-    this.#tables.set(marker, tables);
+    const mark = TABLE_MARKS.findIndex((byte) => bytes.includes(byte));
+    const gram = gramFor(bytes.length, mark);
+    const tables = this.#tables.get(mark) ?? new Map<GramBytes, GramTable>();
+    this.#tables.set(mark, tables);
     const table = tables.get(gram) ?? new GramTable(this.#patterns, gram);
     tables.set(gram, table);
     this.#places[id] = { table, slot: yield* table.add(id) };
@@ -161,8 +194,8 @@ export class SecretIndex {
   }
 }
 
-const gramFor = (length: number, marker: number | undefined): GramBytes => {
-  if (marker !== undefined && WORDY_MARKERS.has(marker) && length >= windowOf(16)) return 16;
+const gramFor = (length: number, mark: number): GramBytes => {
+  if (WORDY.has(MARKS[mark] ?? NO_MARK) && length >= windowOf(16)) return 16;
   if (length >= windowOf(8)) return 8;
   return length >= windowOf(4) ? 4 : 3;
 };

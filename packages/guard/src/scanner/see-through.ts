@@ -1,13 +1,8 @@
+import { DENSE_RUN, ESCAPE_MARK, hasSoftBreak, isDense } from "./survey.ts";
 import type { Text } from "./text.ts";
 
 /** How many bytes of escapes and soft line breaks in a row are seen through. It bounds what is held back. */
 const MAX_GAP = 256;
-/**
- * A line break behind this many bytes without a space is taken for one that an encoder put in: base64 breaks its lines
- * after 64 or 76 characters, `xxd -p` after 60.
- */
-const DENSE_RUN = 56;
-
 const BEL = 0x07;
 const LF = 0x0a;
 const CR = 0x0d;
@@ -95,7 +90,7 @@ export const readThrough = (
     // An equals sign of the chunk before, now known to be text: nothing begins with it, or it would have been held back.
     if (at >= from) seen?.add(byte, at);
     gap = 0;
-    run = byte > 0x20 && byte < 0x7f ? Math.min(run + 1, DENSE_RUN) : 0;
+    run = isDense(byte) ? Math.min(run + 1, DENSE_RUN) : 0;
   };
   /** Leaves a byte out, or keeps it where too many have been left out. */
   const leave = (byte: number, at: number, next: Mode): void => {
@@ -168,29 +163,12 @@ const afterEscape = (byte: number): Mode => {
 };
 
 /** Whether {@link readThrough} may leave out anything of a text; when not, the text is what is seen. */
-export const mayLeaveOut = (text: Text, state: ReaderState): boolean => {
-  if (state.mode !== "text" || text.indexOf(ESC) < text.length) return true;
+export const mayLeaveOut = (text: Text, marks: number, state: ReaderState): boolean =>
+  state.mode !== "text" ||
+  (marks & (1 << ESCAPE_MARK)) !== 0 ||
   // It may begin a soft line break.
-  if (text.bytes[text.length - 1] === EQUALS) return true;
-  return hasBreak(text, LF, state.run) || hasBreak(text, CR, state.run);
-};
-
-const hasBreak = (text: Text, byte: number, runBefore: number): boolean => {
-  const { bytes } = text;
-  for (let at = text.indexOf(byte); at < text.length; at = text.indexOf(byte, at + 1)) {
-    let line = at - 1;
-    if (bytes[line] === CR) line--;
-    if (bytes[line] === EQUALS) return true;
-    let run = 0;
-    while (run < DENSE_RUN && line >= 0 && bytes[line]! > 0x20 && bytes[line]! < 0x7f) {
-      run++;
-      line--;
-    }
-    if (line < 0) run += runBefore;
-    if (run >= DENSE_RUN) return true;
-  }
-  return false;
-};
+  text.bytes[text.length - 1] === EQUALS ||
+  hasSoftBreak(text, state.run);
 
 /** The state behind `to` bytes of a text of which nothing is left out; the same as {@link readThrough} gives. */
 export const skipThrough = (text: Text, to: number, state: ReaderState): ReaderState => {
@@ -200,14 +178,7 @@ export const skipThrough = (text: Text, to: number, state: ReaderState): ReaderS
   // The equals sign waits: it is not yet part of the run.
   const end = isEquals ? to - 1 : to;
   let run = 0;
-  while (
-    run < DENSE_RUN &&
-    run < end &&
-    bytes[end - 1 - run]! > 0x20 &&
-    bytes[end - 1 - run]! < 0x7f
-  ) {
-    run++;
-  }
+  while (run < DENSE_RUN && run < end && isDense(bytes[end - 1 - run]!)) run++;
   if (run === end) run = Math.min(DENSE_RUN, run + state.run);
   return { mode: isEquals ? "equals" : "text", gap: end === 0 ? state.gap : 0, run };
 };
