@@ -59,13 +59,14 @@ export class Beginnings {
   /** The first place from which the rest of the text is the beginning of a longer pattern; its length if there is none. */
   holdPoint(text: Text): number {
     const { bytes, length } = text;
-    const eights = this.#eights;
+    const { bitmap, shift } = this.#eights;
     let at = Math.max(0, length - this.#longest + 1);
     // Most of the tail is ruled out by its first 8 bytes, which are carried from place to place.
     let low = wordAt(bytes, at);
     let high = wordAt(bytes, at + FOUR);
     for (; at + EIGHT <= length; at++) {
-      const isKnown = has(eights, hashPair(low, high));
+      const hash = hashPair(low, high);
+      const isKnown = ((bitmap[hash >>> (shift + 5)]! >>> (hash >>> shift)) & 1) === 1;
       if (isKnown && this.#begins(bytes, at, length)) return at;
       low = nextWord(low, bytes[at + FOUR]!);
       high = nextWord(high, bytes[at + EIGHT]!);

@@ -1,11 +1,9 @@
-import { type Bits, has, include, noBits } from "./bits.ts";
+import { type Bits, has, include, MAX_BITS_LOG, noBits } from "./bits.ts";
 import { type GramBytes, hashGram, hashWords } from "./grams.ts";
 import type { Matches } from "./matches.ts";
 import type { PatternStore } from "./pattern-store.ts";
 import type { Text } from "./text.ts";
 
-/** 2^24 bits are 2 MiB: more would not stay in the processor's cache. */
-const MAX_BITMAP_LOG = 24;
 const MAX_HEADS_LOG = 20;
 /** Bits of the bitmap for each entry, as a power of two: 16 let one in twenty wrong grams through at worst. */
 const SPARSE_LOG = 4;
@@ -183,6 +181,6 @@ const emptyLookup = (headsLog: number, entries: number): Lookup => {
     heads: new Int32Array(2 ** headsLog).fill(NO_ENTRY),
     next: new Int32Array(entries),
     tags: new Uint8Array(entries),
-    bits: noBits(Math.min(MAX_BITMAP_LOG, headsLog + SPARSE_LOG)),
+    bits: noBits(Math.min(MAX_BITS_LOG, headsLog + SPARSE_LOG)),
   };
 };

@@ -5,7 +5,8 @@ export type GramBytes = 3 | 4 | 8 | 16;
 
 /** Sets the bit that distinguishes the cases of ASCII letters, in four bytes at once. */
 export const CASE_BITS = 0x20202020;
-const IS_BIG_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 0;
+/** Whether a word has its high byte first. */
+export const IS_BIG_ENDIAN: boolean = new Uint8Array(new Uint32Array([1]).buffer)[0] === 0;
 /** Of a word, the three bytes that come first in memory. */
 const FIRST_THREE: number = IS_BIG_ENDIAN ? 0xffffff00 | 0 : 0x00ffffff;
 

@@ -1,4 +1,4 @@
-import { CryptoError, concat, isBytes } from "@lango/crypto-core";
+import { CryptoError, isBytes } from "@lango/crypto-core";
 import type { MaskTokens } from "./mask-tokens.ts";
 import { Matches } from "./matches.ts";
 import type { SecretIndex } from "./secret-index.ts";
@@ -10,9 +10,9 @@ import {
   START,
   skipThrough,
 } from "./see-through.ts";
-import { marksOf } from "./survey.ts";
 import { Text } from "./text.ts";
 import type { FormName, Masker, MaskOptions } from "./types.ts";
+import { createText } from "./wasm/wasm-text.ts";
 
 /** Work is done in slices that fit the processor's cache. */
 const SLICE_BYTES = 64 * 1024;
@@ -34,7 +34,7 @@ export const createWorkshop = (
 ): Workshop & { isClosed: boolean } => ({
   index,
   tokens,
-  text: new Text(),
+  text: createText(),
   seen: new SeenThrough(new Text()),
   found: new Matches(),
   isClosed: false,
@@ -104,7 +104,7 @@ export class StreamMasker implements Masker {
     const held = this.#held;
     text.set(held, chunk);
     found.clear();
-    const marks = marksOf(text);
+    const marks = text.survey(this.#reader.run);
     index.find(text, marks, 0, text.length, found);
     let decided = isLast ? text.length : index.holdPoint(text);
     if (mayLeaveOut(text, marks, this.#reader)) {
@@ -137,7 +137,7 @@ export class StreamMasker implements Masker {
       }
     }
     const first = found.count;
-    const marks = marksOf(seen.text);
+    const marks = seen.text.survey(0);
     for (const { from, to } of around(seen.cuts, index.longest - 1, seen.text.length)) {
       index.find(seen.text, marks, from, to, found);
     }
@@ -236,5 +236,16 @@ class Pieces {
   }
 }
 
-const join = (pieces: readonly Uint8Array[]): Uint8Array =>
-  pieces.length === 1 ? pieces[0]! : concat(...pieces);
+const join = (pieces: readonly Uint8Array[]): Uint8Array => {
+  if (pieces.length === 1) return pieces[0]!;
+  let length = 0;
+  for (const piece of pieces) length += piece.length;
+  // Not filled with zeros first, as every byte of it is written.
+  const joined = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+  let at = 0;
+  for (const piece of pieces) {
+    joined.set(piece, at);
+    at += piece.length;
+  }
+  return joined;
+};

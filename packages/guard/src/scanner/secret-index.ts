@@ -7,7 +7,6 @@ import type { Matches } from "./matches.ts";
 import { partsOf } from "./parts.ts";
 import { PatternStore } from "./pattern-store.ts";
 import { ESCAPE_MARK, MARKS } from "./survey.ts";
-import { sweep } from "./sweep.ts";
 import type { Text } from "./text.ts";
 import type { FormName, UnmaskedReason } from "./types.ts";
 
@@ -46,7 +45,6 @@ export class SecretIndex {
       ]),
     ],
   ]);
-  #hits: Int32Array = new Int32Array(1024);
   /** By the number that patterns have as their owner. */
   readonly #secrets: (Secret | undefined)[] = [];
   readonly #freeOwners: number[] = [];
@@ -119,10 +117,7 @@ export class SecretIndex {
   }
 
   #findUnmarked(text: Text, from: number, to: number, found: Matches): void {
-    const needed = ((to - from) >> 2) * 2 + 16;
-    if (this.#hits.length < needed) this.#hits = new Int32Array(needed);
-    const hits = this.#hits;
-    const count = sweep(text, from, to, this.#eights.bits, this.#fours.bits, hits);
+    const { list: hits, count } = text.sweep(from, to, this.#eights.bits, this.#fours.bits);
     for (let i = 0; i < count; i++) {
       const at = hits[i]! & ~1;
       const table = at === hits[i] ? this.#eights : this.#fours;

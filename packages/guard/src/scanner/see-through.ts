@@ -1,4 +1,4 @@
-import { DENSE_RUN, ESCAPE_MARK, hasSoftBreak, isDense } from "./survey.ts";
+import { DENSE_RUN, ESCAPE_MARK, isDense, SOFT_BREAK_MARK } from "./survey.ts";
 import type { Text } from "./text.ts";
 
 /** How many bytes of escapes and soft line breaks in a row are seen through. It bounds what is held back. */
@@ -162,13 +162,16 @@ const afterEscape = (byte: number): Mode => {
   return byte === 0x50 || byte === 0x58 || (byte >= 0x5d && byte <= 0x5f) ? "string" : "text";
 };
 
-/** Whether {@link readThrough} may leave out anything of a text; when not, the text is what is seen. */
+/**
+ * Whether {@link readThrough} may leave out anything of a text; when not, the text is what is seen.
+ *
+ * @param marks - What `survey` found.
+ */
 export const mayLeaveOut = (text: Text, marks: number, state: ReaderState): boolean =>
   state.mode !== "text" ||
-  (marks & (1 << ESCAPE_MARK)) !== 0 ||
+  (marks & ((1 << ESCAPE_MARK) | (1 << SOFT_BREAK_MARK))) !== 0 ||
   // It may begin a soft line break.
-  text.bytes[text.length - 1] === EQUALS ||
-  hasSoftBreak(text, state.run);
+  text.bytes[text.length - 1] === EQUALS;
 
 /** The state behind `to` bytes of a text of which nothing is left out; the same as {@link readThrough} gives. */
 export const skipThrough = (text: Text, to: number, state: ReaderState): ReaderState => {
