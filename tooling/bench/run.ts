@@ -6,6 +6,7 @@ import type { Measure } from "./paired.ts";
 const GROUPS: Readonly<Record<string, () => Promise<Measure[]>>> = {
   seal: async () => (await import("./seal.ts")).measureSeal(),
   vault: async () => (await import("./vault.ts")).measureVault(),
+  scanner: async () => (await import("./scanner.ts")).measureScanner(),
   startup: async () => (await import("./startup.ts")).measureStartup(),
 };
 

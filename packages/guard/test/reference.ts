@@ -52,15 +52,16 @@ export const occurrences = (text: Uint8Array, patterns: readonly Pattern[]): Occ
   return found;
 };
 
-const seenOccurrences = (text: Uint8Array, patterns: readonly Pattern[]): Occurrence[] => {
+const seenOccurrences = (input: Uint8Array, patterns: readonly Pattern[]): Occurrence[] => {
+  const text = new Text();
+  text.set(input, new Uint8Array());
   const seen = new SeenThrough(new Text());
-  const { mode } = readThrough(text, 0, text.length, START, seen);
-  if (mode === "equals") seen.add(0x3d, text.length - 1);
+  readThrough(text, ~0, text.length, START, seen);
   return occurrences(seen.text.bytes.subarray(0, seen.text.length), patterns).map(
     ({ start, end, name }) => ({
       name,
-      start: seen.positions[start]!,
-      end: seen.positions[end - 1]! + 1,
+      start: seen.position(start),
+      end: seen.position(end - 1) + 1,
     }),
   );
 };

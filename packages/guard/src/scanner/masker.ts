@@ -17,6 +17,7 @@ import { createText } from "./wasm/wasm-text.ts";
 /** Work is done in slices that fit the processor's cache. */
 const SLICE_BYTES = 64 * 1024;
 const EMPTY = new Uint8Array();
+const EQUALS = 0x3d;
 
 /** What the maskers of one scanner share: they run one at a time, from a call to its return. */
 export interface Workshop {
@@ -31,10 +32,11 @@ export interface Workshop {
 export const createWorkshop = (
   index: SecretIndex,
   tokens: MaskTokens,
+  text: Text = createText(),
 ): Workshop & { isClosed: boolean } => ({
   index,
   tokens,
-  text: createText(),
+  text,
   seen: new SeenThrough(new Text()),
   found: new Matches(),
   isClosed: false,
@@ -108,8 +110,8 @@ export class StreamMasker implements Masker {
     index.find(text, marks, 0, text.length, found);
     let decided = isLast ? text.length : index.holdPoint(text);
     if (mayLeaveOut(text, marks, this.#reader)) {
-      decided = Math.min(decided, this.#lookThrough(isLast));
-      this.#reader = readThrough(text.bytes, 0, decided, this.#reader);
+      decided = Math.min(decided, this.#lookThrough(marks, isLast));
+      this.#reader = readThrough(text, marks, decided, this.#reader);
     } else {
       this.#reader = skipThrough(text, decided, this.#reader);
     }
@@ -123,32 +125,29 @@ export class StreamMasker implements Masker {
   }
 
   /** Adds the matches that go through what is left out, and returns up to where they are all known. */
-  #lookThrough(isLast: boolean): number {
+  #lookThrough(marks: number, isLast: boolean): number {
     const { index, text, seen, found } = this.#shop;
     seen.clear();
-    const { mode } = readThrough(text.bytes, 0, text.length, this.#reader, seen);
+    const { mode, gap, previous } = readThrough(text, marks, text.length, this.#reader, seen);
     let decided = isLast ? text.length : this.#seenHoldPoint();
-    if (mode === "equals" && text.length > 0) {
-      // Text or the beginning of a soft break: held back if a secret might go on from either.
-      seen.add(text.bytes[text.length - 1]!, text.length - 1);
-      if (!isLast) {
-        decided = Math.min(decided, this.#seenHoldPoint());
-        seen.text.length--;
-      }
+    if (!isLast && mode === "text" && gap === 0 && previous === EQUALS && seen.text.length > 0) {
+      // Text or the beginning of a soft break: held back if a secret might go on from either, and no end of a match yet.
+      seen.text.length--;
+      decided = Math.min(decided, this.#seenHoldPoint());
     }
     const first = found.count;
-    const marks = seen.text.survey(0);
+    const seenMarks = seen.text.survey(0);
     for (const { from, to } of around(seen.cuts, index.longest - 1, seen.text.length)) {
-      index.find(seen.text, marks, from, to, found);
+      index.find(seen.text, seenMarks, from, to, found);
     }
-    found.translate(first, seen.positions);
+    found.translate(first, seen);
     return decided;
   }
 
   #seenHoldPoint(): number {
     const { index, text, seen } = this.#shop;
     const at = index.holdPoint(seen.text);
-    return at === seen.text.length ? text.length : seen.positions[at]!;
+    return at === seen.text.length ? text.length : seen.position(at);
   }
 
   /** Gives out the text up to `decided`, with a mask for each stretch of matches. */

@@ -1,3 +1,5 @@
+import type { SeenThrough } from "./see-through.ts";
+
 /** Occurrences of patterns in a text: where each begins and ends, and which pattern it is. */
 export class Matches {
   readonly starts: number[] = [];
@@ -20,11 +22,11 @@ export class Matches {
     this.ids.length = 0;
   }
 
-  /** Gives the matches from number `first` on the places that the text's bytes have in another one. */
-  translate(first: number, positions: Int32Array): void {
+  /** Gives the matches from number `first` on the places that they have in the original of what was seen. */
+  translate(first: number, seen: SeenThrough): void {
     for (let i = first; i < this.count; i++) {
-      this.starts[i] = positions[this.starts[i]!]!;
-      this.ends[i] = positions[this.ends[i]! - 1]! + 1;
+      this.starts[i] = seen.position(this.starts[i]!);
+      this.ends[i] = seen.position(this.ends[i]! - 1) + 1;
     }
   }
 

@@ -2,22 +2,19 @@ import { unmaskedReason } from "./assess.ts";
 import { Beginnings } from "./beginnings.ts";
 import { eachForm, type Form } from "./forms.ts";
 import { GramTable, windowOf } from "./gram-table.ts";
-import { type GramBytes, hashWords } from "./grams.ts";
+import { hashWords } from "./grams.ts";
 import type { Matches } from "./matches.ts";
 import { partsOf } from "./parts.ts";
 import { PatternStore } from "./pattern-store.ts";
-import { ESCAPE_MARK, MARKS } from "./survey.ts";
+import { ESCAPES_MARK, HTML_MARK } from "./survey.ts";
 import type { Text } from "./text.ts";
 import type { FormName, UnmaskedReason } from "./types.ts";
 
-/**
- * Patterns with one of these marks are in tables of their own, which a text without that byte need not be searched for:
- * UTF-16, the escapes, HTML, percent-encoding.
- */
-const TABLE_MARKS: readonly number[] = MARKS.slice(0, ESCAPE_MARK);
-const NO_MARK = -1;
-/** A few characters of these forms fill a gram of 8 bytes and tell little; a gram of 16 is taken where it fits. */
-const WORDY: ReadonlySet<number> = new Set([0x5c, 0x26]);
+/** In these forms a few characters fill a gram of 8 bytes and tell little. Texts without the mark are passed over. */
+const WORDY_FORMS: readonly { readonly mark: number; readonly signs: readonly string[] }[] = [
+  { mark: ESCAPES_MARK, signs: ["\\u", "\\x"] },
+  { mark: HTML_MARK, signs: ["&#"] },
+];
 
 interface Secret {
   readonly name: string;
@@ -33,18 +30,12 @@ interface Place {
 export class SecretIndex {
   readonly #patterns = new PatternStore();
   readonly #beginnings: Beginnings = new Beginnings(this.#patterns);
-  readonly #eights: GramTable = new GramTable(this.#patterns, 8);
+  readonly #threes: GramTable = new GramTable(this.#patterns, 3);
   readonly #fours: GramTable = new GramTable(this.#patterns, 4);
-  /** By mark, and by gram. */
-  readonly #tables = new Map<number, Map<GramBytes, GramTable>>([
-    [
-      NO_MARK,
-      new Map([
-        [8, this.#eights],
-        [4, this.#fours],
-      ]),
-    ],
-  ]);
+  readonly #eights: GramTable = new GramTable(this.#patterns, 8);
+  readonly #sixteens: readonly GramTable[] = WORDY_FORMS.map(
+    () => new GramTable(this.#patterns, 16),
+  );
   /** By the number that patterns have as their owner. */
   readonly #secrets: (Secret | undefined)[] = [];
   readonly #freeOwners: number[] = [];
@@ -103,25 +94,18 @@ export class SecretIndex {
   /**
    * Adds all patterns that lie whole in `text` between `from`, a multiple of 8, and `to`.
    *
-   * @param marks - Which {@link MARKS} the text has.
+   * @param marks - What the survey of the text found.
    */
   find(text: Text, marks: number, from: number, to: number, found: Matches): void {
-    for (const [mark, tables] of this.#tables) {
-      if (mark !== NO_MARK && (marks & (1 << mark)) === 0) continue;
-      for (const [gram, table] of tables) {
-        if (mark === NO_MARK && (gram === 8 || gram === 4)) continue;
-        if (!table.isEmpty) table.find(text, from, to, found);
-      }
-    }
-    this.#findUnmarked(text, from, to, found);
-  }
-
-  #findUnmarked(text: Text, from: number, to: number, found: Matches): void {
     const { list: hits, count } = text.sweep(from, to, this.#eights.bits, this.#fours.bits);
     for (let i = 0; i < count; i++) {
       const at = hits[i]! & ~1;
       const table = at === hits[i] ? this.#eights : this.#fours;
       table.verify(text, at, hashWords(table.gram, text.words, at >> 2), from, to, found);
+    }
+    if (!this.#threes.isEmpty) this.#threes.find(text, from, to, found);
+    for (const [i, { mark }] of WORDY_FORMS.entries()) {
+      if ((marks & mark) !== 0) this.#sixteens[i]!.find(text, from, to, found);
     }
   }
 
@@ -152,14 +136,20 @@ export class SecretIndex {
   }
 
   *#enter(id: number): Generator<undefined, void> {
-    const bytes = this.#patterns.bytes(id);
-    const mark = TABLE_MARKS.findIndex((byte) => bytes.includes(byte));
-    const gram = gramFor(bytes.length, mark);
-    const tables = this.#tables.get(mark) ?? new Map<GramBytes, GramTable>();
-    this.#tables.set(mark, tables);
-    const table = tables.get(gram) ?? new GramTable(this.#patterns, gram);
-    tables.set(gram, table);
+    const table = this.#tableFor(this.#patterns.bytes(id));
     this.#places[id] = { table, slot: yield* table.add(id) };
+  }
+
+  #tableFor(pattern: Uint8Array): GramTable {
+    if (pattern.length >= windowOf(16)) {
+      const bytes = Buffer.from(pattern.buffer, pattern.byteOffset, pattern.length);
+      const wordy = WORDY_FORMS.findIndex(({ signs }) =>
+        signs.some((sign) => bytes.includes(sign)),
+      );
+      if (wordy >= 0) return this.#sixteens[wordy]!;
+    }
+    if (pattern.length >= windowOf(8)) return this.#eights;
+    return pattern.length >= windowOf(4) ? this.#fours : this.#threes;
   }
 
   #drop(owner: number): void {
@@ -188,9 +178,3 @@ export class SecretIndex {
     this.#patterns.remove(id);
   }
 }
-
-const gramFor = (length: number, mark: number): GramBytes => {
-  if (WORDY.has(MARKS[mark] ?? NO_MARK) && length >= windowOf(16)) return 16;
-  if (length >= windowOf(8)) return 8;
-  return length >= windowOf(4) ? 4 : 3;
-};

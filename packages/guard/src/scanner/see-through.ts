@@ -1,8 +1,15 @@
-import { DENSE_RUN, ESCAPE_MARK, isDense, SOFT_BREAK_MARK } from "./survey.ts";
+import {
+  type BeforeText,
+  ESC_MARK,
+  isSoftBreak,
+  runBeforePlace,
+  SOFT_BREAK_MARK,
+} from "./survey.ts";
 import type { Text } from "./text.ts";
 
-/** How many bytes of escapes and soft line breaks in a row are seen through. It bounds what is held back. */
+/** How many bytes of escape sequences and soft line breaks in a row are seen through. It bounds what is held back. */
 const MAX_GAP = 256;
+
 const BEL = 0x07;
 const LF = 0x0a;
 const CR = 0x0d;
@@ -11,38 +18,37 @@ const EQUALS = 0x3d;
 const BACKSLASH = 0x5c;
 
 /**
- * Where in an escape sequence (ECMA-48 §5) or soft line break a text stopped: in plain text; behind an equals sign that
- * may begin a soft break (RFC 2045 §6.7); behind that break's CR; behind ESC; in its intermediate bytes; in a control
+ * Where in an escape sequence (ECMA-48 §5) a text stopped: in plain text; behind ESC; in its intermediate bytes; in a control
  * sequence; in a control string; behind an ESC in a control string.
  */
-type Mode =
-  | "text"
-  | "equals"
-  | "soft-cr"
-  | "escape"
-  | "intermediate"
-  | "control"
-  | "string"
-  | "string-escape";
+type Mode = "text" | "escape" | "intermediate" | "control" | "string" | "string-escape";
 
 /** What a reader has to remember from one chunk to the next. */
-export interface ReaderState {
+export interface ReaderState extends BeforeText {
   readonly mode: Mode;
   /** Bytes that were left out since the last one that was not. */
   readonly gap: number;
-  /** Bytes without a space at the end of the text seen so far, at most {@link DENSE_RUN}. */
-  readonly run: number;
 }
 
-export const START: ReaderState = { mode: "text", gap: 0, run: 0 };
+export const START: ReaderState = {
+  mode: "text",
+  gap: 0,
+  previous: undefined,
+  run: 0,
+  isSoftCr: false,
+};
+
+/** Short stretches are copied byte by byte: a call costs more. */
+const SHORT = 32;
 
 /** A text without its escape sequences and soft line breaks, as a terminal or a decoder sees it. */
 export class SeenThrough {
   readonly text: Text;
-  /** For each byte of it, where it stands in the original. */
-  positions: Int32Array = new Int32Array(1024);
   /** Before which of its bytes something was left out. */
   readonly cuts: number[] = [];
+  /** Where each stretch of it begins, here and in the original. */
+  readonly #here: number[] = [];
+  readonly #there: number[] = [];
 
   constructor(text: Text) {
     this.text = text;
@@ -51,116 +57,38 @@ export class SeenThrough {
   clear(): void {
     this.text.length = 0;
     this.cuts.length = 0;
+    this.#here.length = 0;
+    this.#there.length = 0;
   }
 
-  add(byte: number, position: number): void {
-    const at = this.text.length;
-    this.text.reserve(at + 1);
-    if (at === this.positions.length) {
-      const grown = new Int32Array(at * 2);
-      grown.set(this.positions);
-      this.positions = grown;
-    }
-    this.text.bytes[at] = byte;
-    this.positions[at] = position;
-    this.text.length = at + 1;
+  add(bytes: Uint8Array, from: number, to: number): void {
+    const { text } = this;
+    const at = text.length;
+    text.reserve(at + to - from);
+    if (to - from < SHORT) {
+      for (let i = from; i < to; i++) text.bytes[at + i - from] = bytes[i]!;
+    } else text.bytes.set(bytes.subarray(from, to), at);
+    text.length = at + to - from;
+    this.#here.push(at);
+    this.#there.push(from);
   }
 
   cut(): void {
     if (this.cuts.at(-1) !== this.text.length) this.cuts.push(this.text.length);
   }
-}
 
-/**
- * Reads `text` from `from` to `to`, leaving out what is seen through.
- *
- * @param seen - Takes what is left. An equals sign at the end that may belong to a soft break is not yet in it.
- * @returns The state behind the last byte.
- */
-export const readThrough = (
-  text: Uint8Array,
-  from: number,
-  to: number,
-  state: ReaderState,
-  seen?: SeenThrough,
-): ReaderState => {
-  let { mode, gap, run } = state;
-
-  const keep = (byte: number, at: number): void => {
-    // An equals sign of the chunk before, now known to be text: nothing begins with it, or it would have been held back.
-    if (at >= from) seen?.add(byte, at);
-    gap = 0;
-    run = isDense(byte) ? Math.min(run + 1, DENSE_RUN) : 0;
-  };
-  /** Leaves a byte out, or keeps it where too many have been left out. */
-  const leave = (byte: number, at: number, next: Mode): void => {
-    if (gap === MAX_GAP) {
-      keep(byte, at);
-      mode = "text";
-      return;
+  /** Where a byte of it stands in the original. */
+  position(at: number): number {
+    let low = 0;
+    let high = this.#here.length;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (this.#here[middle]! <= at) low = middle;
+      else high = middle;
     }
-    gap++;
-    seen?.cut();
-    mode = next;
-  };
-  const readText = (byte: number, at: number): void => {
-    mode = "text";
-    if (byte === ESC) leave(byte, at, "escape");
-    else if (byte === EQUALS) mode = "equals";
-    else if ((byte === LF || byte === CR) && run === DENSE_RUN) leave(byte, at, "text");
-    else keep(byte, at);
-  };
-
-  for (let at = from; at < to; at++) {
-    const byte = text[at]!;
-    switch (mode) {
-      case "text":
-        readText(byte, at);
-        break;
-      case "equals":
-        if (byte === LF || byte === CR) leave(byte, at, byte === CR ? "soft-cr" : "text");
-        else {
-          keep(EQUALS, at - 1);
-          readText(byte, at);
-        }
-        break;
-      case "soft-cr":
-        if (byte === LF) leave(byte, at, "text");
-        else readText(byte, at);
-        break;
-      case "escape":
-        if (byte >= 0x20 && byte < 0x30) leave(byte, at, "intermediate");
-        else if (byte >= 0x30 && byte < 0x7f) leave(byte, at, afterEscape(byte));
-        else readText(byte, at);
-        break;
-      case "intermediate":
-        if (byte >= 0x20 && byte < 0x30) leave(byte, at, "intermediate");
-        else if (byte >= 0x30 && byte < 0x7f) leave(byte, at, "text");
-        else readText(byte, at);
-        break;
-      case "control":
-        if (byte >= 0x20 && byte < 0x40) leave(byte, at, "control");
-        else if (byte >= 0x40 && byte < 0x7f) leave(byte, at, "text");
-        else readText(byte, at);
-        break;
-      case "string":
-        if (byte === BEL) leave(byte, at, "text");
-        else leave(byte, at, byte === ESC ? "string-escape" : "string");
-        break;
-      case "string-escape":
-        if (byte === BACKSLASH) leave(byte, at, "text");
-        else leave(byte, at, "string");
-        break;
-    }
+    return this.#there[low]! + at - this.#here[low]!;
   }
-  return { mode, gap, run };
-};
-
-/** What follows ESC and one byte: CSI, one of the strings DCS, SOS, OSC, PM and APC, or nothing. */
-const afterEscape = (byte: number): Mode => {
-  if (byte === 0x5b) return "control";
-  return byte === 0x50 || byte === 0x58 || (byte >= 0x5d && byte <= 0x5f) ? "string" : "text";
-};
+}
 
 /**
  * Whether {@link readThrough} may leave out anything of a text; when not, the text is what is seen.
@@ -169,19 +97,122 @@ const afterEscape = (byte: number): Mode => {
  */
 export const mayLeaveOut = (text: Text, marks: number, state: ReaderState): boolean =>
   state.mode !== "text" ||
-  (marks & ((1 << ESCAPE_MARK) | (1 << SOFT_BREAK_MARK))) !== 0 ||
-  // It may begin a soft line break.
+  (marks & (ESC_MARK | SOFT_BREAK_MARK)) !== 0 ||
+  // The second half of a soft line break, or perhaps the first.
+  state.isSoftCr ||
+  state.previous === EQUALS ||
   text.bytes[text.length - 1] === EQUALS;
 
-/** The state behind `to` bytes of a text of which nothing is left out; the same as {@link readThrough} gives. */
-export const skipThrough = (text: Text, to: number, state: ReaderState): ReaderState => {
-  if (to === 0) return state;
+/**
+ * Reads the first `to` bytes of a text, leaving out what is seen through.
+ *
+ * @param marks - What `survey` found.
+ * @param seen - Takes what is left.
+ * @returns The state behind the last byte.
+ */
+export const readThrough = (
+  text: Text,
+  marks: number,
+  to: number,
+  state: ReaderState,
+  seen?: SeenThrough,
+): ReaderState => {
   const { bytes } = text;
-  const isEquals = bytes[to - 1] === EQUALS;
-  // The equals sign waits: it is not yet part of the run.
-  const end = isEquals ? to - 1 : to;
-  let run = 0;
-  while (run < DENSE_RUN && run < end && isDense(bytes[end - 1 - run]!)) run++;
-  if (run === end) run = Math.min(DENSE_RUN, run + state.run);
-  return { mode: isEquals ? "equals" : "text", gap: end === 0 ? state.gap : 0, run };
+  const breaks = softBreaks(text, marks, to, state);
+  let { mode, gap } = state;
+  let nextBreak = 0;
+  let sequence = -1;
+  for (let at = 0; at < to; ) {
+    if (mode !== "text") {
+      const next = afterByte(mode, bytes[at]!);
+      if (next === undefined || gap === MAX_GAP) mode = "text";
+      else {
+        mode = next;
+        gap++;
+        at++;
+        seen?.cut();
+      }
+      continue;
+    }
+    if (sequence < at) sequence = text.indexOf(ESC, at);
+    while (nextBreak < breaks.length && breaks[nextBreak]! < at) nextBreak++;
+    const broken = breaks[nextBreak] ?? to;
+    const stop = Math.min(sequence, broken, to);
+    // The equals sign of a soft line break (RFC 2045 §6.7) goes with it.
+    const end = stop === broken && stop > at && bytes[stop - 1] === EQUALS ? stop - 1 : stop;
+    if (end > at) {
+      seen?.add(bytes, at, end);
+      gap = 0;
+    }
+    at = stop;
+    if (stop >= to) break;
+    if (gap === MAX_GAP) {
+      seen?.add(bytes, at, at + 1);
+      gap = 0;
+    } else {
+      gap++;
+      seen?.cut();
+      if (stop === sequence) mode = "escape";
+    }
+    at++;
+  }
+  return { ...stateBehind(text, to, state), mode, gap };
+};
+
+/** The state behind `to` bytes of a text of which nothing is left out. */
+export const skipThrough = (text: Text, to: number, state: ReaderState): ReaderState =>
+  to === 0 ? state : { ...stateBehind(text, to, state), mode: "text", gap: 0 };
+
+const stateBehind = ({ bytes }: Text, to: number, before: BeforeText): BeforeText => {
+  if (to === 0) return before;
+  const previous = bytes[to - 1]!;
+  return {
+    previous,
+    run: runBeforePlace(bytes, to, before.run),
+    isSoftCr: previous === CR && isSoftBreak(bytes, to - 1, before),
+  };
+};
+
+const softBreaks = (text: Text, marks: number, to: number, before: BeforeText): number[] => {
+  const breaks: number[] = [];
+  const { bytes } = text;
+  // A break that the bytes before the text make soft is not in the survey.
+  const isFirst = bytes[0] === LF || bytes[0] === CR;
+  const mayBe = (marks & SOFT_BREAK_MARK) !== 0 || (isFirst && isSoftBreak(bytes, 0, before));
+  if (!mayBe) return breaks;
+  let lf = text.indexOf(LF, 0);
+  let cr = text.indexOf(CR, 0);
+  for (let at = Math.min(lf, cr); at < to; at = Math.min(lf, cr)) {
+    if (isSoftBreak(bytes, at, before)) breaks.push(at);
+    if (at === lf) lf = text.indexOf(LF, at + 1);
+    else cr = text.indexOf(CR, at + 1);
+  }
+  return breaks;
+};
+
+/** What comes after one more byte of an escape sequence; `undefined` if the byte is not part of it. */
+const afterByte = (mode: Exclude<Mode, "text">, byte: number): Mode | undefined => {
+  const isIntermediate = byte >= 0x20 && byte < 0x30;
+  switch (mode) {
+    case "escape":
+      if (isIntermediate) return "intermediate";
+      return byte >= 0x30 && byte < 0x7f ? afterEscape(byte) : undefined;
+    case "intermediate":
+      if (isIntermediate) return "intermediate";
+      return byte >= 0x30 && byte < 0x7f ? "text" : undefined;
+    case "control":
+      if (byte >= 0x20 && byte < 0x40) return "control";
+      return byte >= 0x40 && byte < 0x7f ? "text" : undefined;
+    case "string":
+      if (byte === BEL) return "text";
+      return byte === ESC ? "string-escape" : "string";
+    case "string-escape":
+      return byte === BACKSLASH ? "text" : "string";
+  }
+};
+
+/** What follows ESC and one byte: CSI, one of the strings DCS, SOS, OSC, PM and APC, or nothing. */
+const afterEscape = (byte: number): Mode => {
+  if (byte === 0x5b) return "control";
+  return byte === 0x50 || byte === 0x58 || (byte >= 0x5d && byte <= 0x5f) ? "string" : "text";
 };

@@ -1,82 +1,91 @@
 import type { Text } from "./text.ts";
 
-/**
- * Bytes by whose absence much work can be left out. A pattern with one of the first four is in a table of its own; the last
- * one begins an escape sequence.
- */
-export const MARKS = [0x00, 0x5c, 0x26, 0x25, 0x1b] as const;
-export const ESCAPE_MARK = 4;
-/** The bit after those of {@link MARKS}: a line that {@link survey} found to be broken by an encoder. */
-export const SOFT_BREAK_MARK = 5;
+// What a first pass over a text tells, as bits. By what is not there, most of the work can be left out.
+
+/** `\u` or `\x`: patterns of the escapes have one. */
+export const ESCAPES_MARK = 0x1;
+/** `&#`: patterns of HTML's numbers have one. */
+export const HTML_MARK = 0x2;
+/** ESC, which begins a sequence that is seen through. */
+export const ESC_MARK = 0x4;
+/** A line that ends with an equals sign or in {@link DENSE_RUN} dense bytes. */
+export const SOFT_BREAK_MARK = 0x8;
 
 /**
- * A line break behind this many bytes without a space is taken for one that an encoder put in: base64 breaks its lines
- * after 64 or 76 characters, `xxd -p` after 60.
+ * A line break behind this many dense bytes is taken for one that an encoder put in: base64 breaks its lines after 64 or
+ * 76 characters, `xxd -p` after 60.
  */
 export const DENSE_RUN = 56;
 
 const LF = 0x0a;
 const CR = 0x0d;
-const SOFT_BREAKS = [Buffer.from("=\n"), Buffer.from("=\r")];
+const ESC = 0x1b;
+const EQUALS = 0x3d;
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=";
+
+const DENSE = new Uint8Array(256);
+for (const char of ALPHABET) DENSE[char.charCodeAt(0)] = 1;
+
+/** Whether a byte is one that base64, base64url and hexadecimal are written with. */
+export const isDense = (byte: number): boolean => DENSE[byte] === 1;
 
 /**
- * A bit for each of {@link MARKS} that the text has, and one that is set when a line of it ends with an equals sign or in at
- * least {@link DENSE_RUN} bytes without a space.
+ * The marks of a text.
  *
- * @param runBefore - How many bytes without a space come before the text.
+ * @param runBefore - How many dense bytes come right before the text.
  */
 export const survey = (text: Text, runBefore: number): number => {
-  // Node's search for a byte is several times as fast as the one of typed arrays.
+  // Node's searches are several times as fast as those of typed arrays.
   const bytes = Buffer.from(text.bytes.buffer, text.bytes.byteOffset, text.length);
-  let marks = 0;
-  for (let i = 0; i < MARKS.length; i++) if (bytes.includes(MARKS[i]!)) marks |= 1 << i;
-  const isSoft =
+  let marks = bytes.includes(ESC) ? ESC_MARK : 0;
+  if (bytes.includes("\\") && ["\\u", "\\U", "\\x", "\\X"].some((mark) => bytes.includes(mark))) {
+    marks |= ESCAPES_MARK;
+  }
+  if (bytes.includes("&#")) marks |= HTML_MARK;
+  const isBroken =
     (bytes.includes(LF) || bytes.includes(CR)) &&
-    (SOFT_BREAKS.some((soft) => bytes.includes(soft)) ||
-      (runBefore > 0 && isBrokenRun(text, 0, runBefore)) ||
-      hasDenseLine(text));
-  return isSoft ? marks | (1 << SOFT_BREAK_MARK) : marks;
+    (bytes.includes("=\n") || bytes.includes("=\r") || hasDenseLine(text, runBefore));
+  return isBroken ? marks | SOFT_BREAK_MARK : marks;
 };
 
-/** Whether a byte is visible ASCII: no space and no control character. */
-export const isDense = (byte: number): boolean => byte > 0x20 && byte < 0x7f;
-
-/** A dense run covers a whole word at one of these places, wherever it begins. */
-const SAMPLE_WORDS = (DENSE_RUN - 8) / 4;
-
-const hasDenseLine = (text: Text): boolean => {
-  const { bytes, words, length } = text;
-  const last = (length >> 2) - 1;
-  for (let i = 0; i <= last; i += SAMPLE_WORDS) {
-    // At least half of the rest of the run is on one side.
-    if (!isDenseWord(words[i]!) || !(isDenseAround(words, i, 1) || isDenseAround(words, i, -1))) {
-      continue;
-    }
-    let from = i << 2;
-    while (from > 0 && isDense(bytes[from - 1]!)) from--;
-    if (isBrokenRun(text, from, 0)) return true;
+const hasDenseLine = ({ bytes, length }: Text, runBefore: number): boolean => {
+  // A run that is long enough covers one of these places, or begins before the text.
+  for (let at = 0; at < length; at += DENSE_RUN) {
+    let end = at;
+    while (end < length && isDense(bytes[end]!)) end++;
+    if (end === length || (bytes[end] !== LF && bytes[end] !== CR)) continue;
+    if (runBeforePlace(bytes, end, runBefore) >= DENSE_RUN) return true;
   }
   return false;
 };
 
-const isDenseAround = (words: Int32Array, at: number, direction: 1 | -1): boolean => {
-  for (let i = 1; i <= SAMPLE_WORDS / 2 - 1; i++) {
-    const word = words[at + i * direction];
-    // Beyond the text lies what does not count.
-    if (word !== undefined && !isDenseWord(word)) return false;
-  }
-  return true;
+/**
+ * How many dense bytes come right before a place, at most {@link DENSE_RUN}.
+ *
+ * @param runBefore - How many come right before the text.
+ */
+export const runBeforePlace = (bytes: Uint8Array, at: number, runBefore: number): number => {
+  let run = 0;
+  while (run < DENSE_RUN && run < at && isDense(bytes[at - 1 - run]!)) run++;
+  return run === at ? Math.min(DENSE_RUN, run + runBefore) : run;
 };
 
-/** Whether the dense bytes from `from` on, with some before, are a run that a line break ends. */
-const isBrokenRun = ({ bytes, length }: Text, from: number, before: number): boolean => {
-  let end = from;
-  while (end < length && isDense(bytes[end]!)) end++;
-  return (
-    before + end - from >= DENSE_RUN && end < length && (bytes[end] === LF || bytes[end] === CR)
-  );
+/** Whether a line break at a place is soft, if there is one. */
+export const isSoftBreak = (bytes: Uint8Array, at: number, before: BeforeText): boolean => {
+  const previous = at > 0 ? bytes[at - 1] : before.previous;
+  if (previous === EQUALS) return true;
+  if (previous !== CR) return runBeforePlace(bytes, at, before.run) === DENSE_RUN;
+  // The second byte of CR LF.
+  if (bytes[at] !== LF) return false;
+  return at > 0 ? isSoftBreak(bytes, at - 1, before) : before.isSoftCr;
 };
 
-/** {@link isDense} for the four bytes of a word, by what a byte that is not leaves in its highest bit. */
-const isDenseWord = (word: number): boolean =>
-  (((word - 0x21212121) | (word + 0x01010101) | word) & 0x80808080) === 0;
+/** What a text needs to know of the bytes before it. */
+export interface BeforeText {
+  /** The last of them. */
+  readonly previous: number | undefined;
+  /** How many at their end are dense, at most {@link DENSE_RUN}. */
+  readonly run: number;
+  /** Whether they end with a CR that is a soft line break. */
+  readonly isSoftCr: boolean;
+}

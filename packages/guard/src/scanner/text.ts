@@ -54,6 +54,12 @@ export class Text {
     return { list: this.#hits, count };
   }
 
+  /** Where `byte` comes first at or after `from`; the length of the text, or more, if it does not. */
+  indexOf(byte: number, from: number): number {
+    const at = this.bytes.indexOf(byte, from);
+    return at < 0 ? this.length : at;
+  }
+
   clear(): void {
     this.bytes.fill(0);
     this.length = 0;

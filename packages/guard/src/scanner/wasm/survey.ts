@@ -1,9 +1,5 @@
-import { DENSE_RUN, MARKS, SOFT_BREAK_MARK } from "../survey.ts";
+import { DENSE_RUN, ESC_MARK, ESCAPES_MARK, HTML_MARK, SOFT_BREAK_MARK } from "../survey.ts";
 import { type Code, op, type Procedure, procedure } from "./assembler.ts";
-
-const LF = 0x0a;
-const CR = 0x0d;
-const EQUALS = 0x3d;
 
 type Name =
   | "text"
@@ -12,17 +8,26 @@ type Name =
   | "at"
   | "end"
   | "block"
-  | "mark0"
-  | "mark1"
-  | "mark2"
-  | "mark3"
-  | "mark4"
-  | "breaks"
-  | "line"
+  | "signs"
+  | "here"
+  | "byte"
   | "run"
-  | "soft";
+  | "marks";
 
-const MARK_NAMES = ["mark0", "mark1", "mark2", "mark3", "mark4"] as const;
+const { i32, add, sub, and, or, eqz, less, greater, atLeast, when, loopWhile } = op;
+
+const code = (char: string): number => char.charCodeAt(0);
+const is = (byte: Code, char: string): Code => eqz(sub(byte, i32(code(char))));
+const isBetween = (byte: Code, first: string, last: string): Code =>
+  less(sub(byte, i32(code(first))), i32(code(last) - code(first) + 1));
+const lowerCase = (byte: Code): Code => or(byte, i32(0x20));
+const isDense = (byte: Code): Code =>
+  [
+    isBetween(lowerCase(byte), "a", "z"),
+    // `/` comes right before the digits.
+    isBetween(byte, "/", "9"),
+    ...["+", "-", "_", "="].map((char) => is(byte, char)),
+  ].reduce((all, each) => or(all, each));
 
 /**
  * The same as the function `survey` in TypeScript, on a text in this memory, 16 bytes at a time. Behind the text, up to
@@ -32,59 +37,57 @@ export const surveyProcedure: Procedure = procedure<Name>(
   "survey",
   ["text", "length", "before"],
   {
-    ...{
-      at: "i32",
-      end: "i32",
-      block: "v128",
-      breaks: "i32",
-      line: "i32",
-      run: "i32",
-      soft: "i32",
-    },
-    ...{ mark0: "v128", mark1: "v128", mark2: "v128", mark3: "v128", mark4: "v128" },
+    ...{ at: "i32", end: "i32", block: "v128", signs: "i32", here: "i32", byte: "i32", run: "i32" },
+    marks: "i32",
   },
   (v) => {
-    const isDense = (byte: Code) => op.less(op.sub(byte, op.i32(0x21)), op.i32(0x7f - 0x21));
-    const previous = op.loadByte(op.sub(v.line.get, op.i32(1)));
-    const isBreak = (byte: number) => op.equalBytes(v.block.get, op.splat(byte));
-    // Walks back over the line that ends at `line`.
-    const judgeLine: Code[] = [
-      v.run.set(op.i32(0)),
-      op.when(
-        op.greater(v.line.get, v.text.get),
-        op.when(op.eqz(op.sub(previous, op.i32(EQUALS))), v.soft.set(op.i32(1))),
-      ),
-      op.loopWhile(
-        op.and(
-          op.and(op.greater(v.line.get, v.text.get), op.less(v.run.get, op.i32(DENSE_RUN))),
+    const next = op.loadByte(add(v.here.get, i32(1)));
+    const previous = op.loadByte(sub(v.here.get, i32(1)));
+    const isSign = (char: string) => op.equalBytes(v.block.get, op.splat(code(char)));
+    const mark = (bits: number) => v.marks.set(or(v.marks.get, i32(bits)));
+    const judgeBreak = [
+      when(and(greater(v.here.get, v.text.get), is(previous, "=")), mark(SOFT_BREAK_MARK)),
+      v.run.set(i32(0)),
+      loopWhile(
+        and(
+          and(greater(v.here.get, v.text.get), less(v.run.get, i32(DENSE_RUN))),
           isDense(previous),
         ),
-        v.run.set(op.add(v.run.get, op.i32(1))),
-        v.line.set(op.sub(v.line.get, op.i32(1))),
+        v.run.set(add(v.run.get, i32(1))),
+        v.here.set(sub(v.here.get, i32(1))),
       ),
-      op.when(op.eqz(op.sub(v.line.get, v.text.get)), v.run.set(op.add(v.run.get, v.before.get))),
-      op.when(op.atLeast(v.run.get, op.i32(DENSE_RUN)), v.soft.set(op.i32(1))),
+      when(eqz(sub(v.here.get, v.text.get)), v.run.set(add(v.run.get, v.before.get))),
+      when(atLeast(v.run.get, i32(DENSE_RUN)), mark(SOFT_BREAK_MARK)),
     ];
     return [
       v.at.set(v.text.get),
-      v.end.set(op.add(v.text.get, v.length.get)),
-      op.loopWhile(
-        op.less(v.at.get, v.end.get),
+      v.end.set(add(v.text.get, v.length.get)),
+      loopWhile(
+        less(v.at.get, v.end.get),
         v.block.set(op.loadVector(v.at.get)),
-        ...MARK_NAMES.map((mark, i) => v[mark].set(op.orVector(v[mark].get, isBreak(MARKS[i]!)))),
-        v.breaks.set(op.highBits(op.orVector(isBreak(LF), isBreak(CR)))),
-        op.loopWhile(
-          v.breaks.get,
-          v.line.set(op.add(v.at.get, op.trailingZeros(v.breaks.get))),
-          ...judgeLine,
-          v.breaks.set(op.and(v.breaks.get, op.sub(v.breaks.get, op.i32(1)))),
+        v.signs.set(
+          op.highBits(
+            ["\\", "&", "\x1b", "\n", "\r"]
+              .map(isSign)
+              .reduce((all, each) => op.orVector(all, each)),
+          ),
         ),
-        v.at.set(op.add(v.at.get, op.i32(16))),
+        loopWhile(
+          v.signs.get,
+          v.here.set(add(v.at.get, op.trailingZeros(v.signs.get))),
+          v.byte.set(op.loadByte(v.here.get)),
+          when(is(v.byte.get, "\x1b"), mark(ESC_MARK)),
+          when(and(is(v.byte.get, "&"), is(next, "#")), mark(HTML_MARK)),
+          when(
+            and(is(v.byte.get, "\\"), or(is(lowerCase(next), "u"), is(lowerCase(next), "x"))),
+            mark(ESCAPES_MARK),
+          ),
+          when(or(is(v.byte.get, "\n"), is(v.byte.get, "\r")), ...judgeBreak),
+          v.signs.set(and(v.signs.get, sub(v.signs.get, i32(1)))),
+        ),
+        v.at.set(add(v.at.get, i32(16))),
       ),
-      MARK_NAMES.map((mark, i) => op.shiftLeft(op.anyTrue(v[mark].get), op.i32(i))).reduce(
-        (all, mark) => op.or(all, mark),
-        op.shiftLeft(v.soft.get, op.i32(SOFT_BREAK_MARK)),
-      ),
+      v.marks.get,
     ];
   },
 );
