@@ -38,11 +38,11 @@ const ours = (scanner: Pick<Scanner, "createMasker">, bytes: Uint8Array, size?: 
 const javaScriptScanner = (secrets: Secrets): Pick<Scanner, "createMasker"> => {
   const index = new SecretIndex();
   for (const { name, value } of secrets) for (const _ of index.set(name, value));
-  const shop = createWorkshop(index, new MaskTokens(index), new Text());
+  const shop = createWorkshop(index, new MaskTokens(index), [new Text(), new Text()]);
   return { createMasker: () => new StreamMasker(shop) };
 };
 
-/** What others look for: three forms of each secret, in text that is decoded already. */
+/** What others look for: three forms of each secret. */
 const patternsOf = (secrets: Secrets): Map<string, string> =>
   new Map(
     secrets.flatMap(({ name, value }) => [
@@ -77,8 +77,11 @@ const seconds = (work: Work): number => {
 
 /** The faster of the two on this text, found by a try of each when both are warm. */
 const betterPeer = (peers: readonly ((text: string) => string)[], bytes: Uint8Array): Work => {
-  const chunks = chunksOf(bytes).map((chunk) => Buffer.from(chunk).toString("latin1"));
-  const works = peers.map((peer) => () => chunks.map(peer));
+  // Bytes in, bytes out, like ours. Latin-1 is the fastest way there is from bytes to a text and back.
+  const chunks = chunksOf(bytes).map((chunk) => Buffer.from(chunk));
+  const works = peers.map(
+    (peer) => () => chunks.map((chunk) => Buffer.from(peer(chunk.toString("latin1")), "latin1")),
+  );
   const times = works.map((work) => Math.min(seconds(work), seconds(work), seconds(work)));
   return works[times.indexOf(Math.min(...times))]!;
 };
@@ -114,7 +117,8 @@ const againstIndexOf = async (
 ): Promise<Measure[]> => {
   const measures: Measure[] = [];
   for (const { name, bytes } of texts) {
-    const needle = secrets.at(-2)!.value;
+    // One that is not in the text, so that all of it is searched.
+    const needle = secrets.at(-1)!.value;
     const chunks = chunksOf(bytes).map((chunk) => Buffer.from(chunk));
     measures.push(
       await compareThroughput({

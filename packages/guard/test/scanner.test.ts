@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createScanner, type Finding, type Scanner } from "../src/index.ts";
-import { lower, type NamedValue, patternsOf, stretchesOf } from "./reference.ts";
+import { createScanner, type Finding, type Scanner, unmaskedReason } from "../src/index.ts";
+import { type NamedValue, patternsOf, stretchesOf } from "./reference.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (output: Uint8Array) => new TextDecoder().decode(output);
@@ -16,8 +16,8 @@ const mask = async (secrets: Record<string, string>, input: string): Promise<str
 const inChunks = (scanner: Scanner, chunks: readonly Uint8Array[]) => {
   const findings: Finding[] = [];
   const masker = scanner.createMasker({ onFinding: (finding) => findings.push(finding) });
-  const output = chunks.map((chunk) => Buffer.from(masker.write(chunk)));
-  output.push(Buffer.from(masker.end()));
+  const output = chunks.flatMap((chunk) => masker.write(chunk));
+  output.push(...masker.end());
   return { output: Buffer.concat(output), findings };
 };
 
@@ -114,15 +114,15 @@ const value = fc
     fc.string({ unit: alphabet, minLength: 6, maxLength: 20 }),
     fc.string({ unit: "grapheme", minLength: 6, maxLength: 12 }),
   )
-  .map(bytes)
-  .filter((each) => each.length >= 6 && new Set(lower(each)).size > 2);
-const anyBytes = fc
-  .uint8Array({ minLength: 6, maxLength: 24 })
-  .filter((each) => new Set(each).size > 2);
+  .map(bytes);
+const anyBytes = fc.uint8Array({ minLength: 6, maxLength: 24 });
 const secretsOf = (values: Uint8Array[]) =>
   values.map((each, i) => ({ name: `n${i}`, value: each }));
 const secretSet = fc
-  .array(fc.oneof(value, anyBytes), { minLength: 1, maxLength: 5 })
+  .array(
+    fc.oneof(value, anyBytes).filter((each) => unmaskedReason(each) === undefined),
+    { minLength: 1, maxLength: 5 },
+  )
   .map(secretsOf);
 
 /** Texts in which the secrets stand in many forms, whole and cut short, between bytes like their own. */

@@ -5,8 +5,13 @@ import type { PatternStore } from "./pattern-store.ts";
 import type { Text } from "./text.ts";
 
 const MAX_HEADS_LOG = 20;
-/** Bits of the bitmap for each entry, as a power of two: 16 let one in twenty wrong grams through at worst. */
-const SPARSE_LOG = 4;
+/**
+ * Bits of the bitmap for each entry, as powers of two: 64 for as long as it fits into the nearer cache, 16 beyond. A wrong
+ * gram passes by chance once in as many times, and then costs a look into the table.
+ */
+const SPARSE_LOG = 6;
+const DENSE_LOG = 4;
+const NEAR_BITS_LOG = 22;
 /** How many windows of a long pattern are compared to find its rarest. */
 const MAX_WINDOWS = 96;
 const SLOTS_PER_SLICE = 256;
@@ -181,6 +186,12 @@ const emptyLookup = (headsLog: number, entries: number): Lookup => {
     heads: new Int32Array(2 ** headsLog).fill(NO_ENTRY),
     next: new Int32Array(entries),
     tags: new Uint8Array(entries),
-    bits: noBits(Math.min(MAX_BITS_LOG, headsLog + SPARSE_LOG)),
+    bits: noBits(bitsLogFor(headsLog)),
   };
 };
+
+const bitsLogFor = (headsLog: number): number =>
+  Math.min(
+    MAX_BITS_LOG,
+    Math.max(headsLog + DENSE_LOG, Math.min(headsLog + SPARSE_LOG, NEAR_BITS_LOG)),
+  );

@@ -10,9 +10,9 @@ import {
   START,
   skipThrough,
 } from "./see-through.ts";
-import { Text } from "./text.ts";
+import type { Text } from "./text.ts";
 import type { FormName, Masker, MaskOptions } from "./types.ts";
-import { createText } from "./wasm/wasm-text.ts";
+import { createTexts } from "./wasm/wasm-text.ts";
 
 /** Work is done in slices that fit the processor's cache. */
 const SLICE_BYTES = 64 * 1024;
@@ -32,12 +32,12 @@ export interface Workshop {
 export const createWorkshop = (
   index: SecretIndex,
   tokens: MaskTokens,
-  text: Text = createText(),
+  [text, seen]: readonly [Text, Text] = createTexts(),
 ): Workshop & { isClosed: boolean } => ({
   index,
   tokens,
   text,
-  seen: new SeenThrough(new Text()),
+  seen: new SeenThrough(seen),
   found: new Matches(),
   isClosed: false,
 });
@@ -74,23 +74,23 @@ export class StreamMasker implements Masker {
     return this.#held.length;
   }
 
-  write(chunk: Uint8Array): Uint8Array {
+  write(chunk: Uint8Array): readonly Uint8Array[] {
     if (!isBytes(chunk)) {
       throw new CryptoError("ERR_INVALID_ARGUMENT", "A chunk to be masked is not a Uint8Array");
     }
     this.#checkOpen();
-    if (chunk.length <= SLICE_BYTES) return join(this.#take(chunk, false));
+    if (chunk.length <= SLICE_BYTES) return this.#take(chunk, false);
     const pieces: Uint8Array[] = [];
     for (let at = 0; at < chunk.length; at += SLICE_BYTES) {
       pieces.push(...this.#take(chunk.subarray(at, at + SLICE_BYTES), false));
     }
-    return join(pieces);
+    return pieces;
   }
 
-  end(): Uint8Array {
+  end(): readonly Uint8Array[] {
     this.#checkOpen();
     this.#isEnded = true;
-    return join(this.#take(EMPTY, true));
+    return this.#take(EMPTY, true);
   }
 
   #checkOpen(): void {
@@ -135,6 +135,7 @@ export class StreamMasker implements Masker {
       seen.text.length--;
       decided = Math.min(decided, this.#seenHoldPoint());
     }
+    seen.text.close();
     const first = found.count;
     const seenMarks = seen.text.survey(0);
     for (const { from, to } of around(seen.cuts, index.longest - 1, seen.text.length)) {
@@ -234,17 +235,3 @@ class Pieces {
     }
   }
 }
-
-const join = (pieces: readonly Uint8Array[]): Uint8Array => {
-  if (pieces.length === 1) return pieces[0]!;
-  let length = 0;
-  for (const piece of pieces) length += piece.length;
-  // Not filled with zeros first, as every byte of it is written.
-  const joined = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
-  let at = 0;
-  for (const piece of pieces) {
-    joined.set(piece, at);
-    at += piece.length;
-  }
-  return joined;
-};

@@ -1,5 +1,5 @@
 import type { Transform } from "node:stream";
-import { CryptoError, isBytes } from "@lango/crypto-core";
+import { CryptoError, concat, isBytes } from "@lango/crypto-core";
 import { checkMaskName, MaskTokens } from "./mask-tokens.ts";
 import { createWorkshop, StreamMasker } from "./masker.ts";
 import { SecretIndex } from "./secret-index.ts";
@@ -97,12 +97,8 @@ class SecretScanner implements Scanner {
   scan(bytes: Uint8Array): ScanResult {
     const findings: Finding[] = [];
     const masker = this.createMasker({ onFinding: (finding) => findings.push(finding) });
-    const [most, rest] = [masker.write(bytes), masker.end()];
-    if (findings.length === 0) return { output: bytes, findings };
-    const output = new Uint8Array(most.length + rest.length);
-    output.set(most);
-    output.set(rest, most.length);
-    return { output, findings };
+    const pieces = [...masker.write(bytes), ...masker.end()];
+    return { output: findings.length === 0 ? bytes : concat(...pieces), findings };
   }
 
   createMasker(options?: MaskOptions): Masker {

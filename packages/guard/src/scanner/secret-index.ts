@@ -6,15 +6,12 @@ import { hashWords } from "./grams.ts";
 import type { Matches } from "./matches.ts";
 import { partsOf } from "./parts.ts";
 import { PatternStore } from "./pattern-store.ts";
-import { ESCAPES_MARK, HTML_MARK } from "./survey.ts";
+import { ESCAPES_MARK, HTML_MARK, HTML_SIGN, hasEscapes } from "./survey.ts";
 import type { Text } from "./text.ts";
 import type { FormName, UnmaskedReason } from "./types.ts";
 
 /** In these forms a few characters fill a gram of 8 bytes and tell little. Texts without the mark are passed over. */
-const WORDY_FORMS: readonly { readonly mark: number; readonly signs: readonly string[] }[] = [
-  { mark: ESCAPES_MARK, signs: ["\\u", "\\x"] },
-  { mark: HTML_MARK, signs: ["&#"] },
-];
+const WORDY_MARKS = [ESCAPES_MARK, HTML_MARK] as const;
 
 interface Secret {
   readonly name: string;
@@ -33,7 +30,7 @@ export class SecretIndex {
   readonly #threes: GramTable = new GramTable(this.#patterns, 3);
   readonly #fours: GramTable = new GramTable(this.#patterns, 4);
   readonly #eights: GramTable = new GramTable(this.#patterns, 8);
-  readonly #sixteens: readonly GramTable[] = WORDY_FORMS.map(
+  readonly #sixteens: readonly GramTable[] = WORDY_MARKS.map(
     () => new GramTable(this.#patterns, 16),
   );
   /** By the number that patterns have as their owner. */
@@ -104,7 +101,7 @@ export class SecretIndex {
       table.verify(text, at, hashWords(table.gram, text.words, at >> 2), from, to, found);
     }
     if (!this.#threes.isEmpty) this.#threes.find(text, from, to, found);
-    for (const [i, { mark }] of WORDY_FORMS.entries()) {
+    for (const [i, mark] of WORDY_MARKS.entries()) {
       if ((marks & mark) !== 0) this.#sixteens[i]!.find(text, from, to, found);
     }
   }
@@ -143,10 +140,8 @@ export class SecretIndex {
   #tableFor(pattern: Uint8Array): GramTable {
     if (pattern.length >= windowOf(16)) {
       const bytes = Buffer.from(pattern.buffer, pattern.byteOffset, pattern.length);
-      const wordy = WORDY_FORMS.findIndex(({ signs }) =>
-        signs.some((sign) => bytes.includes(sign)),
-      );
-      if (wordy >= 0) return this.#sixteens[wordy]!;
+      if (hasEscapes(bytes)) return this.#sixteens[0]!;
+      if (bytes.includes(HTML_SIGN)) return this.#sixteens[1]!;
     }
     if (pattern.length >= windowOf(8)) return this.#eights;
     return pattern.length >= windowOf(4) ? this.#fours : this.#threes;

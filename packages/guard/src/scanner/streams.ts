@@ -4,31 +4,28 @@ import type { Masker } from "./types.ts";
 export const transformStream = (masker: Masker): TransformStream<Uint8Array, Uint8Array> =>
   new TransformStream({
     transform(chunk, controller) {
-      const output = masker.write(chunk);
-      if (output.length > 0) controller.enqueue(output);
+      for (const piece of masker.write(chunk)) controller.enqueue(piece);
     },
     flush(controller) {
-      const output = masker.end();
-      if (output.length > 0) controller.enqueue(output);
+      for (const piece of masker.end()) controller.enqueue(piece);
     },
   });
 
-export const nodeTransform = (masker: Masker): Transform =>
-  new Transform({
+export const nodeTransform = (masker: Masker): Transform => {
+  const push = (stream: Transform, mask: () => readonly Uint8Array[]): Error | null => {
+    try {
+      for (const piece of mask()) stream.push(piece);
+      return null;
+    } catch (error) {
+      return error as Error;
+    }
+  };
+  return new Transform({
     transform(chunk: Uint8Array, _encoding, done) {
-      try {
-        const output = masker.write(chunk);
-        done(null, output.length > 0 ? output : undefined);
-      } catch (error) {
-        done(error as Error);
-      }
+      done(push(this, () => masker.write(chunk)));
     },
     flush(done) {
-      try {
-        const output = masker.end();
-        done(null, output.length > 0 ? output : undefined);
-      } catch (error) {
-        done(error as Error);
-      }
+      done(push(this, () => masker.end()));
     },
   });
+};

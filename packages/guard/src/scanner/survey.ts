@@ -2,9 +2,9 @@ import type { Text } from "./text.ts";
 
 // What a first pass over a text tells, as bits. By what is not there, most of the work can be left out.
 
-/** `\u` or `\x`: patterns of the escapes have one. */
+/** `\u` or `\x` and the backslash of the next escape: patterns of the escapes have them. */
 export const ESCAPES_MARK = 0x1;
-/** `&#`: patterns of HTML's numbers have one. */
+/** The end of one HTML number and the beginning of the next, `;&#`. */
 export const HTML_MARK = 0x2;
 /** ESC, which begins a sequence that is seen through. */
 export const ESC_MARK = 0x4;
@@ -21,6 +21,9 @@ const LF = 0x0a;
 const CR = 0x0d;
 const ESC = 0x1b;
 const EQUALS = 0x3d;
+const BACKSLASH = 0x5c;
+/** See {@link HTML_MARK}. */
+export const HTML_SIGN = ";&#";
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=";
 
 const DENSE = new Uint8Array(256);
@@ -38,14 +41,22 @@ export const survey = (text: Text, runBefore: number): number => {
   // Node's searches are several times as fast as those of typed arrays.
   const bytes = Buffer.from(text.bytes.buffer, text.bytes.byteOffset, text.length);
   let marks = bytes.includes(ESC) ? ESC_MARK : 0;
-  if (bytes.includes("\\") && ["\\u", "\\U", "\\x", "\\X"].some((mark) => bytes.includes(mark))) {
-    marks |= ESCAPES_MARK;
-  }
-  if (bytes.includes("&#")) marks |= HTML_MARK;
+  if (hasEscapes(bytes)) marks |= ESCAPES_MARK;
+  if (bytes.includes(HTML_SIGN)) marks |= HTML_MARK;
   const isBroken =
     (bytes.includes(LF) || bytes.includes(CR)) &&
     (bytes.includes("=\n") || bytes.includes("=\r") || hasDenseLine(text, runBefore));
   return isBroken ? marks | SOFT_BREAK_MARK : marks;
+};
+
+/** Whether two escapes follow each other. The case of their letters does not count. */
+export const hasEscapes = (bytes: Buffer): boolean => {
+  for (let at = bytes.indexOf(BACKSLASH); at >= 0; at = bytes.indexOf(BACKSLASH, at + 1)) {
+    const kind = bytes[at + 1]! | 0x20;
+    if (kind === 0x75 && bytes[at + 6] === BACKSLASH) return true;
+    if (kind === 0x78 && bytes[at + 4] === BACKSLASH) return true;
+  }
+  return false;
 };
 
 const hasDenseLine = ({ bytes, length }: Text, runBefore: number): boolean => {

@@ -7,6 +7,7 @@ const PADDING = 64;
 /** Behind the text up to the next block there are spaces, by which nothing begins. */
 const BLOCK = 16;
 const SPACE = 0x20;
+const FIRST_CAPACITY = 4096;
 
 /** Places that {@link Text.sweep} found; good until the next sweep. */
 export interface Hits {
@@ -16,17 +17,19 @@ export interface Hits {
 
 /** A text to be searched, in memory that is aligned and can be read in words. */
 export class Text {
-  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
-  words: Int32Array<ArrayBuffer> = new Int32Array(this.bytes.buffer);
+  bytes: Uint8Array<ArrayBuffer> = new Uint8Array();
+  words: Int32Array<ArrayBuffer> = new Int32Array();
   length = 0;
-  #hits: Int32Array = new Int32Array(hitsFor(4096));
+  #searched: Buffer = Buffer.alloc(0);
+  #hits: Int32Array = new Int32Array();
 
   /** Makes room for `length` bytes; the text so far is kept. */
   reserve(length: number): void {
     if (length + PADDING <= this.bytes.length) return;
     const old = this.bytes.slice(0, this.length);
-    let capacity = this.bytes.length * 2;
+    let capacity = Math.max(this.bytes.length * 2, FIRST_CAPACITY);
     while (capacity < length + PADDING) capacity *= 2;
+    this.bytes.fill(0);
     this.allocate(capacity);
     this.bytes.set(old);
     old.fill(0);
@@ -34,13 +37,18 @@ export class Text {
 
   /** Takes two byte strings, one behind the other. */
   set(first: Uint8Array, second: Uint8Array): void {
-    const length = first.length + second.length;
     this.length = 0;
-    this.reserve(length);
+    this.reserve(first.length + second.length);
     if (first.length > 0) this.bytes.set(first, 0);
     this.bytes.set(second, first.length);
-    this.bytes.fill(SPACE, length, length + BLOCK);
-    this.length = length;
+    this.length = first.length + second.length;
+    this.close();
+  }
+
+  /** To be called when all bytes are there, before the text is searched. */
+  close(): void {
+    this.reserve(this.length);
+    this.bytes.fill(SPACE, this.length, this.length + BLOCK);
   }
 
   /** See {@link survey}. */
@@ -56,7 +64,8 @@ export class Text {
 
   /** Where `byte` comes first at or after `from`; the length of the text, or more, if it does not. */
   indexOf(byte: number, from: number): number {
-    const at = this.bytes.indexOf(byte, from);
+    // Node's search is several times as fast as the one of typed arrays. It may look beyond the end.
+    const at = this.#searched.indexOf(byte, from);
     return at < 0 ? this.length : at;
   }
 
@@ -67,10 +76,14 @@ export class Text {
 
   /** Takes memory of `capacity` bytes, a multiple of 16. */
   protected allocate(capacity: number): void {
-    this.bytes.fill(0);
-    this.bytes = new Uint8Array(capacity);
-    this.words = new Int32Array(this.bytes.buffer);
+    this.view(new ArrayBuffer(capacity), 0, capacity);
     this.#hits = new Int32Array(hitsFor(capacity));
+  }
+
+  protected view(buffer: ArrayBuffer, at: number, capacity: number): void {
+    this.bytes = new Uint8Array(buffer, at, capacity);
+    this.words = new Int32Array(buffer, at, capacity >> 2);
+    this.#searched = Buffer.from(buffer, at, capacity);
   }
 }
 

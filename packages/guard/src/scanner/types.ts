@@ -55,14 +55,15 @@ export interface MaskOptions {
 /** Masks one stream of bytes. Its output is the same however the input is cut into chunks. */
 export interface Masker {
   /**
-   * Takes the next bytes and gives back those that are decided: all but a tail that may be the beginning of a secret.
+   * Takes the next bytes and gives those that are decided: all but a tail that may be the beginning of a secret.
    *
-   * @returns Possibly a view of `chunk`: use it before the memory of the chunk is written again.
+   * @returns What to write, piece by piece, so that nothing is copied without need. Pieces may be views of `chunk`: use them
+   *   before its memory is written again.
    * @throws {@link CryptoError} `ERR_CLOSED` after `end`, and when the scanner is closed.
    */
-  write(chunk: Uint8Array): Uint8Array;
+  write(chunk: Uint8Array): readonly Uint8Array[];
   /** Gives out what was held back. Call it once, at the end of the stream and never by a clock. */
-  end(): Uint8Array;
+  end(): readonly Uint8Array[];
   /** How many bytes are held back now. */
   readonly heldBytes: number;
 }

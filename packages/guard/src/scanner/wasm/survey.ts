@@ -43,6 +43,8 @@ export const surveyProcedure: Procedure = procedure<Name>(
   (v) => {
     const next = op.loadByte(add(v.here.get, i32(1)));
     const previous = op.loadByte(sub(v.here.get, i32(1)));
+    const isFollowed = (kind: string, length: number) =>
+      and(is(lowerCase(next), kind), is(op.loadByte(add(v.here.get, i32(length))), "\\"));
     const isSign = (char: string) => op.equalBytes(v.block.get, op.splat(code(char)));
     const mark = (bits: number) => v.marks.set(or(v.marks.get, i32(bits)));
     const judgeBreak = [
@@ -77,9 +79,9 @@ export const surveyProcedure: Procedure = procedure<Name>(
           v.here.set(add(v.at.get, op.trailingZeros(v.signs.get))),
           v.byte.set(op.loadByte(v.here.get)),
           when(is(v.byte.get, "\x1b"), mark(ESC_MARK)),
-          when(and(is(v.byte.get, "&"), is(next, "#")), mark(HTML_MARK)),
+          when(and(and(is(v.byte.get, "&"), is(next, "#")), is(previous, ";")), mark(HTML_MARK)),
           when(
-            and(is(v.byte.get, "\\"), or(is(lowerCase(next), "u"), is(lowerCase(next), "x"))),
+            and(is(v.byte.get, "\\"), or(isFollowed("u", 6), isFollowed("x", 4))),
             mark(ESCAPES_MARK),
           ),
           when(or(is(v.byte.get, "\n"), is(v.byte.get, "\r")), ...judgeBreak),

@@ -6,8 +6,7 @@ import { surveyProcedure } from "./survey.ts";
 import { EIGHTS_AT, FOURS_AT, sweepProcedure } from "./sweep.ts";
 
 const PAGE_BYTES = 64 * 1024;
-const TEXT_AT = 2 * FOURS_AT;
-const FIRST_CAPACITY = 2 * PAGE_BYTES;
+const TEXTS_AT = 2 * FOURS_AT;
 const WORD_BYTES = 4;
 
 /** The part of WebAssembly in use; the types of Node have none of it. */
@@ -25,12 +24,14 @@ interface Memory {
 interface Procedures {
   survey(text: number, length: number, before: number): number;
   sweep(
-    at: number,
-    end: number,
-    text: number,
-    shift8: number,
-    shift4: number,
-    hits: number,
+    ...[at, end, text, shift8, shift4, hits]: readonly [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ]
   ): number;
 }
 
@@ -40,66 +41,111 @@ interface Copied {
   version: number;
 }
 
-/**
- * A text in the memory of a WebAssembly module that searches it: the bitmaps of both grams, the text, the hits.
- */
-class WasmText extends Text {
+/** An instance of the module: its memory has the bitmaps of both grams, and then the texts with room for their hits. */
+class Engine {
+  readonly procedures: Procedures;
   readonly #memory: Memory;
-  readonly #procedures: Procedures;
+  readonly #texts: WasmText[] = [];
   readonly #eights: Copied = { bits: undefined, version: 0 };
   readonly #fours: Copied = { bits: undefined, version: 0 };
-  #list: Int32Array = new Int32Array();
-  #hitsAt = 0;
+  #used = TEXTS_AT;
 
   constructor({ Memory, Instance }: WebAssemblyApi, module: object) {
-    super();
-    this.#memory = new Memory({ initial: TEXT_AT / PAGE_BYTES });
+    this.#memory = new Memory({ initial: TEXTS_AT / PAGE_BYTES });
     const { exports } = new Instance(module, { env: { memory: this.#memory } });
-    this.#procedures = exports as Procedures;
-    this.allocate(FIRST_CAPACITY);
+    this.procedures = exports as Procedures;
   }
 
-  override survey(runBefore: number): number {
-    return this.#procedures.survey(TEXT_AT, this.length, runBefore);
+  get buffer(): ArrayBuffer {
+    return this.#memory.buffer;
   }
 
-  override sweep(from: number, to: number, eights: Bits, fours: Bits): Hits {
+  createText(): WasmText {
+    const text = new WasmText(this);
+    this.#texts.push(text);
+    return text;
+  }
+
+  /** Room that is never given back: texts grow a few times in their life, by doubling. */
+  allocate(bytes: number): number {
+    const at = this.#used;
+    this.#used += bytes;
+    const missing = Math.ceil((this.#used - this.buffer.byteLength) / PAGE_BYTES);
+    if (missing > 0) {
+      this.#memory.grow(missing);
+      // Growing moves the memory, and every view of it is dead.
+      for (const text of this.#texts) text.look();
+    }
+    return at;
+  }
+
+  copy(eights: Bits, fours: Bits): void {
     this.#copy(EIGHTS_AT, eights, this.#eights);
     this.#copy(FOURS_AT, fours, this.#fours);
-    const [at, end] = [TEXT_AT + from, TEXT_AT + to];
-    const last = this.#procedures.sweep(at, end, TEXT_AT, eights.shift, fours.shift, this.#hitsAt);
-    return { list: this.#list, count: (last - this.#hitsAt) / WORD_BYTES };
-  }
-
-  protected override allocate(capacity: number): void {
-    this.#hitsAt = TEXT_AT + capacity;
-    const needed = this.#hitsAt + hitsFor(capacity) * WORD_BYTES;
-    const missing = Math.ceil((needed - this.#memory.buffer.byteLength) / PAGE_BYTES);
-    // What was there stays where it is; the views of the old buffer are dead.
-    if (missing > 0) this.#memory.grow(missing);
-    const { buffer } = this.#memory;
-    this.bytes = new Uint8Array(buffer, TEXT_AT, capacity);
-    this.words = new Int32Array(buffer, TEXT_AT, capacity / WORD_BYTES);
-    this.#list = new Int32Array(buffer, this.#hitsAt, hitsFor(capacity));
   }
 
   #copy(at: number, bits: Bits, copied: Copied): void {
     if (copied.bits === bits && copied.version === bits.version) return;
-    new Int32Array(this.#memory.buffer, at, bits.bitmap.length).set(bits.bitmap);
+    new Int32Array(this.buffer, at, bits.bitmap.length).set(bits.bitmap);
     copied.bits = bits;
     copied.version = bits.version;
+  }
+}
+
+/** A text that is searched by WebAssembly. */
+class WasmText extends Text {
+  readonly #engine: Engine;
+  #at = 0;
+  #capacity = 0;
+  #hitsAt = 0;
+  #list: Int32Array = new Int32Array();
+
+  constructor(engine: Engine) {
+    super();
+    this.#engine = engine;
+    this.allocate(PAGE_BYTES);
+  }
+
+  override survey(runBefore: number): number {
+    return this.#engine.procedures.survey(this.#at, this.length, runBefore);
+  }
+
+  override sweep(from: number, to: number, eights: Bits, fours: Bits): Hits {
+    const engine = this.#engine;
+    engine.copy(eights, fours);
+    const at = this.#at;
+    const last = engine.procedures.sweep(
+      ...[at + from, at + to, at, eights.shift, fours.shift, this.#hitsAt],
+    );
+    return { list: this.#list, count: (last - this.#hitsAt) / WORD_BYTES };
+  }
+
+  /** Makes views of the memory as it is now. */
+  look(): void {
+    const { buffer } = this.#engine;
+    this.view(buffer, this.#at, this.#capacity);
+    this.#list = new Int32Array(buffer, this.#hitsAt, hitsFor(this.#capacity));
+  }
+
+  protected override allocate(capacity: number): void {
+    const at = this.#engine.allocate(capacity + hitsFor(capacity) * WORD_BYTES);
+    this.#at = at;
+    this.#capacity = capacity;
+    this.#hitsAt = at + capacity;
+    this.look();
   }
 }
 
 let module: object | undefined;
 
 /**
- * A text that is searched by WebAssembly; by JavaScript where there is none (`--jitless`), and on processors that keep the
- * high byte first, where the two would disagree about words.
+ * Texts that are searched by WebAssembly; by JavaScript where there is none (`--jitless`), and on processors that keep the
+ * high byte of a word first, where the two would disagree about words.
  */
-export const createText = (): Text => {
+export const createTexts = (): readonly [Text, Text] => {
   const { WebAssembly: wasm } = globalThis as { WebAssembly?: WebAssemblyApi };
-  if (wasm === undefined || IS_BIG_ENDIAN) return new Text();
+  if (wasm === undefined || IS_BIG_ENDIAN) return [new Text(), new Text()];
   module ??= new wasm.Module(assemble([surveyProcedure, sweepProcedure]));
-  return new WasmText(wasm, module);
+  const engine = new Engine(wasm, module);
+  return [engine.createText(), engine.createText()];
 };
