@@ -1,5 +1,5 @@
-import { type Bits, has, include, noBits } from "./bits.ts";
-import { hashGram, hashPair, nextWord, wordAt } from "./grams.ts";
+import { type Bits, hasTwice, includeTwice, noBits } from "./bits.ts";
+import { hashGram } from "./grams.ts";
 import { AS_IS, FOLD, type PatternStore } from "./pattern-store.ts";
 import { PrefixTree } from "./prefix-tree.ts";
 import type { Text } from "./text.ts";
@@ -7,7 +7,7 @@ import type { Text } from "./text.ts";
 const EIGHT = 8;
 const FOUR = 4;
 /** 2^21 bits, 256 KiB. */
-const FILTER_LOG = 21;
+export const FILTER_LOG = 21;
 
 /** Knows how every pattern begins, and so what a stream must hold back: a tail that may become a pattern. */
 export class Beginnings {
@@ -39,8 +39,8 @@ export class Beginnings {
   add(id: number): void {
     this.#treeOf(id).add(id);
     const bytes = this.#patterns.bytes(id);
-    include(this.#fours, hashGram(FOUR, bytes, 0));
-    if (bytes.length >= EIGHT) include(this.#eights, hashGram(EIGHT, bytes, 0));
+    includeTwice(this.#fours, hashGram(FOUR, bytes, 0));
+    if (bytes.length >= EIGHT) includeTwice(this.#eights, hashGram(EIGHT, bytes, 0));
     this.#lengths.set(bytes.length, (this.#lengths.get(bytes.length) ?? 0) + 1);
     this.#longest = Math.max(this.#longest, bytes.length);
   }
@@ -59,20 +59,14 @@ export class Beginnings {
   /** The first place from which the rest of the text is the beginning of a longer pattern; its length if there is none. */
   holdPoint(text: Text): number {
     const { bytes, length } = text;
-    const { bitmap, shift } = this.#eights;
     let at = Math.max(0, length - this.#longest + 1);
-    // Most of the tail is ruled out by its first 8 bytes, which are carried from place to place.
-    let low = wordAt(bytes, at);
-    let high = wordAt(bytes, at + FOUR);
+    // Most of the tail is ruled out by its first 8 bytes.
     for (; at + EIGHT <= length; at++) {
-      const hash = hashPair(low, high);
-      const isKnown = ((bitmap[hash >>> (shift + 5)]! >>> (hash >>> shift)) & 1) === 1;
-      if (isKnown && this.#begins(bytes, at, length)) return at;
-      low = nextWord(low, bytes[at + FOUR]!);
-      high = nextWord(high, bytes[at + EIGHT]!);
+      at = text.findEight(at, this.#eights);
+      if (at + EIGHT <= length && this.#begins(bytes, at, length)) return at;
     }
-    for (; at < length; at++) {
-      const isKnown = at + FOUR > length || has(this.#fours, hashGram(FOUR, bytes, at));
+    for (at = Math.max(0, length - EIGHT + 1, length - this.#longest + 1); at < length; at++) {
+      const isKnown = at + FOUR > length || hasTwice(this.#fours, hashGram(FOUR, bytes, at));
       if (isKnown && this.#begins(bytes, at, length)) return at;
     }
     return length;

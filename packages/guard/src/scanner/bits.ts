@@ -22,5 +22,19 @@ export const include = (bits: Bits, hash: number): void => {
   bits.version++;
 };
 
+/** Adds a hash by two bits; for {@link hasTwice}, which lets fewer others through than `has` does. */
+export const includeTwice = (bits: Bits, hash: number): void => {
+  include(bits, hash);
+  include(bits, secondHash(hash));
+};
+
+export const hasTwice = (bits: Bits, hash: number): boolean =>
+  has(bits, hash) && has(bits, secondHash(hash));
+
+/** Odd, with its bits spread evenly: the fractional part of the square root of 7. */
+export const SECOND_HASH: number = 0xa54ff53b | 0;
+
+const secondHash = (hash: number): number => Math.imul(hash, SECOND_HASH);
+
 export const has = ({ bitmap, shift }: Bits, hash: number): boolean =>
   ((bitmap[hash >>> (shift + 5)]! >>> (hash >>> shift)) & 1) === 1;

@@ -1,5 +1,5 @@
-import { type Bits, has } from "./bits.ts";
-import { CASE_BITS, K0, K1 } from "./grams.ts";
+import { type Bits, has, hasTwice } from "./bits.ts";
+import { CASE_BITS, hashPair, K0, K1, nextWord, wordAt } from "./grams.ts";
 import type { Text } from "./text.ts";
 
 /**
@@ -54,4 +54,20 @@ export const sweep = (
     if (has(fours, d0)) hits[count++] = at + 13;
   }
   return count;
+};
+
+/**
+ * The first place at or after `from` where 8 bytes stand that are in `bits`; where fewer than 8 are left, if there is none.
+ * Looks at every place, not at a grid: for the short tail of a text.
+ */
+export const findEight = ({ bytes, length }: Text, from: number, bits: Bits): number => {
+  let low = wordAt(bytes, from);
+  let high = wordAt(bytes, from + 4);
+  let at = from;
+  for (; at + 8 <= length; at++) {
+    if (hasTwice(bits, hashPair(low, high))) return at;
+    low = nextWord(low, bytes[at + 4]!);
+    high = nextWord(high, bytes[at + 8]!);
+  }
+  return at;
 };

@@ -1,6 +1,6 @@
 import type { Bits } from "./bits.ts";
 import { survey } from "./survey.ts";
-import { sweep } from "./sweep.ts";
+import { findEight, sweep } from "./sweep.ts";
 
 /** Room behind a text: what is read in blocks reads beyond its end. */
 const PADDING = 64;
@@ -60,6 +60,11 @@ export class Text {
   sweep(from: number, to: number, eights: Bits, fours: Bits): Hits {
     const count = sweep(this, from, to, eights, fours, this.#hits);
     return { list: this.#hits, count };
+  }
+
+  /** See {@link findEight}. */
+  findEight(from: number, bits: Bits): number {
+    return findEight(this, from, bits);
   }
 
   /** Where `byte` comes first at or after `from`; the length of the text, or more, if it does not. */

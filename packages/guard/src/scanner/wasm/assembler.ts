@@ -52,6 +52,7 @@ type SimpleOperation =
   | "eqz"
   | "less"
   | "greater"
+  | "atMost"
   | "atLeast"
   | "trailingZeros"
   | "add"
@@ -73,6 +74,7 @@ export const op: Operations = {
   eqz: operation(0x45),
   less: operation(0x49),
   greater: operation(0x4b),
+  atMost: operation(0x4d),
   atLeast: operation(0x4f),
   trailingZeros: operation(0x68),
   add: operation(0x6a),

@@ -1,9 +1,13 @@
+import { SECOND_HASH } from "../bits.ts";
 import { CASE_BITS, K0, K1 } from "../grams.ts";
 import { type Code, op, type Procedure, procedure, type Variable } from "./assembler.ts";
 
-/** Where the two bitmaps lie in the memory: 2 MiB for each. */
+const MIB = 1024 * 1024;
+/** Where the bitmaps lie in the memory: those of the two grams, and the one of how patterns begin. */
 export const EIGHTS_AT = 0;
-export const FOURS_AT: number = 2 * 1024 * 1024;
+export const FOURS_AT: number = 2 * MIB;
+export const BEGINNINGS_AT: number = 4 * MIB;
+export const BITMAPS_END: number = 5 * MIB;
 
 const { i32, add, sub, mul, and, or, shiftLeft, shiftRight, load, store, less, loopWhile, when } =
   op;
@@ -26,9 +30,9 @@ type Name =
   | "cd";
 
 /** The bit of a hash, as the lowest of a word. */
-const bit = (bitmapAt: number, hash: Variable, shift: Variable): Code => {
-  const row = shiftRight(shiftRight(hash.get, shift.get), i32(5));
-  return shiftRight(load(shiftLeft(row, i32(2)), bitmapAt), shiftRight(hash.get, shift.get));
+const bit = (bitmapAt: number, hash: Code, shift: Code): Code => {
+  const row = shiftRight(shiftRight(hash, shift), i32(5));
+  return shiftRight(load(shiftLeft(row, i32(2)), bitmapAt), shiftRight(hash, shift));
 };
 
 /**
@@ -51,8 +55,8 @@ export const sweepProcedure: Procedure = procedure<Name>(
   },
   (v) => {
     const folded = (offset: number) => or(load(v.at.get, offset), i32(CASE_BITS));
-    const eight = (hash: Variable) => bit(EIGHTS_AT, hash, v.shift8);
-    const four = (hash: Variable) => bit(FOURS_AT, hash, v.shift4);
+    const eight = (hash: Variable) => bit(EIGHTS_AT, hash.get, v.shift8.get);
+    const four = (hash: Variable) => bit(FOURS_AT, hash.get, v.shift4.get);
     const note = (isHit: Code, offset: number) =>
       when(
         and(isHit, i32(1)),
@@ -89,6 +93,29 @@ export const sweepProcedure: Procedure = procedure<Name>(
         v.at.set(add(v.at.get, i32(16))),
       ),
       v.hit.get,
+    ];
+  },
+);
+
+/** The same as the function `findEight` in TypeScript, on a text in this memory; gives an address. */
+export const findEightProcedure: Procedure = procedure<"at" | "end" | "shift" | "hash" | "isHit">(
+  "findEight",
+  ["at", "end", "shift"],
+  { hash: "i32", isHit: "i32" },
+  (v) => {
+    const word = (offset: number) => or(load(v.at.get, offset), i32(CASE_BITS));
+    const isIn = (hash: Code) => bit(BEGINNINGS_AT, hash, v.shift.get);
+    return [
+      loopWhile(
+        and(op.atMost(add(v.at.get, i32(8)), v.end.get), op.eqz(v.isHit.get)),
+        v.hash.set(add(mul(word(0), i32(K0)), mul(word(4), i32(K1)))),
+        when(
+          and(isIn(v.hash.get), i32(1)),
+          v.isHit.set(and(isIn(mul(v.hash.get, i32(SECOND_HASH))), i32(1))),
+        ),
+        v.at.set(add(v.at.get, i32(1))),
+      ),
+      sub(v.at.get, v.isHit.get),
     ];
   },
 );

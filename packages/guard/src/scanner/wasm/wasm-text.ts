@@ -3,10 +3,16 @@ import { IS_BIG_ENDIAN } from "../grams.ts";
 import { type Hits, hitsFor, Text } from "../text.ts";
 import { assemble } from "./assembler.ts";
 import { surveyProcedure } from "./survey.ts";
-import { EIGHTS_AT, FOURS_AT, sweepProcedure } from "./sweep.ts";
+import {
+  BEGINNINGS_AT,
+  BITMAPS_END,
+  EIGHTS_AT,
+  FOURS_AT,
+  findEightProcedure,
+  sweepProcedure,
+} from "./sweep.ts";
 
 const PAGE_BYTES = 64 * 1024;
-const TEXTS_AT = 2 * FOURS_AT;
 const WORD_BYTES = 4;
 
 /** The part of WebAssembly in use; the types of Node have none of it. */
@@ -22,6 +28,7 @@ interface Memory {
 }
 
 interface Procedures {
+  findEight(at: number, end: number, shift: number): number;
   survey(text: number, length: number, before: number): number;
   sweep(
     ...[at, end, text, shift8, shift4, hits]: readonly [
@@ -35,23 +42,17 @@ interface Procedures {
   ): number;
 }
 
-/** What was last copied into the memory. */
-interface Copied {
-  bits: Bits | undefined;
-  version: number;
-}
-
-/** An instance of the module: its memory has the bitmaps of both grams, and then the texts with room for their hits. */
+/** An instance of the module: its memory has the bitmaps, and then the texts with room for their hits. */
 class Engine {
   readonly procedures: Procedures;
   readonly #memory: Memory;
   readonly #texts: WasmText[] = [];
-  readonly #eights: Copied = { bits: undefined, version: 0 };
-  readonly #fours: Copied = { bits: undefined, version: 0 };
-  #used = TEXTS_AT;
+  /** What was last copied to each address. */
+  readonly #copied = new Map<number, { readonly bits: Bits; readonly version: number }>();
+  #used = BITMAPS_END;
 
   constructor({ Memory, Instance }: WebAssemblyApi, module: object) {
-    this.#memory = new Memory({ initial: TEXTS_AT / PAGE_BYTES });
+    this.#memory = new Memory({ initial: BITMAPS_END / PAGE_BYTES });
     const { exports } = new Instance(module, { env: { memory: this.#memory } });
     this.procedures = exports as Procedures;
   }
@@ -79,16 +80,12 @@ class Engine {
     return at;
   }
 
-  copy(eights: Bits, fours: Bits): void {
-    this.#copy(EIGHTS_AT, eights, this.#eights);
-    this.#copy(FOURS_AT, fours, this.#fours);
-  }
-
-  #copy(at: number, bits: Bits, copied: Copied): void {
-    if (copied.bits === bits && copied.version === bits.version) return;
+  /** Brings a bitmap up to date. */
+  copy(at: number, bits: Bits): void {
+    const copied = this.#copied.get(at);
+    if (copied?.bits === bits && copied.version === bits.version) return;
     new Int32Array(this.buffer, at, bits.bitmap.length).set(bits.bitmap);
-    copied.bits = bits;
-    copied.version = bits.version;
+    this.#copied.set(at, { bits, version: bits.version });
   }
 }
 
@@ -112,12 +109,20 @@ class WasmText extends Text {
 
   override sweep(from: number, to: number, eights: Bits, fours: Bits): Hits {
     const engine = this.#engine;
-    engine.copy(eights, fours);
+    engine.copy(EIGHTS_AT, eights);
+    engine.copy(FOURS_AT, fours);
     const at = this.#at;
     const last = engine.procedures.sweep(
       ...[at + from, at + to, at, eights.shift, fours.shift, this.#hitsAt],
     );
     return { list: this.#list, count: (last - this.#hitsAt) / WORD_BYTES };
+  }
+
+  override findEight(from: number, bits: Bits): number {
+    const engine = this.#engine;
+    engine.copy(BEGINNINGS_AT, bits);
+    const at = this.#at;
+    return engine.procedures.findEight(at + from, at + this.length, bits.shift) - at;
   }
 
   /** Makes views of the memory as it is now. */
@@ -145,7 +150,7 @@ let module: object | undefined;
 export const createTexts = (): readonly [Text, Text] => {
   const { WebAssembly: wasm } = globalThis as { WebAssembly?: WebAssemblyApi };
   if (wasm === undefined || IS_BIG_ENDIAN) return [new Text(), new Text()];
-  module ??= new wasm.Module(assemble([surveyProcedure, sweepProcedure]));
+  module ??= new wasm.Module(assemble([surveyProcedure, sweepProcedure, findEightProcedure]));
   const engine = new Engine(wasm, module);
   return [engine.createText(), engine.createText()];
 };
