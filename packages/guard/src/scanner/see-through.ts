@@ -1,9 +1,10 @@
 import {
   type BeforeText,
+  DENSE_MARK,
+  EQUALS_MARK,
   ESC_MARK,
   isSoftBreak,
   runBeforePlace,
-  SOFT_BREAK_MARK,
 } from "./survey.ts";
 import type { Text } from "./text.ts";
 
@@ -97,7 +98,7 @@ export class SeenThrough {
  */
 export const mayLeaveOut = (text: Text, marks: number, state: ReaderState): boolean =>
   state.mode !== "text" ||
-  (marks & (ESC_MARK | SOFT_BREAK_MARK)) !== 0 ||
+  (marks & (ESC_MARK | EQUALS_MARK | DENSE_MARK)) !== 0 ||
   // The second half of a soft line break, or perhaps the first.
   state.isSoftCr ||
   state.previous === EQUALS ||
@@ -173,19 +174,24 @@ const stateBehind = ({ bytes }: Text, to: number, before: BeforeText): BeforeTex
   };
 };
 
+/** Where the soft line breaks among the first `to` bytes are, in order: each CR and each LF of them. */
 const softBreaks = (text: Text, marks: number, to: number, before: BeforeText): number[] => {
-  const breaks: number[] = [];
   const { bytes } = text;
-  // A break that the bytes before the text make soft is not in the survey.
-  const isFirst = bytes[0] === LF || bytes[0] === CR;
-  const mayBe = (marks & SOFT_BREAK_MARK) !== 0 || (isFirst && isSoftBreak(bytes, 0, before));
-  if (!mayBe) return breaks;
-  let lf = text.indexOf(LF, 0);
-  let cr = text.indexOf(CR, 0);
-  for (let at = Math.min(lf, cr); at < to; at = Math.min(lf, cr)) {
-    if (isSoftBreak(bytes, at, before)) breaks.push(at);
-    if (at === lf) lf = text.indexOf(LF, at + 1);
-    else cr = text.indexOf(CR, at + 1);
+  const breaks: number[] = [];
+  const take = (at: number): void => {
+    const isBreak = at < to && (bytes[at] === LF || bytes[at] === CR);
+    if (isBreak && breaks.at(-1) !== at && isSoftBreak(bytes, at, before)) breaks.push(at);
+  };
+  // What the bytes before the text make soft is not in the survey.
+  take(0);
+  take(1);
+  if ((marks & DENSE_MARK) !== 0) {
+    for (let at = 0; at < to; at++) take(at);
+  } else if ((marks & EQUALS_MARK) !== 0) {
+    for (let at = text.indexOf(EQUALS, 0); at < to; at = text.indexOf(EQUALS, at + 1)) {
+      take(at + 1);
+      take(at + 2);
+    }
   }
   return breaks;
 };

@@ -8,8 +8,10 @@ export const ESCAPES_MARK = 0x1;
 export const HTML_MARK = 0x2;
 /** ESC, which begins a sequence that is seen through. */
 export const ESC_MARK = 0x4;
-/** A line that ends with an equals sign or in {@link DENSE_RUN} dense bytes. */
-export const SOFT_BREAK_MARK = 0x8;
+/** A line that ends with an equals sign. */
+export const EQUALS_MARK = 0x8;
+/** A line that ends in {@link DENSE_RUN} dense bytes. */
+export const DENSE_MARK = 0x10;
 
 /**
  * A line break behind this many dense bytes is taken for one that an encoder put in: base64 breaks its lines after 64 or
@@ -43,10 +45,9 @@ export const survey = (text: Text, runBefore: number): number => {
   let marks = bytes.includes(ESC) ? ESC_MARK : 0;
   if (hasEscapes(bytes)) marks |= ESCAPES_MARK;
   if (bytes.includes(HTML_SIGN)) marks |= HTML_MARK;
-  const isBroken =
-    (bytes.includes(LF) || bytes.includes(CR)) &&
-    (bytes.includes("=\n") || bytes.includes("=\r") || hasDenseLine(text, runBefore));
-  return isBroken ? marks | SOFT_BREAK_MARK : marks;
+  if (bytes.includes("=\n") || bytes.includes("=\r")) marks |= EQUALS_MARK;
+  const hasBreaks = bytes.includes(LF) || bytes.includes(CR);
+  return hasBreaks && hasDenseLine(text, runBefore) ? marks | DENSE_MARK : marks;
 };
 
 /** Whether two escapes follow each other. The case of their letters does not count. */
@@ -59,7 +60,8 @@ export const hasEscapes = (bytes: Buffer): boolean => {
   return false;
 };
 
-const hasDenseLine = ({ bytes, length }: Text, runBefore: number): boolean => {
+/** Whether a line ends in {@link DENSE_RUN} dense bytes. */
+export const hasDenseLine = ({ bytes, length }: Text, runBefore: number): boolean => {
   // A run that is long enough covers one of these places, or begins before the text.
   for (let at = 0; at < length; at += DENSE_RUN) {
     let end = at;

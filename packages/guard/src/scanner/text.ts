@@ -4,7 +4,7 @@ import { findEight, sweep } from "./sweep.ts";
 
 /** Room behind a text: what is read in blocks reads beyond its end. */
 const PADDING = 64;
-/** Behind the text up to the next block there are spaces, by which nothing begins. */
+/** Behind the text, for two blocks, there are spaces, by which nothing begins. */
 const BLOCK = 16;
 const SPACE = 0x20;
 const FIRST_CAPACITY = 4096;
@@ -48,7 +48,7 @@ export class Text {
   /** To be called when all bytes are there, before the text is searched. */
   close(): void {
     this.reserve(this.length);
-    this.bytes.fill(SPACE, this.length, this.length + BLOCK);
+    this.bytes.fill(SPACE, this.length, this.length + 2 * BLOCK);
   }
 
   /** See {@link survey}. */

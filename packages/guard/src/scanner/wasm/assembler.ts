@@ -65,6 +65,7 @@ type SimpleOperation =
   | "equalBytes"
   | "lessBytes"
   | "greaterBytes"
+  | "andVector"
   | "orVector"
   | "anyTrue"
   | "highBits";
@@ -100,6 +101,7 @@ export const op: Operations = {
   equalBytes: vector(0x23),
   lessBytes: vector(0x26),
   greaterBytes: vector(0x28),
+  andVector: vector(0x4e),
   orVector: vector(0x50),
   anyTrue: vector(0x53),
   /** A bit for each byte: its highest. */

@@ -1,8 +1,24 @@
 import type { Bits } from "../bits.ts";
 import { IS_BIG_ENDIAN } from "../grams.ts";
+import {
+  DENSE_MARK,
+  EQUALS_MARK,
+  ESC_MARK,
+  ESCAPES_MARK,
+  HTML_MARK,
+  hasDenseLine,
+} from "../survey.ts";
 import { type Hits, hitsFor, Text } from "../text.ts";
 import { assemble } from "./assembler.ts";
-import { surveyProcedure } from "./survey.ts";
+import {
+  HAS_ESC,
+  HAS_HTML_SIGN,
+  HAS_SOFT_EQUALS,
+  hasEscapesProcedure,
+  MAY_HAVE_DENSE_LINE,
+  MAY_HAVE_ESCAPES,
+  surveyProcedure,
+} from "./survey.ts";
 import {
   BEGINNINGS_AT,
   BITMAPS_END,
@@ -29,7 +45,8 @@ interface Memory {
 
 interface Procedures {
   findEight(at: number, end: number, shift: number): number;
-  survey(text: number, length: number, before: number): number;
+  survey(at: number, length: number): number;
+  hasEscapes(at: number, length: number): number;
   sweep(
     ...[at, end, text, shift8, shift4, hits]: readonly [
       number,
@@ -104,7 +121,19 @@ class WasmText extends Text {
   }
 
   override survey(runBefore: number): number {
-    return this.#engine.procedures.survey(this.#at, this.length, runBefore);
+    const { survey, hasEscapes } = this.#engine.procedures;
+    const { length } = this;
+    const found = survey(this.#at, length);
+    let marks = 0;
+    if ((found & HAS_ESC) !== 0) marks |= ESC_MARK;
+    if ((found & HAS_HTML_SIGN) !== 0) marks |= HTML_MARK;
+    if ((found & HAS_SOFT_EQUALS) !== 0) marks |= EQUALS_MARK;
+    if ((found & MAY_HAVE_ESCAPES) !== 0 && hasEscapes(this.#at, length) === 1)
+      marks |= ESCAPES_MARK;
+    // A run that begins before the text need not fill a block.
+    const mayBeDense = runBefore > 0 || (found & MAY_HAVE_DENSE_LINE) !== 0;
+    if (mayBeDense && hasDenseLine(this, runBefore)) marks |= DENSE_MARK;
+    return marks;
   }
 
   override sweep(from: number, to: number, eights: Bits, fours: Bits): Hits {
@@ -150,7 +179,9 @@ let module: object | undefined;
 export const createTexts = (): readonly [Text, Text] => {
   const { WebAssembly: wasm } = globalThis as { WebAssembly?: WebAssemblyApi };
   if (wasm === undefined || IS_BIG_ENDIAN) return [new Text(), new Text()];
-  module ??= new wasm.Module(assemble([surveyProcedure, sweepProcedure, findEightProcedure]));
+  module ??= new wasm.Module(
+    assemble([surveyProcedure, hasEscapesProcedure, sweepProcedure, findEightProcedure]),
+  );
   const engine = new Engine(wasm, module);
   return [engine.createText(), engine.createText()];
 };
