@@ -4,7 +4,7 @@ export const MAX_BITS_LOG = 24;
 /** A set of hashes, some of which may seem to be in it though they are not. */
 export interface Bits {
   readonly bitmap: Int32Array;
-  /** A hash shifted right by this is the number of its bit. */
+  /** A hash shifted right by this is the number of its word; its lowest five bits are the number of the bit in it. */
   readonly shift: number;
   /** Grows with every change. */
   version: number;
@@ -13,12 +13,13 @@ export interface Bits {
 /** An empty set of 2^`log` bits. */
 export const noBits = (log: number): Bits => ({
   bitmap: new Int32Array(2 ** (log - 5)),
-  shift: 32 - log,
+  shift: 32 - (log - 5),
   version: 0,
 });
 
 export const include = (bits: Bits, hash: number): void => {
-  bits.bitmap[hash >>> (bits.shift + 5)]! |= 1 << (hash >>> bits.shift);
+  // A shift by a number takes its lowest five bits.
+  bits.bitmap[hash >>> bits.shift]! |= 1 << hash;
   bits.version++;
 };
 
@@ -37,4 +38,4 @@ export const SECOND_HASH: number = 0xa54ff53b | 0;
 const secondHash = (hash: number): number => Math.imul(hash, SECOND_HASH);
 
 export const has = ({ bitmap, shift }: Bits, hash: number): boolean =>
-  ((bitmap[hash >>> (shift + 5)]! >>> (hash >>> shift)) & 1) === 1;
+  ((bitmap[hash >>> shift]! >>> hash) & 1) === 1;

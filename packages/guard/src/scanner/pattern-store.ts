@@ -26,6 +26,8 @@ export class PatternStore {
   #owner: Uint32Array = new Uint32Array(64);
   #caseCounts: Uint8Array = new Uint8Array(64);
   readonly #forms: FormName[] = [];
+  /** Where its table of grams has it, and 1; 0 until it is entered there. */
+  #slot: Uint32Array = new Uint32Array(64);
 
   add(bytes: Uint8Array, owner: number, form: FormName, caseCounts: boolean): number {
     const id = this.#free.pop() ?? this.#count++;
@@ -39,6 +41,7 @@ export class PatternStore {
     this.#owner[id] = owner;
     this.#caseCounts[id] = caseCounts ? 1 : 0;
     this.#forms[id] = form;
+    this.#slot[id] = 0;
     this.#pageUsed += bytes.length;
     this.#alive[this.#page]! += bytes.length;
     return id;
@@ -73,6 +76,15 @@ export class PatternStore {
 
   setOwner(id: number, owner: number): void {
     this.#owner[id] = owner;
+  }
+
+  slot(id: number): number | undefined {
+    const slot = this.#slot[id]!;
+    return slot === 0 ? undefined : slot - 1;
+  }
+
+  setSlot(id: number, slot: number): void {
+    this.#slot[id] = slot + 1;
   }
 
   form(id: number): FormName {
@@ -117,5 +129,6 @@ export class PatternStore {
     this.#length = grow(this.#length, new Uint16Array(size));
     this.#owner = grow(this.#owner, new Uint32Array(size));
     this.#caseCounts = grow(this.#caseCounts, new Uint8Array(size));
+    this.#slot = grow(this.#slot, new Uint32Array(size));
   }
 }

@@ -15,12 +15,7 @@ const WORDY_MARKS = [ESCAPES_MARK, HTML_MARK] as const;
 
 interface Secret {
   readonly name: string;
-  readonly patterns: Set<number>;
-}
-
-interface Place {
-  readonly table: GramTable;
-  readonly slot: number;
+  readonly patterns: number[];
 }
 
 /** All forms of all secrets, and how to find them in a text. It changes in small steps and is whole after each. */
@@ -37,7 +32,6 @@ export class SecretIndex {
   readonly #secrets: (Secret | undefined)[] = [];
   readonly #freeOwners: number[] = [];
   readonly #ownerOf = new Map<string, number>();
-  readonly #places: (Place | undefined)[] = [];
   /** Further owners of patterns that several secrets have, such as two with one value. */
   readonly #sharers = new Map<number, number[]>();
 
@@ -63,8 +57,7 @@ export class SecretIndex {
     const reason = unmaskedReason(value);
     if (reason === undefined) {
       const owner = this.#freeOwners.pop() ?? this.#secrets.length;
-      const patterns = new Set<number>();
-      this.#secrets[owner] = { name, patterns };
+      this.#secrets[owner] = { name, patterns: [] };
       this.#ownerOf.set(name, owner);
       for (const part of partsOf(value)) {
         const fresh: number[] = [];
@@ -122,11 +115,11 @@ export class SecretIndex {
     if (known === undefined) {
       const id = this.#patterns.add(bytes, owner, form, caseCounts);
       this.#beginnings.add(id);
-      patterns.add(id);
+      patterns.push(id);
       return id;
     }
-    if (!patterns.has(known)) {
-      patterns.add(known);
+    if (!this.#ownersOf(known).includes(owner)) {
+      patterns.push(known);
       this.#sharers.set(known, [...(this.#sharers.get(known) ?? []), owner]);
     }
     return undefined;
@@ -134,7 +127,7 @@ export class SecretIndex {
 
   *#enter(id: number): Generator<undefined, void> {
     const table = this.#tableFor(this.#patterns.bytes(id));
-    this.#places[id] = { table, slot: yield* table.add(id) };
+    this.#patterns.setSlot(id, yield* table.add(id));
   }
 
   #tableFor(pattern: Uint8Array): GramTable {
@@ -154,8 +147,7 @@ export class SecretIndex {
   }
 
   #disown(id: number, owner: number): void {
-    const owners = [this.#patterns.owner(id), ...(this.#sharers.get(id) ?? [])];
-    const [first, ...others] = owners.filter((other) => other !== owner);
+    const [first, ...others] = this.#ownersOf(id).filter((other) => other !== owner);
     if (first === undefined) {
       this.#remove(id);
       return;
@@ -165,10 +157,13 @@ export class SecretIndex {
     else this.#sharers.delete(id);
   }
 
+  #ownersOf(id: number): number[] {
+    return [this.#patterns.owner(id), ...(this.#sharers.get(id) ?? [])];
+  }
+
   #remove(id: number): void {
-    const place = this.#places[id];
-    place?.table.remove(place.slot);
-    this.#places[id] = undefined;
+    const slot = this.#patterns.slot(id);
+    if (slot !== undefined) this.#tableFor(this.#patterns.bytes(id)).remove(slot);
     this.#beginnings.remove(id);
     this.#patterns.remove(id);
   }

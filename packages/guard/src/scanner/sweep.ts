@@ -22,8 +22,6 @@ export const sweep = (
   const { words } = text;
   const { bitmap: bits8, shift: shift8 } = eights;
   const { bitmap: bits4, shift: shift4 } = fours;
-  const row8 = shift8 + 5;
-  const row4 = shift4 + 5;
   let count = 0;
   const end = to >> 2;
   // Words beyond the text may be looked at: a gram there is dropped when its pattern is compared.
@@ -38,12 +36,12 @@ export const sweep = (
     const cd = (c0 + Math.imul(d, K1)) | 0;
     // Six tests and one branch that is seldom taken; which of them it was is found out again.
     const any =
-      (bits8[ab >>> row8]! >>> (ab >>> shift8)) |
-      (bits8[cd >>> row8]! >>> (cd >>> shift8)) |
-      (bits4[a0 >>> row4]! >>> (a0 >>> shift4)) |
-      (bits4[b0 >>> row4]! >>> (b0 >>> shift4)) |
-      (bits4[c0 >>> row4]! >>> (c0 >>> shift4)) |
-      (bits4[d0 >>> row4]! >>> (d0 >>> shift4));
+      (bits8[ab >>> shift8]! >>> ab) |
+      (bits8[cd >>> shift8]! >>> cd) |
+      (bits4[a0 >>> shift4]! >>> a0) |
+      (bits4[b0 >>> shift4]! >>> b0) |
+      (bits4[c0 >>> shift4]! >>> c0) |
+      (bits4[d0 >>> shift4]! >>> d0);
     if ((any & 1) === 0) continue;
     const at = i << 2;
     if (has(eights, ab)) hits[count++] = at;

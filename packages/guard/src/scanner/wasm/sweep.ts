@@ -29,11 +29,13 @@ type Name =
   | "ab"
   | "cd";
 
-/** The bit of a hash, as the lowest of a word. */
-const bit = (bitmapAt: number, hash: Code, shift: Code): Code => {
-  const row = shiftRight(shiftRight(hash, shift), i32(5));
-  return shiftRight(load(shiftLeft(row, i32(2)), bitmapAt), shiftRight(hash, shift));
-};
+/**
+ * The bit of a hash, as the lowest of a word.
+ *
+ * @param shift - Two less than the one of the bitmap: what it leaves is an address when its lowest two bits are cleared.
+ */
+const bit = (bitmapAt: number, hash: Code, shift: Code): Code =>
+  shiftRight(load(and(shiftRight(hash, shift), i32(-4)), bitmapAt), hash);
 
 /**
  * The same as the function `sweep` in TypeScript, on a text in this memory: writes the hits from `hits` on and gives the

@@ -142,7 +142,7 @@ class WasmText extends Text {
     engine.copy(FOURS_AT, fours);
     const at = this.#at;
     const last = engine.procedures.sweep(
-      ...[at + from, at + to, at, eights.shift, fours.shift, this.#hitsAt],
+      ...[at + from, at + to, at, addressShift(eights), addressShift(fours), this.#hitsAt],
     );
     return { list: this.#list, count: (last - this.#hitsAt) / WORD_BYTES };
   }
@@ -151,7 +151,7 @@ class WasmText extends Text {
     const engine = this.#engine;
     engine.copy(BEGINNINGS_AT, bits);
     const at = this.#at;
-    return engine.procedures.findEight(at + from, at + this.length, bits.shift) - at;
+    return engine.procedures.findEight(at + from, at + this.length, addressShift(bits)) - at;
   }
 
   /** Makes views of the memory as it is now. */
@@ -169,6 +169,8 @@ class WasmText extends Text {
     this.look();
   }
 }
+
+const addressShift = ({ shift }: Bits): number => shift - 2;
 
 let module: object | undefined;
 
