@@ -1,4 +1,4 @@
-import { type Bits, hasTwice, includeTwice, noBits } from "./bits.ts";
+import { BEGINNINGS_LOG, type Bits, hasTwice, includeTwice, noBits } from "./bits.ts";
 import { hashGram } from "./grams.ts";
 import { AS_IS, FOLD, type PatternStore } from "./pattern-store.ts";
 import { PrefixTree } from "./prefix-tree.ts";
@@ -6,8 +6,6 @@ import type { Text } from "./text.ts";
 
 const EIGHT = 8;
 const FOUR = 4;
-/** 2^21 bits, 256 KiB. */
-export const FILTER_LOG = 21;
 
 /** Knows how every pattern begins, and so what a stream must hold back: a tail that may become a pattern. */
 export class Beginnings {
@@ -15,8 +13,8 @@ export class Beginnings {
   readonly #exact: PrefixTree;
   readonly #folded: PrefixTree;
   /** Which hashes the first 4 and the first 8 bytes of patterns have: most tails are no beginning by these alone. */
-  readonly #fours: Bits = noBits(FILTER_LOG);
-  readonly #eights: Bits = noBits(FILTER_LOG);
+  readonly #fours: Bits = noBits(BEGINNINGS_LOG);
+  readonly #eights: Bits = noBits(BEGINNINGS_LOG);
   /** How many patterns have each length: the longest one bounds what is held back. */
   readonly #lengths = new Map<number, number>();
   #longest = 0;

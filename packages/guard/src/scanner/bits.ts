@@ -1,6 +1,9 @@
 /** 2^24 bits are 2 MiB: more would not stay in the processor's cache. */
 export const MAX_BITS_LOG = 24;
 
+/** The size of the set of how patterns begin: 2^21 bits, 256 KiB. */
+export const BEGINNINGS_LOG = 21;
+
 /** A set of hashes, some of which may seem to be in it though they are not. */
 export interface Bits {
   readonly bitmap: Int32Array;
@@ -13,9 +16,12 @@ export interface Bits {
 /** An empty set of 2^`log` bits. */
 export const noBits = (log: number): Bits => ({
   bitmap: new Int32Array(2 ** (log - 5)),
-  shift: 32 - (log - 5),
+  shift: shiftOf(log),
   version: 0,
 });
+
+/** See {@link Bits.shift}. */
+export const shiftOf = (log: number): number => 32 - (log - 5);
 
 export const include = (bits: Bits, hash: number): void => {
   // A shift by a number takes its lowest five bits.
