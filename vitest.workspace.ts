@@ -5,7 +5,11 @@ import { defineConfig } from "vitest/config";
 
 // The root configuration of Vitest, passed with --config: Vitest 4 and later read no vitest.workspace.ts by themselves.
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-const conditions = ["@lango/source", ...defaultServerConditions];
+// "module" names files for bundlers: Vitest hands these conditions to Node, which cannot read such files.
+const conditions = [
+  "@lango/source",
+  ...defaultServerConditions.filter((condition) => condition !== "module"),
+];
 const projects = ["packages", "apps", "tooling"].flatMap((group) =>
   readdirSync(here(group))
     .filter((name) => existsSync(here(`${group}/${name}/test`)))

@@ -22,6 +22,7 @@ const FILES = files(
   "config/schema.ts",
   "config/validate.ts",
   "cli/strength.ts",
+  "cli/probe.ts",
 );
 const COMMANDS = readdirSync(`${src}/commands`)
   .map((name) => `${src}/commands/${name}`)

@@ -1,3 +1,4 @@
 import { library } from "../../tooling/tsup.ts";
 
-export default library("node22");
+// The child process runs a file of its own.
+export default { ...library("node22"), entry: ["src/index.ts", "src/child.ts"] };

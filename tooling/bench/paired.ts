@@ -11,9 +11,12 @@ export interface Measure {
   readonly met: boolean;
 }
 
+/** What a group throws that cannot be measured on this machine; the message says why. */
+export class Skipped extends Error {}
+
 type Work = () => unknown;
 
-const median = (values: number[]): number => {
+export const median = (values: number[]): number => {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[sorted.length >> 1] ?? Number.NaN;
 };

@@ -12,6 +12,11 @@ export interface Service {
   readonly bring?: () => Promise<void>;
   /** Debian packages that bring it, for machines where the runner may install (`LANGO_TEST_INSTALL=1`, root, apt-get). */
   readonly debian: readonly string[];
+  /**
+   * The subject of `describeProvider` that its server stands for, such as `aws-kms on moto`. Where every service is
+   * required, a run without a check of it fails, unless the service is optional.
+   */
+  readonly conformance?: string;
   /** Whether its absence is no failure where every service is required. Default: false. */
   readonly optional?: boolean;
   /** How a person gets it, and on which machines it cannot be had. */

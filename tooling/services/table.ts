@@ -1,5 +1,6 @@
 import { bringNode22, node22Program } from "../setup/tools.mjs";
 import { awsServices } from "./aws.ts";
+import { cloudServices } from "./cloud.ts";
 import { pkcs11Services } from "./pkcs11.ts";
 import type { Service } from "./service.ts";
 
@@ -34,5 +35,6 @@ export const services: readonly Service[] = [
       "npm test fetches it on Linux with glibc and on Windows x64; elsewhere it cannot be had",
   },
   ...awsServices,
+  ...cloudServices,
   ...pkcs11Services,
 ];

@@ -2,7 +2,7 @@
 // No dependencies, and it runs on Node 18: it fetches the Node, the pnpm and the packages that the rest needs.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { build, installDependencies, toolProgram } from "./build.mjs";
+import { build, buildNative, installDependencies, toolProgram } from "./build.mjs";
 import { root, runVisibly, SetupError, toolsFolder } from "./step.mjs";
 import { bringTools, plainEnvironment } from "./tools.mjs";
 
@@ -12,6 +12,7 @@ const [command = "", ...args] = process.argv.slice(2);
 const commands = {
   start: () => [["tooling/setup/first-run.mjs", ...args], {}],
   test: () => [["tooling/setup/run-tests.ts", ...args], {}],
+  "test:pkcs11": () => [["tooling/setup/test-pkcs11.ts", ...args], {}],
   build: () => [[], {}],
   check: () => [vitest("--project", "checks"), {}],
   bench: () => [["tooling/bench/run.ts", ...args], {}],
@@ -39,6 +40,7 @@ async function main() {
     PATH: [...folders, process.env["PATH"]].join(path.delimiter),
   };
   await installDependencies(pnpm, env);
+  await buildNative(node);
   await build(node);
   writeNodePath(node);
   const [nodeArgs, extra] = then();

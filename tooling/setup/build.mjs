@@ -1,8 +1,16 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { cpus } from "node:os";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { cpus, tmpdir } from "node:os";
 import path from "node:path";
 import { hashOf, root, run, SetupError, stamp, timed } from "./step.mjs";
-import { plainEnvironment } from "./tools.mjs";
+import { npmCommand, plainEnvironment } from "./tools.mjs";
 
 /** Folders of the workspace that hold a package, such as `packages/envelope`. */
 export function packageFolders(groups = ["packages", "apps"]) {
@@ -45,6 +53,61 @@ export async function installDependencies(pnpm, env) {
     }
   });
   mark.done();
+}
+
+const pkcs11js = path.join(root, "packages/crypto-pkcs11/node_modules/pkcs11js");
+const pkcs11Addon = path.join(pkcs11js, "build/Release/pkcs11.node");
+
+/**
+ * Compiles pkcs11js, the one native package without ready binaries, where that can be done. Everything but PKCS#11 works
+ * without it, so a failure is one line, and the next run tries again.
+ */
+export async function buildNative(/** @type {string} */ node) {
+  const mark = stamp("native", hashOf([`${pkcs11js}/package.json`]));
+  if (mark.isDone() && existsSync(pkcs11Addon)) return;
+  const failure = await compile(node);
+  if (failure === undefined) return mark.done();
+  process.stderr.write(
+    `lango: PKCS#11 WILL NOT WORK, everything else does: pkcs11js was not compiled (${failure})\n`,
+  );
+}
+
+/** Why it did not work, if it did not. @returns {Promise<string | undefined>} */
+async function compile(/** @type {string} */ node) {
+  const nodeFolder = path.dirname(path.dirname(realpathSync(node)));
+  // Without them node-gyp would fetch some from the network.
+  if (!existsSync(`${nodeFolder}/include/node/node_api.h`)) return "this Node has no headers";
+  const gyp = nodeGyp();
+  if (gyp === undefined) return "there is no npm, which has node-gyp";
+  // make cannot cope with a space in the path of the headers, which the checkout may have.
+  const folder = mkdtempSync(path.join(tmpdir(), "lango-node-"));
+  const headers = path.join(folder, "node");
+  symlinkSync(nodeFolder, headers, "junction");
+  let output = "";
+  try {
+    await timed("compiling pkcs11js", async () => {
+      const args = [gyp, "rebuild", `--nodedir=${headers}`];
+      ({ output } = await run(node, args, { cwd: pkcs11js, env: plainEnvironment() }));
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  if (existsSync(pkcs11Addon)) return undefined;
+  const [, error] = /gyp ERR! stack Error: (.+)/.exec(output) ?? [];
+  return `it needs Python 3, make and a C++ compiler; node-gyp said: ${error ?? "nothing"}`;
+}
+
+/** The node-gyp that every npm brings. */
+function nodeGyp() {
+  const [, [script = ""]] = npmCommand();
+  const onPath = (process.env["PATH"] ?? "")
+    .split(path.delimiter)
+    .map((folder) => path.join(folder, "npm"))
+    .filter((file) => existsSync(file))
+    .map((file) => realpathSync(file));
+  return [script, ...onPath]
+    .map((file) => path.join(path.dirname(file), "../node_modules/node-gyp/bin/node-gyp.js"))
+    .find((file) => existsSync(file));
 }
 
 /** Declarations by `tsc -b`, then one bundle for each package whose sources changed. */

@@ -5,13 +5,14 @@ import { findService, missingService, serviceVariable } from "../services/find.t
 import { installMissing } from "../services/install.ts";
 import type { Service } from "../services/service.ts";
 import { services } from "../services/table.ts";
+import { conformanceLines, unchecked } from "../vitest/conformance.ts";
 import { lastLine, skippedLines, sum, type Totals } from "../vitest/totals.ts";
 import { packageFolders, toolProgram } from "./build.mjs";
 import { root, runVisibly, SetupError, toolsFolder } from "./step.mjs";
 
 const filters = process.argv.slice(2);
 const requireAll = process.env["LANGO_TEST_REQUIRE"] === "all";
-const missing: string[] = [];
+const missing: { readonly reason: string; readonly failed: boolean }[] = [];
 const env: NodeJS.ProcessEnv = { ...process.env };
 
 installMissing();
@@ -20,7 +21,10 @@ for (const service of services) {
   const found = findService(service);
   env[serviceVariable(service.name)] = found ?? "";
   if (found === undefined) {
-    missing.push(`${reason ?? missingService(service)}. Lost: ${service.provides}.`);
+    missing.push({
+      reason: `service ${reason ?? missingService(service)}. Lost: ${service.provides}.`,
+      failed: requireAll && service.optional !== true,
+    });
   }
 }
 const node22 = env[serviceVariable("node22")];
@@ -38,9 +42,16 @@ if (node22 && filters.length === 0) {
 }
 
 const totals = sum(runs);
-if (requireAll) totals.failed += missing.length;
-const mark = requireAll ? "FAILED   missing service" : "MISSING ";
-const lines = [...missing.map((reason) => `${mark} ${reason}`), ...skippedLines(totals)];
+if (filters.length === 0) {
+  for (const subject of unchecked(totals.conformance, services))
+    missing.push({ reason: `conformance of ${subject}: no check was run`, failed: requireAll });
+}
+totals.failed += missing.filter(({ failed }) => failed).length;
+const lines = [
+  ...conformanceLines(totals.conformance),
+  ...missing.map(({ reason, failed }) => `${failed ? "FAILED   missing" : "MISSING "} ${reason}`),
+  ...skippedLines(totals),
+];
 if (lines.length > 0) process.stdout.write(`\n${lines.join("\n")}\n`);
 process.stdout.write(`${lastLine(totals)}\n`);
 process.exitCode = totals.failed === 0 && totals.passed > 0 ? 0 : 1;
@@ -76,7 +87,7 @@ async function vitest(node: string, args: string[]): Promise<Totals> {
     [toolProgram("vitest"), "run", "--config", "vitest.workspace.ts", ...args],
     { ...env, LANGO_TEST_TOTALS: file },
   );
-  if (!existsSync(file)) return { passed: 0, failed: 1, skipped: [] };
+  if (!existsSync(file)) return { passed: 0, failed: 1, skipped: [], conformance: [] };
   const totals: Totals = JSON.parse(readFileSync(file, "utf8"));
   // Vitest ended badly for a reason that no test names.
   if (status !== 0 && totals.failed === 0) totals.failed = 1;

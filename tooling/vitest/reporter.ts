@@ -1,5 +1,7 @@
 import { writeFileSync } from "node:fs";
+import type {} from "@lango/crypto-conformance/vitest";
 import type { Reporter, SerializedError, TestModule, Vitest } from "vitest/node";
+import { conformanceLines, major } from "./conformance.ts";
 import { lastLine, skippedLines, type Totals } from "./totals.ts";
 
 /**
@@ -24,13 +26,17 @@ export default class TotalsReporter implements Reporter {
     if (this.#filtered) totals.skipped = [];
     const file = process.env["LANGO_TEST_TOTALS"];
     if (file) writeFileSync(file, JSON.stringify(totals));
-    else process.stdout.write(`${[...skippedLines(totals), lastLine(totals)].join("\n")}\n`);
+    else {
+      const table = conformanceLines(totals.conformance);
+      const lines = [...table, ...skippedLines(totals), lastLine(totals)];
+      process.stdout.write(`${lines.join("\n")}\n`);
+    }
   }
 }
 
 /** Adds up tests, and the files and suites that broke before or beside their tests. */
 export function count(modules: readonly TestModule[]): Totals {
-  const totals: Totals = { passed: 0, failed: 0, skipped: [] };
+  const totals: Totals = { passed: 0, failed: 0, skipped: [], conformance: [] };
   for (const module of modules) {
     if (module.errors().length > 0) totals.failed += 1;
     for (const suite of module.children.allSuites()) {
@@ -38,6 +44,15 @@ export function count(modules: readonly TestModule[]): Totals {
     }
     for (const test of module.children.allTests()) {
       const result = test.result();
+      const { conformance } = test.meta();
+      if (conformance !== undefined) {
+        totals.conformance.push({
+          ...conformance,
+          node: major(process.versions.node),
+          name: test.name,
+          passed: result.state === "passed",
+        });
+      }
       if (result.state === "passed") totals.passed += 1;
       else if (result.state === "skipped") {
         totals.skipped.push({

@@ -1,9 +1,13 @@
+import type { ConformanceCheck } from "./conformance.ts";
+
 /** What a test run comes to. */
 export interface Totals {
   passed: number;
   /** Failed tests, and files, hooks and stray errors that broke outside a test. */
   failed: number;
   skipped: { test: string; reason: string }[];
+  /** The checks of the conformance suite among the tests. */
+  conformance: ConformanceCheck[];
 }
 
 /** The plain last line of a run: `N passed, N failed`, and the skipped ones only when there are any. */
@@ -23,5 +27,6 @@ export function sum(runs: readonly Totals[]): Totals {
     passed: runs.reduce((total, run) => total + run.passed, 0),
     failed: runs.reduce((total, run) => total + run.failed, 0),
     skipped: runs.flatMap((run) => run.skipped),
+    conformance: runs.flatMap((run) => run.conformance),
   };
 }

@@ -62,7 +62,7 @@ async function runCommand(
 ): Promise<Result> {
   const args = parseArguments(command, words);
   checkDescriptors(command, args);
-  const context = createContext(args, process.env, style.paint, umask);
+  const context = createContext(args, { ...process.env }, style.paint, umask);
   checkVariables(context.env);
   return (await command.load()).run(context, args);
 }

@@ -59,7 +59,13 @@ describe("keys", () => {
     expectOneFault(await keys("create", "d"), 2, /--type is missing/);
     expectOneFault(await keys("create", "d", "--type", "other"), 2, /one of encryption, signing/);
     const unknown = await keys("create", "d", "--type", "signing", "--algorithm", "md5");
-    expectOneFault(unknown, 2, new RegExp(`one of ${Object.keys(ALGORITHMS).join(", ")}$`));
+    expectOneFault(
+      unknown,
+      2,
+      new RegExp(`one of ${Object.keys(ALGORITHMS).join(", ")}, rsa-2048, rsa-3072, rsa-4096$`),
+    );
+    const rsa = await keys("create", "d", "--type", "signing", "--algorithm", "rsa-2048");
+    expectOneFault(rsa, 2, /no local keys/);
     expectOneFault(await keys("create", "d e", "--type", "signing"), 2, /./);
     expectOneFault(await keys("public-key", "a"), 2, /./);
     expectOneFault(await keys("public-key", "none"), 3, /none/);

@@ -66,22 +66,27 @@ describe("security status", () => {
     const home = await vaultHome();
     const local = await lango(["security", "status"], { home });
     expect(local.stdout).toMatch(/^provider +local\ndatabase +not encrypted$/m);
-    await lango(["settings", "set", "security.signer.provider", "aws-kms"], { home });
+    await lango(["settings", "set", "security.signer.provider", "rpc"], { home });
     await lango(["settings", "set", "security.dbEncryption.enabled", "true"], { home });
     for (const command of [["security", "status"], ["whoami"]]) {
       const { document } = await langoJson(command, { home });
       expect(document.data).toMatchObject({
-        provider: { name: "aws-kms", installed: false, inForce: false },
+        provider: { name: "rpc", installed: false, inForce: false },
         database: { encrypted: false, inForce: false },
       });
       const { stdout } = await lango(command, { home });
-      expect(stdout).toMatch(/^provider +aws-kms: not installed; every key is local$/m);
+      expect(stdout).toMatch(/^provider +rpc \(not installed\), not in use: every key is local$/m);
       expect(stdout).toMatch(/^database +not encrypted \(security.dbEncryption.enabled is true,/m);
     }
     const { document } = await langoJson(["doctor"], { home });
     expect(finding(document, "settings")).toMatchObject({
       ok: false,
-      detail: expect.stringMatching(/every key is local; .*nothing was migrated/),
+      detail: expect.stringMatching(/nothing was migrated/),
+    });
+    expect(finding(document, "provider")).toMatchObject({
+      ok: false,
+      detail: "rpc is not installed",
+      fix: expect.stringContaining("npm install --prefix"),
     });
   });
 });
@@ -254,9 +259,9 @@ describe("provider", () => {
 
   test("check of one that is not installed is 69 with the command", async () => {
     const home = folder();
-    const ran = await lango(["security", "provider", "check", "aws-kms:key"], { home });
-    expectOneFault(ran, 69, /@lango\/crypto-aws-kms is not installed/);
-    expect(ran.stderr).toContain(`npm install --prefix ${home}/providers @lango/crypto-aws-kms`);
+    const ran = await lango(["security", "provider", "check", "rpc:key"], { home });
+    expectOneFault(ran, 69, /@lango\/crypto-rpc is not installed/);
+    expect(ran.stderr).toContain(`npm install --prefix ${home}/providers @lango/crypto-rpc`);
     expectOneFault(
       await lango(["security", "provider", "check", "../x"], { home }),
       2,

@@ -60,4 +60,4 @@ test("a tour of the commands shows neither passphrase nor secret, nor does any f
       expect(content.includes(form), `${name}: ${form}`).toBe(false);
     }
   }
-});
+}, 120_000);

@@ -1,1 +1,9 @@
-export {};
+export type { ClientSettings, KmsClient } from "./client.ts";
+export { type AwsKmsConfig, configSchema } from "./config.ts";
+export {
+  type AwsKmsOptions,
+  type AwsKmsProvider,
+  createAwsKmsProvider,
+  provider,
+} from "./provider.ts";
+export type { RewrapKeyRequest } from "./sealing.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { afterAll, beforeAll, describe, test } from "vitest";
+import { afterAll, beforeEach, describe, test } from "vitest";
 import { CHECKS } from "./checks.ts";
 import type { CheckContext, Harness } from "./harness.ts";
 import { findOpenssl } from "./openssl.ts";
@@ -12,6 +12,9 @@ declare module "vitest" {
   }
 }
 
+// Servers in Python take their time to start, and RSA keys to be made.
+const SET_UP_MS = 120_000;
+
 /**
  * Registers every check as a Vitest test. None is skipped: what the provider does not offer, it has to refuse, and a key
  * that the harness lacks fails the test.
@@ -23,19 +26,32 @@ export function describeProvider(name: string, setUp: () => Harness | Promise<Ha
   // The checks that close the provider come last, so the order stays as it is, whatever the configuration says.
   describe(name, { shuffle: false, concurrent: false }, () => {
     let context: CheckContext;
-    beforeAll(async () => {
+    let failure: unknown;
+    const prepare = async (): Promise<CheckContext> => {
       const openssl = await findOpenssl();
       if (openssl === undefined) {
         console.warn(`${name}: NO OPENSSL 3 FOUND: only node:crypto verifies the signatures`);
       }
-      context = createContext(await setUp(), openssl);
-      for (const known of Object.keys(context.serverFaults ?? {})) {
+      const prepared = createContext(await setUp(), openssl);
+      for (const known of Object.keys(prepared.serverFaults ?? {})) {
         assert.ok(
           CHECKS.some((check) => check.name === known),
           `serverFaults names "${known}", which is no check`,
         );
       }
-    });
+      return prepared;
+    };
+    // Before the first test rather than before all: only inside a test can `setUp` skip it, where its server is missing.
+    beforeEach(async () => {
+      if (failure !== undefined) throw failure;
+      try {
+        context ??= await prepare();
+      } catch (error) {
+        // A skip is for this test only; what broke is broken for all.
+        if ((error as { code?: unknown }).code !== "VITEST_PENDING") failure = error;
+        throw error;
+      }
+    }, SET_UP_MS);
     afterAll(() => context?.provider.close());
     for (const check of CHECKS) {
       test(check.name, async ({ task }) => {

@@ -1,4 +1,4 @@
 import { describeProvider } from "../src/vitest.ts";
 import { createReference } from "./reference-provider.ts";
 
-describeProvider("reference", createReference);
+describeProvider("reference (own, not counted)", createReference);

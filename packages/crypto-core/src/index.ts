@@ -32,6 +32,7 @@ export {
   type FallbackOptions,
   type SwitchEvent,
 } from "./composite.ts";
+export { raceSignal } from "./decorate.ts";
 export {
   CryptoError,
   type CryptoErrorCode,

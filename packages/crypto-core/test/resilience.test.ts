@@ -544,6 +544,19 @@ describe("withHealthCache", () => {
     expect(provider.count("health")).toBe(1);
   });
 
+  it("tells of each new report, whichever call gave it", async () => {
+    const told: boolean[] = [];
+    const decorated = withHealthCache(provider, {
+      onReport: ({ healthy }) => void told.push(healthy),
+    });
+    await decorated.health({});
+    await decorated.health({});
+    await encrypt(decorated);
+    provider.fault = unavailable;
+    await errorOf(encrypt(decorated));
+    expect(told).toEqual([true, true, false]);
+  });
+
   it("keeps the reports of keys apart, and not too many of them", async () => {
     const decorated = withHealthCache(provider);
     await decorated.health({ keyId: "a" });

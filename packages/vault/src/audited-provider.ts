@@ -1,8 +1,14 @@
-import { type CryptoProvider, type KeyRequest, type Operation, zero } from "@lango/crypto-core";
+import {
+  CryptoError,
+  type CryptoProvider,
+  type KeyRequest,
+  type Operation,
+  zero,
+} from "@lango/crypto-core";
+import type { KeyRow } from "@lango/store";
 import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
-import type { KeyRegistry } from "./key-registry.ts";
-import { LOCAL } from "./key-registry.ts";
+import { type KeyRegistry, keyUri, LOCAL } from "./key-registry.ts";
 import { isKeyName } from "./names.ts";
 
 /** What uses key material or shows what it protects. Reading metadata and public keys leaves no row. */
@@ -25,6 +31,16 @@ const CHANGES = ["createKey", "rotateKey"] as const satisfies readonly Operation
 const targetOf = (keyId: string | undefined): string =>
   isKeyName(keyId) ? `${LOCAL}:${keyId}` : LOCAL;
 
+/** A key that was put under a provider opens what it sealed while it was local; new things go under the provider. */
+const checkStillSeals = (row: KeyRow, operation: Operation): void => {
+  if (row.provider === LOCAL || (operation !== "encrypt" && operation !== "wrapKey")) return;
+  const keyId = `${LOCAL}:${row.name}`;
+  const message = `Key ${keyId} seals nothing new since it was put under ${keyUri(row)}`;
+  throw new CryptoError("ERR_KEY_DISABLED", message, {
+    context: { provider: LOCAL, operation, keyId },
+  });
+};
+
 /** The provider with its uses in the log: a result is released after its row is committed, a failure has a row too. */
 export const auditedProvider = (
   provider: CryptoProvider,
@@ -42,10 +58,11 @@ export const auditedProvider = (
       const target = targetOf(request.keyId);
       let result: unknown;
       try {
+        const row = isKeyName(request.keyId) ? await registry.findNamed(request.keyId) : undefined;
+        if (row) checkStillSeals(row, operation);
         result = await method(request);
-        const keyId = (await registry.findLocal(request.keyId))?.id;
         await log.use({ action, target });
-        counters.note({ keyId });
+        counters.note({ keyId: row?.id });
         return result;
       } catch (error) {
         if (result instanceof Uint8Array) zero(result);

@@ -25,14 +25,12 @@ import { type AuditKey, auditKeyAad } from "./audit/chain.ts";
 import { createAuditLog } from "./audit/log.ts";
 import { changeOf } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
-import { newDataKeyRow } from "./data-keys.ts";
 import { replaceFile } from "./files.ts";
+import { type FirstKeys, makeFirstKeys, providersOf } from "./first-keys.ts";
 import { inspectHome } from "./home.ts";
 import { checkKdf } from "./kdf.ts";
 import { type HomePaths, homePaths } from "./keyslots-file.ts";
-import { newLocalKey } from "./local-keys.ts";
 import { makeFolder } from "./make-folder.ts";
-import { DEFAULT_KEY, SECRETS } from "./names.ts";
 import { withMac } from "./rows.ts";
 import { settle } from "./slot-file-state.ts";
 import { reached } from "./stages.ts";
@@ -51,34 +49,39 @@ const FIRST_EPOCH = 1;
  *
  * @throws {@link CryptoError} `ERR_CONFLICT` when there is a vault, or what may be one; `ERR_INVALID_ARGUMENT` for no
  *   credentials or more than 32, a passphrase shorter than 8 characters, a bad label or a key derivation below the floor
- *   that is not accepted; as `openStore` of `@lango/store`.
+ *   that is not accepted; as `openStore` of `@lango/store`. With `defaultKey`: `ERR_KEY_USAGE`, `ERR_KEY_DISABLED`,
+ *   `ERR_UNSUPPORTED` for a key that cannot wrap, and whatever its provider throws; nothing was written then.
  */
 export const createVault = async (options: CreateVaultOptions): Promise<Vault> => {
   const { home, clock = Date.now } = options;
-  const first = options.credentials[0];
-  if (!first)
+  const credential = options.credentials[0];
+  if (!credential)
     throw new CryptoError("ERR_INVALID_ARGUMENT", "A vault needs a credential to open it");
   const paths = homePaths(home);
   await refuseExisting(home);
   const vaultId = randomBytesFresh(16);
   const vaultKey = randomBytesFresh(32);
+  const keys = deriveVaultKeys(vaultKey, vaultId);
   let opened: Store | undefined;
   try {
     // The slow part, and the one that bad input ends, comes before anything is written.
     const keyslots = await createKeyslots(vaultKey, vaultId, options);
+    const first = await makeFirstKeys({ vaultId, keys, clock }, options.defaultKey);
     makeFolder(home);
     const store = await openStore({ file: paths.database, mode: "create" });
     opened = store;
     const made = await store.withLock(async () => {
       // Another process may have been faster.
       await refuseExisting(home);
-      return onboard(store, paths, vaultId, vaultKey, keyslots, clock);
+      return onboard({ store, paths, vaultId, vaultKey, keys, keyslots, first, clock });
     });
     return assembleVault({
-      ...{ home, paths, vaultKey, providers: {}, ...made },
-      unlockedBy: { kind: first.kind, source: SOURCE, ambient: false, skipped: [] },
+      ...{ home, paths, vaultKey, ...made },
+      providers: providersOf(options.defaultKey),
+      unlockedBy: { kind: credential.kind, source: SOURCE, ambient: false, skipped: [] },
     });
   } catch (error) {
+    keys.destroy();
     zero(vaultKey);
     await opened?.close();
     throw error;
@@ -121,22 +124,24 @@ const createKeyslots = async (
   }
 };
 
+interface OnboardOptions extends Pick<VaultContext, "store" | "vaultId" | "keys" | "clock"> {
+  readonly paths: HomePaths;
+  readonly vaultKey: Bytes;
+  readonly keyslots: Keyslots;
+  readonly first: FirstKeys;
+}
+
 /** Rows first, marked `onboarding`; the slots last, since only they make a vault of the rows; then `ready`. */
 const onboard = async (
-  store: Store,
-  paths: HomePaths,
-  vaultId: Bytes,
-  vaultKey: Bytes,
-  keyslots: Keyslots,
-  clock: () => number,
+  options: OnboardOptions,
 ): Promise<{ context: VaultContext; auditKey: AuditKey }> => {
-  const keys = deriveVaultKeys(vaultKey, vaultId);
+  const { store, paths, vaultId, vaultKey, keys, keyslots, first, clock } = options;
   const audit = newAuditKey(vaultId, keys);
   const log = createAuditLog({ store, auditKey: audit.key, clock, source: SOURCE });
   const counters = createUseCounters({ store, clock });
   const context: VaultContext = { store, vaultId, keys, log, counters, clock };
   reached("onboard:database");
-  await insertRows(context, keyslots, audit.sealed);
+  await insertRows(context, keyslots, audit.sealed, first);
   reached("onboard:rows");
   const bytes = serializeKeyslots(keyslots);
   await replaceFile(paths.keyslotsBackup, bytes, "onboard-backup");
@@ -167,6 +172,7 @@ const insertRows = async (
   context: VaultContext,
   keyslots: Keyslots,
   auditKey: Bytes,
+  { key, version, dataKey }: FirstKeys,
 ): Promise<void> => {
   const { store, keys, log, clock } = context;
   const vault = withMac(keys.rows, "vault", {
@@ -181,20 +187,12 @@ const insertRows = async (
     auditKey,
     auditEpoch: FIRST_EPOCH,
   });
-  const material = randomBytesFresh(32);
-  const { key, version } = newLocalKey(context, {
-    id: DEFAULT_KEY,
-    algorithm: "aes-256-gcm",
-    material,
-  });
-  zero(material);
-  const dataKey = await newDataKeyRow(context, {}, key, SECRETS);
   await store.transaction("full", async (tx) => {
     // What an interrupted onboarding left: nobody can open it.
     await tx.reset();
     await tx.vault.insert(vault);
     await tx.keys.insert(key);
-    await tx.keys.insertVersion(version);
+    if (version) await tx.keys.insertVersion(version);
     await tx.dataKeys.insert(dataKey);
     await log.appendIn(tx, {
       action: "vault.create",
@@ -202,7 +200,7 @@ const insertRows = async (
       rows: [
         changeOf("vault", vault),
         changeOf("keys", key),
-        changeOf("key_versions", version),
+        ...(version ? [changeOf("key_versions", version)] : []),
         changeOf("data_keys", dataKey),
       ],
     });

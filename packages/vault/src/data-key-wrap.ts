@@ -1,10 +1,12 @@
 import {
   type Bytes,
+  bytesEqual,
   CryptoError,
   type CryptoProvider,
   fromHex,
   parseKeyUri,
   utf8,
+  zero,
 } from "@lango/crypto-core";
 import { openValue, parts, sealValue } from "@lango/envelope";
 import type { DataKeyRow, KeyRow } from "@lango/store";
@@ -17,43 +19,67 @@ export const VAULT_WRAP = "vault:wrap";
 const DATA_KEY = utf8("lango/v1/datakey");
 
 /** parts(`lango/v1/datakey`, vault id, data key id). */
-export const dataKeyAad = (vaultId: Uint8Array, id: Uint8Array): Bytes =>
-  parts(DATA_KEY, vaultId, id);
+const dataKeyAad = (vaultId: Uint8Array, id: string): Bytes =>
+  parts(DATA_KEY, vaultId, fromHex(id) ?? new Uint8Array());
 
-type Providers = Readonly<Record<string, CryptoProvider>>;
+export type ProvidersByScheme = Readonly<Record<string, CryptoProvider>>;
+type WrapContext = Pick<VaultContext, "vaultId" | "keys">;
 type Wrapped = Pick<DataKeyRow, "wrapped" | "wrapUri" | "wrapVersion">;
 
-/** Wraps a new data key: local keys by the vault key, all others by their provider alone. */
+/** A data key that is being wrapped. */
+export interface Wrapping {
+  /** 24 hex characters. */
+  readonly id: string;
+  /** 32 bytes; the caller zeroes them. */
+  readonly material: Uint8Array;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Wraps a data key under the vault key. */
+export const wrapByVault = (
+  { vaultId, keys }: WrapContext,
+  { id, material }: Pick<Wrapping, "id" | "material">,
+): Wrapped => ({
+  wrapped: sealValue(keys.wrap, material, dataKeyAad(vaultId, id)),
+  wrapUri: VAULT_WRAP,
+  wrapVersion: "1",
+});
+
+/** Wraps a data key under a key of the registry: local keys by the vault key, all others by their provider alone. */
 export const wrapDataKey = async (
-  { vaultId, keys }: Pick<VaultContext, "vaultId" | "keys">,
-  providers: Providers,
-  key: KeyRow,
-  id: Uint8Array,
-  material: Uint8Array,
+  context: WrapContext,
+  providers: ProvidersByScheme,
+  key: Pick<KeyRow, "name" | "provider" | "remoteKeyId">,
+  { id, material, signal }: Wrapping,
 ): Promise<Wrapped> => {
-  const aad = dataKeyAad(vaultId, id);
-  if (key.provider === LOCAL) {
-    return { wrapped: sealValue(keys.wrap, material, aad), wrapUri: VAULT_WRAP, wrapVersion: "1" };
-  }
+  if (key.provider === LOCAL) return wrapByVault(context, { id, material });
   const provider = providerOf(key.provider, providers);
   if (!provider.wrapKey) throw cannotWrap(provider);
   const keyId = key.remoteKeyId ?? key.name;
-  const { wrappedKey, keyVersion } = await provider.wrapKey({
+  const wrap = await provider.wrapKey({
     keyId,
     key: material,
-    ...aadFor(provider, aad),
+    signal,
+    ...aadFor(provider, dataKeyAad(context.vaultId, id)),
   });
-  return { wrapped: wrappedKey, wrapUri: keyUri(key), wrapVersion: keyVersion };
+  if (wrap.degraded || wrap.keyId !== keyId) {
+    // The registry has the canonical name, so another one is another key: a composite that fell back, or a fault.
+    const message = `Provider ${key.provider} wrapped under another key than ${keyId}`;
+    throw new CryptoError("ERR_INTEGRITY", message, {
+      context: { provider: key.provider, operation: "wrapKey", keyId },
+    });
+  }
+  return { wrapped: wrap.wrappedKey, wrapUri: keyUri(key), wrapVersion: wrap.keyVersion };
 };
 
 /** Unwraps a data key by the URI of its row, never by trial. The caller zeroes the 32 bytes. */
 export const unwrapDataKey = async (
-  { vaultId, keys }: Pick<VaultContext, "vaultId" | "keys">,
-  providers: Providers,
-  row: DataKeyRow,
+  { vaultId, keys }: WrapContext,
+  providers: ProvidersByScheme,
+  row: Pick<DataKeyRow, "id" | "wrapped" | "wrapUri" | "wrapVersion">,
   signal?: AbortSignal,
 ): Promise<Bytes> => {
-  const aad = dataKeyAad(vaultId, fromHex(row.id) ?? new Uint8Array());
+  const aad = dataKeyAad(vaultId, row.id);
   if (row.wrapUri === VAULT_WRAP) return openValue(keys.wrap, row.wrapped, aad);
   const { scheme, keyId } = parseKeyUri(row.wrapUri);
   const provider = providerOf(scheme, providers);
@@ -66,6 +92,39 @@ export const unwrapDataKey = async (
     ...aadFor(provider, aad),
   });
 };
+
+/** As {@link wrapDataKey}, and opens the wrap again: one that does not open must not take the place of one that does. */
+export const wrapProven = async (
+  context: WrapContext,
+  providers: ProvidersByScheme,
+  key: Pick<KeyRow, "name" | "provider" | "remoteKeyId">,
+  wrapping: Wrapping,
+): Promise<Wrapped> => {
+  const wrapped = await wrapDataKey(context, providers, key, wrapping);
+  const { id, material, signal } = wrapping;
+  const opened = await unwrapDataKey(context, providers, { id, ...wrapped }, signal);
+  const same = bytesEqual(opened, material);
+  zero(opened);
+  if (same) return wrapped;
+  const message = `Provider ${key.provider} does not give back what it wrapped`;
+  throw new CryptoError("ERR_INTEGRITY", message, { context: { provider: key.provider } });
+};
+
+/**
+ * Whether the wrapper is one that this key of the registry allows. The URI of a row is a look-up key and no more: without this,
+ * a forged one would choose among all that the providers can reach.
+ */
+export const isWrappedFor = (
+  key: Pick<KeyRow, "name" | "provider" | "remoteKeyId">,
+  { wrapUri }: Pick<DataKeyRow, "wrapUri">,
+): boolean => wrapUri === VAULT_WRAP || wrapUri === keyUri(key);
+
+export const strangeWrapper = ({ id }: Pick<DataKeyRow, "id">): CryptoError =>
+  new CryptoError(
+    "ERR_KEY_NOT_FOUND",
+    `Data key ${id} names a wrapper that is not its key in the registry`,
+    { context: { hint: "Compare the database with the log: lango audit verify --rows" } },
+  );
 
 /** Without AAD the commitment in every sealed value, and the MAC of the row, still bind the data key. */
 const aadFor = (provider: CryptoProvider, aad: Bytes): { readonly aad?: Bytes } =>

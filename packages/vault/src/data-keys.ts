@@ -1,9 +1,8 @@
 import {
-  type CryptoProvider,
+  bytesEqual,
+  type CryptoError,
   decryptionFailed,
-  isCryptoError,
-  randomBytesFresh,
-  toHex,
+  isUnavailable,
   zero,
 } from "@lango/crypto-core";
 import {
@@ -11,21 +10,20 @@ import {
   createDataKeyCache,
   type DataKey,
   type DataKeyCache,
-  newDataKeyId,
 } from "@lango/envelope";
-import type { DataKeyRow, KeyRow, Store } from "@lango/store";
-import type { RowChange } from "./audit/entry.ts";
-import { changeOf } from "./audit/row-hashes.ts";
-import type { VaultContext } from "./context.ts";
-import { unwrapDataKey, wrapDataKey } from "./data-key-wrap.ts";
-import { keyUri } from "./key-registry.ts";
-import { checkRow, withMac } from "./rows.ts";
+import type { DataKeyRow, KeyRow } from "@lango/store";
+import { type ActiveDataKeysOptions, createActiveDataKeys } from "./active-data-keys.ts";
+import { isWrappedFor, strangeWrapper, unwrapDataKey, VAULT_WRAP } from "./data-key-wrap.ts";
+import { LOCAL } from "./key-registry.ts";
+import { checkRow } from "./rows.ts";
 
 /** A data key with one message reserved on it. */
 export interface Sealer {
   /** 24 hex characters. */
   readonly id: string;
   readonly dataKey: DataKey;
+  /** Set when the fallback gave it. */
+  readonly degraded?: true;
 }
 
 /** The keys that values are sealed with. */
@@ -39,13 +37,8 @@ export interface DataKeys {
   close(): void;
 }
 
-/** A short command seals one value, a server thousands: reservations begin small and double. */
-const FIRST_RESERVATION = 16;
-const MAX_RESERVATION = 65_536;
-const RESERVED_BYTES_PER_MESSAGE = 4096;
-
 const CACHE_LIMITS = {
-  // How long a provider that has gone away, or taken its key back, goes unnoticed.
+  // How long a provider that has gone away, or taken its key back, goes unnoticed; and how long sealing goes on without it.
   maxAgeMs: 15 * 60_000,
   maxEntries: 1024,
   // The counts that limit a data key are reserved in the store; these only bound one copy of it.
@@ -53,32 +46,21 @@ const CACHE_LIMITS = {
   maxBytes: 2 ** 50,
 };
 
-/** An active data key as this process knows it, and what is reserved for this process. */
-interface Active {
-  readonly id: string;
-  messages: number;
-  bytes: number;
-  nextReservation: number;
-  reserving: Promise<void> | undefined;
+export interface DataKeysOptions extends ActiveDataKeysOptions {
+  /** Whether new values go under the vault key while the provider of this scheme cannot be reached. */
+  readonly fallsBack: (scheme: string) => boolean;
 }
 
-export interface DataKeysOptions {
-  readonly context: VaultContext;
-  readonly providers: Readonly<Record<string, CryptoProvider>>;
-}
-
-export const createDataKeys = ({ context, providers }: DataKeysOptions): DataKeys => {
-  const { store, keys } = context;
-  const actives = new Map<string, Promise<Active>>();
+export const createDataKeys = (options: DataKeysOptions): DataKeys => {
+  const { context, providers, recovery, fallsBack } = options;
+  const actives = createActiveDataKeys(options);
 
   const cache: DataKeyCache = createDataKeyCache({
     ...CACHE_LIMITS,
     async load(_partition, id, signal) {
-      const row = await store.dataKeys.find(id);
-      // One error for everything that does not open: the reason is for the log alone.
-      if (!row) throw decryptionFailed("There is no such data key");
-      checkRow(keys.rows, "data_keys", row);
-      const material = await unwrapDataKey(context, providers, row, signal);
+      const { row, scheme } = await openable(options, id);
+      const unwrapping = unwrapDataKey(context, providers, row, signal);
+      const material = await (scheme === LOCAL ? unwrapping : recovery.watch(scheme, unwrapping));
       try {
         return createDataKey(material, Buffer.from(id, "hex"));
       } finally {
@@ -88,120 +70,49 @@ export const createDataKeys = ({ context, providers }: DataKeysOptions): DataKey
   });
   const opener: DataKeys["opener"] = (id, bytes) => cache.get("data-keys", id, { bytes });
 
-  const activeOf = (key: KeyRow, domain: string, retiredId?: string): Promise<Active> => {
-    const name = `${key.id} ${domain}`;
-    const known = actives.get(name);
-    if (known && retiredId === undefined) return known;
-    const found = findOrCreate(context, providers, key, domain, retiredId).then((id) => ({
-      id,
-      messages: 0,
-      bytes: 0,
-      nextReservation: FIRST_RESERVATION,
-      reserving: undefined,
-    }));
-    actives.set(name, found);
-    found.catch(() => {
-      if (actives.get(name) === found) actives.delete(name);
-    });
-    return found;
+  const take = async (
+    key: KeyRow,
+    domain: string,
+    bytes: number,
+    unavailable?: CryptoError,
+  ): Promise<Sealer> => {
+    const id = await actives.take(key, domain, bytes, unavailable);
+    return { id, dataKey: await opener(id, bytes) };
   };
 
   return {
     opener,
     async sealer(key, domain, bytes) {
-      let active = await activeOf(key, domain);
+      if (key.provider === LOCAL) return take(key, domain, bytes);
       try {
-        await take(store, active, bytes);
+        const sealer = await take(key, domain, bytes);
+        actives.forgetFallback(key, domain);
+        return sealer;
       } catch (error) {
-        if (!isCryptoError(error) || error.code !== "ERR_KEY_RETIRED") throw error;
-        // Full or retired by someone else: go on with another, which a second failure does not excuse.
-        active = await activeOf(key, domain, active.id);
-        await take(store, active, bytes);
+        if (!isUnavailable(error) || !fallsBack(key.provider)) throw error;
+        return { ...(await take(key, domain, bytes, error)), degraded: true };
       }
-      return { id: active.id, dataKey: await opener(active.id, bytes) };
     },
-    forget: (key, domain) => void actives.delete(`${key.id} ${domain}`),
+    forget: actives.forget,
     close: () => cache.close(),
   };
 };
 
-/** Takes one message from what is reserved; reserves more first when that does not reach. */
-const take = async (store: Store, active: Active, bytes: number): Promise<void> => {
-  while (active.messages < 1 || active.bytes < bytes) {
-    active.reserving ??= reserve(store, active, bytes).finally(() => {
-      active.reserving = undefined;
-    });
-    await active.reserving;
-  }
-  active.messages -= 1;
-  active.bytes -= bytes;
-};
-
-const reserve = async (store: Store, active: Active, bytes: number): Promise<void> => {
-  const messages = active.nextReservation;
-  const reserved = Math.max(bytes, messages * RESERVED_BYTES_PER_MESSAGE);
-  // A write that uses it commits later, with FULL, and takes this one to the disk with it.
-  await store.transaction("normal", (tx) => tx.dataKeys.reserve(active.id, messages, reserved));
-  active.messages += messages;
-  active.bytes += reserved;
-  active.nextReservation = Math.min(messages * 2, MAX_RESERVATION);
-};
-
-/** The id of the active data key, other than `retiredId`; a new one when there is none. */
-const findOrCreate = async (
-  context: VaultContext,
-  providers: DataKeysOptions["providers"],
-  key: KeyRow,
-  domain: string,
-  retiredId: string | undefined,
-): Promise<string> => {
-  const { store, keys, log } = context;
-  const existing = await store.dataKeys.findActive(key.id, domain);
-  if (existing && existing.id !== retiredId) {
-    checkRow(keys.rows, "data_keys", existing);
-    return existing.id;
-  }
-  // Wrapped before the transaction: a provider may take its time, and everybody waits for a transaction.
-  const fresh = await newDataKeyRow(context, providers, key, domain);
-  return store.transaction("full", async (tx) => {
-    const rows: RowChange[] = [];
-    const active = await tx.dataKeys.findActive(key.id, domain);
-    if (active) {
-      checkRow(keys.rows, "data_keys", active);
-      // Another process was faster.
-      if (active.id !== retiredId) return active.id;
-      const closed = withMac(keys.rows, "data_keys", { ...active, state: "decrypt-only" });
-      await tx.dataKeys.update(closed, active.mac);
-      rows.push(changeOf("data_keys", closed));
-    }
-    await tx.dataKeys.insert(fresh);
-    rows.push(changeOf("data_keys", fresh));
-    await log.appendIn(tx, { action: "data-key.create", target: keyUri(key), rows });
-    return fresh.id;
-  });
-};
-
-export const newDataKeyRow = async (
-  context: Pick<VaultContext, "vaultId" | "keys" | "clock">,
-  providers: DataKeysOptions["providers"],
-  key: KeyRow,
-  domain: string,
-): Promise<DataKeyRow> => {
-  const id = newDataKeyId();
-  const material = randomBytesFresh(32);
-  try {
-    return withMac(context.keys.rows, "data_keys", {
-      id: toHex(id),
-      keyId: key.id,
-      domain,
-      ...(await wrapDataKey(context, providers, key, id, material)),
-      state: "active",
-      degraded: false,
-      messages: 0,
-      bytes: 0,
-      createdAt: context.clock(),
-    });
-  } finally {
-    zero(material);
+/** The row of a data key, and the scheme of whoever opens it: the vault key, or its own key of the registry. */
+const openable = async (
+  { context: { store, keys }, registry }: ActiveDataKeysOptions,
+  id: string,
+): Promise<{ readonly row: DataKeyRow; readonly scheme: string }> => {
+  for (let before: DataKeyRow | undefined; ; ) {
+    const row = await store.dataKeys.find(id);
+    // One error for everything that does not open: the reason is for the log alone.
+    if (!row) throw decryptionFailed("There is no such data key");
+    checkRow(keys.rows, "data_keys", row);
+    if (row.wrapUri === VAULT_WRAP) return { row, scheme: LOCAL };
+    const key = await registry.findById(row.keyId);
+    if (isWrappedFor(key, row)) return { row, scheme: key.provider };
+    // A migration may have come between the two reads; then the row is another one now.
+    if (before && bytesEqual(before.mac, row.mac)) throw strangeWrapper(row);
+    before = row;
   }
 };

@@ -7,9 +7,9 @@ import {
 } from "@lango/crypto-core";
 import type { KeyRow, StoreReads } from "@lango/store";
 import type { VaultContext } from "./context.ts";
+import type { KeyInfo } from "./key-types.ts";
 import { checkKeyName } from "./names.ts";
 import { checkRow } from "./rows.ts";
-import type { KeyInfo } from "./types.ts";
 
 /** The provider whose keys the vault itself holds. */
 export const LOCAL = "local";
@@ -18,7 +18,10 @@ export const LOCAL = "local";
 export interface KeyRegistry {
   /** @throws {@link CryptoError} `ERR_KEY_NOT_FOUND`, `ERR_INTEGRITY`. */
   find(nameOrUri: string): Promise<KeyRow>;
+  /** A local key. */
   findLocal(name: string): Promise<KeyRow | undefined>;
+  /** A key of any provider. */
+  findNamed(name: string): Promise<KeyRow | undefined>;
   findById(id: string): Promise<KeyRow>;
   list(): Promise<KeyRow[]>;
 }
@@ -43,23 +46,24 @@ export const createKeyRegistry = ({
     return (await list()).find((row) => row.provider === scheme && row.remoteKeyId === keyId);
   };
 
-  const findByName = async (name: string): Promise<KeyRow | undefined> => {
+  const findNamed = async (name: string): Promise<KeyRow | undefined> => {
     const row = await store.keys.findByName(name);
     return row && checked(row);
   };
 
   const findLocal: KeyRegistry["findLocal"] = async (name) => {
-    const row = await findByName(name);
+    const row = await findNamed(name);
     return row?.provider === LOCAL ? row : undefined;
   };
 
   return {
     list,
     findLocal,
+    findNamed,
     async find(nameOrUri) {
       const isUri = typeof nameOrUri === "string" && nameOrUri.includes(":");
       if (!isUri) checkKeyName(nameOrUri);
-      const row = await (isUri ? findByUri(nameOrUri) : findByName(nameOrUri));
+      const row = await (isUri ? findByUri(nameOrUri) : findNamed(nameOrUri));
       return row ?? notFound(nameOrUri);
     },
     async findById(id) {

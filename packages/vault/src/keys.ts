@@ -3,7 +3,6 @@ import {
   type CryptoProvider,
   type KeyAlgorithm,
   type KeyUsage,
-  parseKeyUri,
   randomBytesFresh,
   toHex,
 } from "@lango/crypto-core";
@@ -20,9 +19,11 @@ import {
   LOCAL,
   providerOf,
 } from "./key-registry.ts";
+import type { CreateKeyOptions, KeyInfo, Keys, KeyType } from "./key-types.ts";
 import { checkKeyName } from "./names.ts";
+import { findRemoteKey } from "./remote-key.ts";
+import { publicKeyAt, rotateKey } from "./rotate-key.ts";
 import { withMac } from "./rows.ts";
-import type { CreateKeyOptions, KeyInfo, Keys, KeyType } from "./types.ts";
 
 export interface KeysOptions {
   readonly context: VaultContext;
@@ -58,6 +59,8 @@ export const createKeys = ({ context, registry, local, providers, gate }: KeysOp
       const message = `Key ${keyId} has no public key: it is ${row.algorithm}`;
       throw new CryptoError("ERR_KEY_USAGE", message, { context: { keyId } });
     }),
+  rotate: (nameOrUri) =>
+    gate.run(() => rotateKey({ context, registry, local, providers }, nameOrUri)),
   provider: () => {
     gate.check();
     return local;
@@ -115,25 +118,15 @@ const register = async (
   uri: string,
   type: KeyType,
 ): Promise<KeyInfo> => {
-  const { scheme, keyId } = parseKeyUri(uri);
-  if (scheme === LOCAL) {
-    throw new CryptoError("ERR_INVALID_ARGUMENT", "A local key is created by its name alone");
-  }
-  const provider = providerOf(scheme, providers);
-  const described = await provider.describeKey({ keyId });
+  const { columns, described } = await findRemoteKey(providers, uri);
   checkTypeFits(type, described.usage, described.algorithm);
-  const publicKey =
-    described.usage === "signing" && provider.getPublicKey
-      ? (await provider.getPublicKey({ keyId })).publicKey
-      : null;
+  const provider = providerOf(columns.provider, providers);
+  const publicKey = await publicKeyAt(provider, described.keyId, described.usage);
   const row: KeyRow = withMac(keys.rows, "keys", {
     id: toHex(randomBytesFresh(12)),
     name,
     type,
-    algorithm: described.algorithm,
-    provider: scheme,
-    remoteKeyId: keyId,
-    keyVersion: described.keyVersion,
+    ...columns,
     publicKey,
     state: "enabled",
     createdAt: clock(),

@@ -56,7 +56,7 @@ export const createLocalKeySource = (
     for (let row = found; ; ) {
       const versions = await store.keys.listVersions(row.id);
       for (const version of versions) checkRow(keys.rows, "key_versions", version);
-      if (areWhole(row, versions)) return { row, versions };
+      if (areWhole(versions, newestOf(row, versions))) return { row, versions };
       const now = await registry.findById(row.id);
       if (bytesEqual(now.mac, row.mac)) throw versionsLost(row);
       // Another process rotated the key between the two reads.
@@ -64,9 +64,11 @@ export const createLocalKeySource = (
     }
   };
 
-  const record = async (found: KeyRow): Promise<KeyRecord> => {
+  const record = async (found: KeyRow): Promise<KeyRecord | undefined> => {
     const { row, versions } = await wholeVersions(found);
-    const algorithm = row.algorithm as LocalKeyAlgorithm;
+    if (versions.length === 0) return undefined;
+    // Only keys for encryption are put under a provider, whose algorithm the row then has.
+    const algorithm = row.provider === LOCAL ? (row.algorithm as LocalKeyAlgorithm) : "aes-256-gcm";
     return {
       id: row.name,
       algorithm,
@@ -82,6 +84,12 @@ export const createLocalKeySource = (
     };
   };
 
+  const whole = async (row: KeyRow): Promise<KeyRecord> => {
+    const found = await record(row);
+    if (found) return found;
+    throw versionsLost(row);
+  };
+
   const find = async (name: string): Promise<KeyRow> => {
     const row = await registry.findLocal(name);
     if (row) return row;
@@ -90,11 +98,14 @@ export const createLocalKeySource = (
 
   return {
     async get(name) {
-      const row = await registry.findLocal(name);
+      const row = await registry.findNamed(name);
       return row && record(row);
     },
     async *list() {
-      for (const row of await registry.list()) if (row.provider === LOCAL) yield record(row);
+      for (const row of await registry.list()) {
+        const found = row.provider === LOCAL && (await record(row));
+        if (found) yield found;
+      }
     },
     async create(key) {
       checkKeyName(key.id);
@@ -109,7 +120,7 @@ export const createLocalKeySource = (
           rows: [changeOf("keys", rows.key), changeOf("key_versions", rows.version)],
         });
       });
-      return record(rows.key);
+      return whole(rows.key);
     },
     async rotate(name, material) {
       const before = await find(name);
@@ -134,17 +145,21 @@ export const createLocalKeySource = (
           rows: [changeOf("keys", row), changeOf("key_versions", { keyId, ...version })],
         });
       });
-      return record(row);
+      return whole(row);
     },
     close: () => opened.clear(),
   };
 };
 
-/** Whether there is each version from 1 to the one that the row of the key calls the newest, and none beyond. */
-const areWhole = ({ keyVersion }: KeyRow, versions: readonly KeyVersionRow[]): boolean => {
+/** Whether there is each version from 1 to the newest, and none beyond. */
+const areWhole = (versions: readonly KeyVersionRow[], newest: number): boolean => {
   const numbers = new Set(versions.map(({ version }) => Number(version)));
-  return numbers.size === Number(keyVersion) && Math.max(...numbers) === numbers.size;
+  return numbers.size === newest && Math.max(0, ...numbers) === newest;
 };
+
+/** Of a key that was put under a provider, the row no longer says which one it was: it has those that are there. */
+const newestOf = (row: KeyRow, versions: readonly KeyVersionRow[]): number =>
+  row.provider === LOCAL ? Number(row.keyVersion) : versions.length;
 
 const versionsLost = ({ name, keyVersion }: KeyRow): CryptoError =>
   new CryptoError("ERR_INTEGRITY", `The versions of key ${name} are not 1 to ${keyVersion}`, {
@@ -152,6 +167,30 @@ const versionsLost = ({ name, keyVersion }: KeyRow): CryptoError =>
   });
 
 const enabled = ({ state }: { readonly state: string }): boolean => state === "enabled";
+
+/** A key that a provider wrapped for as a local one: with the material that it had when it was local before, or new one. */
+export const asLocalKey = async (
+  context: VaultContext,
+  key: KeyRow,
+): Promise<{ readonly row: KeyRow; readonly version?: KeyVersionRow }> => {
+  const { store, keys } = context;
+  const versions = await store.keys.listVersions(key.id);
+  for (const version of versions) checkRow(keys.rows, "key_versions", version);
+  if (!areWhole(versions, versions.length)) throw versionsLost(key);
+  const algorithm = "aes-256-gcm";
+  const row = withMac(keys.rows, "keys", {
+    ...key,
+    ...{ algorithm, provider: LOCAL, remoteKeyId: null, publicKey: null },
+    keyVersion: String(versions.length || 1),
+  });
+  if (versions.length > 0) return { row };
+  const material = randomBytesFresh(32);
+  try {
+    return { row, version: newVersion(context, key.id, "1", algorithm, material) };
+  } finally {
+    zero(material);
+  }
+};
 
 /** The rows of a new local key at version 1. */
 export const newLocalKey = (

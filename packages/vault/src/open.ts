@@ -20,7 +20,7 @@ import { assembleVault } from "./vault.ts";
  *   - as `openStore` of `@lango/store`.
  */
 export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
-  const { home, providers = {}, audit } = options;
+  const { home, providers = {}, fallbackToLocal, audit } = options;
   const opened = await openContext(options);
   const { paths, file, row, context, spool, vaultKey, unlockedBy, forUpgrade } = opened;
   try {
@@ -38,7 +38,7 @@ export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
     if (forUpgrade) await upgradeKdf(context, paths, vaultKey, forUpgrade);
     zero(forUpgrade);
     await context.log.commitRead({ action: "vault.unlock", target: unlockedBy.kind });
-    return assembleVault({ home, providers, audit, ...opened });
+    return assembleVault({ home, providers, fallbackToLocal, audit, ...opened });
   } catch (error) {
     await opened.fail(error);
     throw error;

@@ -128,7 +128,7 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
         );
         // SQLite works synchronously: without a turn for others, a loop of writes would hold the whole process.
         await setImmediate();
-        return result;
+        return sealer.degraded ? { ...result, degraded: true } : result;
       } catch (error) {
         // The data key was retired after it was chosen, or left the cache while the transaction waited: seal once more.
         if (!isCryptoError(error) || !RESEAL.has(error.code) || attempt > 1) throw error;

@@ -3,6 +3,7 @@ import { CryptoError } from "@lango/crypto-core";
 import type { Keyslots } from "@lango/envelope";
 import type { StoreReads, VaultRow } from "@lango/store";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
+import { groupDataKeys, rootedIn } from "./rooted-in.ts";
 import { checkRow } from "./rows.ts";
 import { isFinal, standing, vaultRow } from "./slot-file-state.ts";
 import { slotSummary } from "./slots.ts";
@@ -20,21 +21,27 @@ export const readStatus = async (
   const { keyslots } = file;
   const row = await vaultRow(store);
   const counts = await store.counts();
-  const dataKeys = await store.dataKeys.list();
+  const dataKeyRows = await store.dataKeys.list();
   if (rowsKey) {
     checkRow(rowsKey, "vault", row);
-    for (const dataKey of dataKeys) checkRow(rowsKey, "data_keys", dataKey);
+    for (const dataKey of dataKeyRows) checkRow(rowsKey, "data_keys", dataKey);
   }
+  const slots = keyslots.slots.map(slotSummary);
+  const dataKeys = groupDataKeys(dataKeyRows);
+  const degradedDataKeys = dataKeys.reduce((sum, { degraded }) => sum + degraded, 0);
   return {
     id: row.vaultId,
     locked: rowsKey === undefined,
     createdAt: row.createdAt,
     secretCount: counts.secrets,
     keyCount: counts.keys,
-    slots: keyslots.slots.map(slotSummary),
+    slots,
     slotGeneration: row.slotGeneration,
     slotFile: slotFile(row, keyslots),
-    degraded: dataKeys.some(({ degraded }) => degraded),
+    degraded: degradedDataKeys > 0,
+    degradedDataKeys,
+    dataKeys,
+    rootedIn: rootedIn(slots, dataKeys),
   };
 };
 

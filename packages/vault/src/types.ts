@@ -2,11 +2,12 @@ import type {
   Bytes,
   CryptoErrorCode,
   CryptoProvider,
-  KeyAlgorithm,
   SignatureAlgorithm,
 } from "@lango/crypto-core";
 import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
 import type { SkippedSource, SlotInfo, Unlocker, UnlockResult } from "@lango/unlock";
+import type { Keys } from "./key-types.ts";
+import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
 
 /** Who asks. An `agent` cannot see or name secrets under `wallet/` and `system/`. */
 export type Audience = "owner" | "agent";
@@ -21,6 +22,11 @@ export interface CreateVaultOptions {
   readonly kdf?: Kdf | undefined;
   /** Takes a key derivation below the floor, too, and keeps it at openings. Default is false: it is refused. */
   readonly acceptWeakKdf?: boolean | undefined;
+  /**
+   * What the key `default` is: an encryption key of a provider, which then wraps the data keys alone. Tried before anything is
+   * written. Default: a new local key, under the vault key.
+   */
+  readonly defaultKey?: ProviderKey | undefined;
   /** Milliseconds since the epoch. Default: `Date.now`. */
   readonly clock?: (() => number) | undefined;
 }
@@ -37,6 +43,12 @@ export interface OpenVaultOptions {
    * `ERR_KEY_NOT_FOUND`; nothing in the vault causes a provider to be loaded. The vault does not close them.
    */
   readonly providers?: Readonly<Record<string, CryptoProvider>> | undefined;
+  /**
+   * Whether new values are sealed under the vault key while the provider of their key cannot be reached (`ERR_UNAVAILABLE`,
+   * `ERR_TIMEOUT`, `ERR_CIRCUIT_OPEN`; nothing else), for all providers or by scheme. A data key that the provider unwrapped in
+   * the last 15 minutes goes first. Default is false: the write fails with the provider's error. Reading never falls back.
+   */
+  readonly fallbackToLocal?: boolean | Readonly<Record<string, boolean>> | undefined;
   readonly audit?: AuditOptions | undefined;
   /** How long to wait for other processes that have the database locked, in milliseconds. Default: 5,000. */
   readonly busyTimeoutMs?: number | undefined;
@@ -104,6 +116,7 @@ export interface Vault extends AsyncDisposable {
   readonly secrets: Secrets;
   readonly keys: Keys;
   readonly slots: Slots;
+  readonly providers: Providers;
   readonly audit: Audit;
   status(): Promise<VaultStatus>;
   /** Waits for audit rows under way, zeroes every key and closes the store. Idempotent. */
@@ -134,8 +147,17 @@ export interface VaultStatus {
   readonly keyCount: number;
   readonly slots: readonly SlotSummary[];
   readonly slotGeneration: number;
-  /** Whether a data key was sealed by the fallback and waits to be wrapped again. */
+  /** Whether {@link degradedDataKeys} is more than 0. */
   readonly degraded: boolean;
+  /** Data keys that were sealed by the fallback and wait to be wrapped by their provider. */
+  readonly degradedDataKeys: number;
+  /** By the key that wraps them. */
+  readonly dataKeys: readonly DataKeyGroup[];
+  /**
+   * URI of the key without which nothing here can be opened: every slot is one of it, every data key is wrapped by it or by the
+   * vault key behind those slots, and none is degraded. `null` when there is no such key, as with any slot of a passphrase.
+   */
+  readonly rootedIn: string | null;
   /** How `keyslots.json` stands to the database. `unfinished`: the next opening ends a change that was interrupted. */
   readonly slotFile: "settled" | "unfinished" | "older" | "newer";
   /** Absent while locked. */
@@ -167,6 +189,8 @@ export interface SetSecretResult {
   readonly version: number;
   /** Whether the name did not exist before, or was deleted. */
   readonly created: boolean;
+  /** Set when the fallback sealed it; see {@link OpenVaultOptions.fallbackToLocal}. */
+  readonly degraded?: true;
 }
 export interface SecretValue {
   readonly name: string;
@@ -217,47 +241,6 @@ export interface Secrets {
   delete(name: string, options?: AudienceOption): Promise<void>;
 }
 
-export type KeyType = "encryption" | "signing";
-
-export interface CreateKeyOptions {
-  /** As names of secrets, without `/`. A name in use is `ERR_CONFLICT`. */
-  readonly name: string;
-  readonly type: KeyType;
-  /**
-   * Of a local key. Default is `aes-256-gcm` for `encryption` and `hmac-sha256` for `signing`; `ecdsa-p256`, `ecdsa-p384`,
-   * `secp256k1` and `ed25519` sign. Anything else is `ERR_UNSUPPORTED`.
-   */
-  readonly algorithm?: KeyAlgorithm | undefined;
-  /** URI of a key that exists at a provider, which is then registered under `name`. Default: a new local key. */
-  readonly uri?: string | undefined;
-}
-export interface KeyInfo {
-  /** 24 hex characters. */
-  readonly id: string;
-  readonly name: string;
-  /** `local:NAME`, or the URI of the provider's key. */
-  readonly uri: string;
-  readonly type: KeyType;
-  readonly algorithm: KeyAlgorithm;
-  readonly provider: string;
-  readonly keyVersion: string;
-  readonly state: "enabled" | "disabled";
-  readonly createdAt: number;
-  readonly lastUsedAt?: number | undefined;
-}
-
-/** The key registry. */
-export interface Keys {
-  create(options: CreateKeyOptions): Promise<KeyInfo>;
-  list(): Promise<KeyInfo[]>;
-  /** @param nameOrUri - `default`, `local:default` or a provider's URI. Not there: `ERR_KEY_NOT_FOUND`. */
-  describe(nameOrUri: string): Promise<KeyInfo>;
-  /** DER SubjectPublicKeyInfo (RFC 5280 §4.1). A key that has none is `ERR_KEY_USAGE`. */
-  publicKey(nameOrUri: string): Promise<{ readonly spki: Bytes; readonly algorithm: KeyAlgorithm }>;
-  /** The local keys as a provider named `local`; every use is audited. Closed with the vault. */
-  provider(): CryptoProvider;
-}
-
 /** A keyslot without its sealed key. */
 export interface SlotSummary {
   readonly id: string;
@@ -302,7 +285,7 @@ export interface AuditActor {
 }
 /** What other parts of Lango report. Names only: a value never goes here. */
 export interface AuditInput {
-  /** `run.start`, `approval.grant`, …: 1 to 64 characters of `[a-z0-9.-]`. */
+  /** `run.start`, `approval.grant`, …: 1 to 64 characters of `[A-Za-z0-9.-]`. */
   readonly action: string;
   /** The secret, key or slot that it was about. */
   readonly target?: string | undefined;
@@ -426,4 +409,6 @@ export interface Audit {
   verify(options?: VerifyOptions): Promise<AuditReport>;
   /** The newest events, oldest first. Default is 50. */
   tail(count?: number): Promise<AuditEvent[]>;
+  /** The first event of a row, once its hash and MAC were found right; `undefined` for a row that is not there, or not sound. */
+  read(seq: number): Promise<AuditEvent | undefined>;
 }

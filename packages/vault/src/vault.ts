@@ -7,15 +7,19 @@ import type { Spool } from "./audit/spool.ts";
 import { auditedProvider } from "./audited-provider.ts";
 import type { VaultContext } from "./context.ts";
 import { createDataKeys } from "./data-keys.ts";
+import { auditFailure } from "./failures.ts";
 import { createGate } from "./gate.ts";
 import { createKeyRegistry } from "./key-registry.ts";
 import { createKeys } from "./keys.ts";
 import type { HomePaths } from "./keyslots-file.ts";
 import { createLocalKeySource } from "./local-keys.ts";
+import { createProviders } from "./providers.ts";
+import { createRecovery } from "./recovery.ts";
+import { rewrapDataKeys } from "./rewrap.ts";
 import { createSecrets } from "./secrets.ts";
 import { createSlots } from "./slots.ts";
 import { readStatus } from "./status.ts";
-import type { AuditOptions, UnlockedBy, Vault } from "./types.ts";
+import type { AuditOptions, OpenVaultOptions, UnlockedBy, Vault } from "./types.ts";
 
 export interface AssembleOptions {
   readonly home: string;
@@ -25,6 +29,7 @@ export interface AssembleOptions {
   /** Owned from here on. */
   readonly vaultKey: Bytes;
   readonly providers: Readonly<Record<string, CryptoProvider>>;
+  readonly fallbackToLocal?: OpenVaultOptions["fallbackToLocal"];
   readonly unlockedBy: UnlockedBy;
   readonly audit?: AuditOptions | undefined;
   readonly spool?: Spool | undefined;
@@ -36,7 +41,13 @@ export const assembleVault = (options: AssembleOptions): Vault => {
   const { store, keys } = context;
   const gate = createGate("The vault");
   const registry = createKeyRegistry(context);
-  const dataKeys = createDataKeys({ context, providers });
+  const parts = { context, registry, providers };
+  const recovery = createRecovery({
+    rewrap: (scheme, signal) => rewrapDataKeys(parts, { signal }, scheme),
+    note: (error) => auditFailure(context.log, { action: "provider.rewrap" }, error),
+  });
+  const fallsBack = (scheme: string): boolean => isAllowed(options.fallbackToLocal, scheme);
+  const dataKeys = createDataKeys({ ...parts, recovery, fallsBack });
   const unaudited = createLocalProvider({ source: createLocalKeySource(context, registry) });
   const local = auditedProvider(unaudited, context, registry);
   const anchorer =
@@ -50,6 +61,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
 
   const close = async (): Promise<void> => {
     await gate.close();
+    await recovery.close();
     await context.counters.flush();
     await spool?.close();
     await anchorer?.close();
@@ -67,6 +79,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     secrets: createSecrets({ context, dataKeys, registry, gate }),
     keys: createKeys({ context, registry, local, providers, gate }),
     slots: createSlots({ context, paths, vaultKey, gate }),
+    providers: createProviders(parts, gate),
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),
     status: () =>
       gate.run(async () => ({
@@ -82,3 +95,11 @@ export const assembleVault = (options: AssembleOptions): Vault => {
   };
   return vault;
 };
+
+const isAllowed = (
+  fallback: AssembleOptions["fallbackToLocal"] = false,
+  scheme: string,
+): boolean =>
+  typeof fallback === "boolean"
+    ? fallback
+    : Object.hasOwn(fallback, scheme) && fallback[scheme] === true;

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fromHex } from "@lango/crypto-core";
 import { openStore, type StoreReads } from "@lango/store";
@@ -87,6 +88,12 @@ describe("what is logged", () => {
     expect(await vault.audit.tail(1)).toEqual([
       expect.objectContaining({ seq, action: "approval.grant", detail: "one hour" }),
     ]);
+    expect(await vault.audit.read(seq)).toEqual(
+      expect.objectContaining({ seq, action: "approval.grant", detail: "one hour" }),
+    );
+    for (const none of [0, -1, 1.5, seq + 1000]) {
+      expect(await vault.audit.read(none)).toBeUndefined();
+    }
     for (const event of [
       { action: "" },
       { action: "Has Space" },
@@ -102,6 +109,25 @@ describe("what is logged", () => {
       await expectCode(() => vault.audit.tail(count), "ERR_INVALID_ARGUMENT");
     }
   });
+});
+
+test("a row that was edited, and made to fit by whoever has no key, is not read", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  const { seq } = await vault.audit.append({ action: "provider.configure", detail: "one" });
+  const database = new Sqlite(join(home, "lango.db"), {});
+  const row = database.prepare("SELECT * FROM audit_log WHERE seq = ?").get(seq) as {
+    prev: Buffer;
+    entry: string;
+  };
+  const entry = row.entry.replace('"one"', '"two"');
+  const hash = createHash("sha256").update(row.prev).update(entry).digest();
+  const edit = database.prepare("UPDATE audit_log SET entry = ?, hash = ? WHERE seq = ?");
+  edit.run(entry, hash, seq);
+  expect(await vault.audit.read(seq)).toBeUndefined();
+  database.prepare("UPDATE audit_log SET entry = ? WHERE seq = ?").run(row.entry, seq);
+  expect(await vault.audit.read(seq)).toBeUndefined();
+  database.close();
 });
 
 test("what callers cannot tell apart, the log does", async () => {

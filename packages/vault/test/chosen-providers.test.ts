@@ -61,17 +61,18 @@ const SCHEMES = [
   ["aws-kms", "ERR_KEY_NOT_FOUND"],
 ] as const;
 
-describe.each(SCHEMES)("%s in a row", (scheme, code) => {
-  /** Opens with one provider of its own, one that is only inherited, and whatever every object has. */
-  const open = async (home: string): Promise<{ vault: Vault; calls: string[] }> => {
-    const { provider, calls } = await counting();
-    const providers = Object.assign(Object.create({ inherited: provider }), { other: provider });
-    return { vault: await reopen(home, { providers }), calls };
-  };
+/** Opens with one provider of its own, one that is only inherited, and whatever every object has. */
+const open = async (home: string): Promise<{ vault: Vault; calls: string[] }> => {
+  const { provider, calls } = await counting();
+  const providers = Object.assign(Object.create({ inherited: provider }), { other: provider });
+  return { vault: await reopen(home, { providers }), calls };
+};
 
-  test("of a data key opens nothing", async () => {
+describe.each(SCHEMES)("%s in a row", (scheme, code) => {
+  test("of a data key and of its key opens nothing", async () => {
     const home = await created();
     await forgeDataKey(home, `${scheme}:k1`);
+    await forgeKey(home, scheme);
     const { vault, calls } = await open(home);
     await expectCode(() => vault.secrets.get("a"), code);
     expect(calls).toEqual([]);
@@ -101,6 +102,35 @@ test("the provider that is configured is the one that is asked", async () => {
   const vault = await reopen(home, { providers: { other: provider } });
   await vault.secrets.set("b", bytes("w"));
   expect(calls).toEqual(["wrapKey", "unwrapKey"]);
+});
+
+test.each(["other:k1", "other:none", "aws-kms:k1"])(
+  "%s in the row of a data key whose key is another one: nobody is asked",
+  async (uri) => {
+    const home = await created();
+    await forgeDataKey(home, uri);
+    const { vault, calls } = await open(home);
+    await expectCode(() => vault.secrets.get("a"), "ERR_KEY_NOT_FOUND");
+    await expectCode(() => vault.secrets.set("b", bytes("w")), "ERR_INTEGRITY");
+    expect(calls).toEqual([]);
+  },
+);
+
+test.each([
+  { degraded: false, what: "a data key of the vault key in the place of the provider's" },
+  { degraded: true, what: "a degraded data key in the place of the provider's" },
+])("$what seals nothing: an old row was brought back", async ({ degraded }) => {
+  const home = await created();
+  await forgeKey(home, "other");
+  await forge(home, async (tx, { keys }) => {
+    const [row] = (await tx.dataKeys.list()) as [DataKeyRow];
+    const active = withMac(keys.rows, "data_keys", { ...row, state: "active", degraded });
+    await tx.dataKeys.update(active, row.mac);
+  });
+  const { vault, calls } = await open(home);
+  await expectCode(() => vault.secrets.set("b", bytes("w")), "ERR_INTEGRITY");
+  expect(calls).toEqual([]);
+  expect(text((await vault.secrets.get("a")).value)).toBe("v");
 });
 
 test("no row makes the vault load a module", async () => {

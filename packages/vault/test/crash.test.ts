@@ -1,15 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readdirSync } from "node:fs";
+import { dirname } from "node:path";
 import { isCryptoError } from "@lango/crypto-core";
-import { afterAll, describe, expect, test } from "vitest";
-import { count, report, torture } from "../../../tooling/vitest/torture.ts";
-import { inspectHome, openVault, type Vault } from "../src/index.ts";
+import { describe, expect, test } from "vitest";
+import { inspectHome, openVault } from "../src/index.ts";
 import { bytes, newHome, text } from "./helpers.ts";
-import { type Killed, runAndKill } from "./rig/spawn.ts";
+import { checkWhole, createKills, last } from "./rig/kills.ts";
+import { runAndKill } from "./rig/spawn.ts";
 import { create, open, passphraseOf, unlockWith } from "./rig/work.ts";
-
-const KILLS = torture(20, 200);
-const AT_EACH_STAGE = torture(1, 5);
 
 /** Every stage of a job: the child is killed in each of them once, and then at random moments. */
 const STAGES = {
@@ -35,43 +32,7 @@ const STAGES = {
   ],
 } as const;
 
-/** How often each job was killed after each of its stages. */
-const killed = new Map<string, Map<string, number>>(
-  Object.keys(STAGES).map((job) => [job, new Map()]),
-);
-afterAll(() => {
-  for (const [job, stages] of killed) report(`kill -9 of ${job}, after`, stages);
-});
-
-/** Each kill: at every stage once (5 times in the full count), the rest at random moments of the first `withinMs` ms. */
-const kills = (
-  stages: readonly string[],
-  withinMs: number,
-): { killAt: string; afterMs?: number }[] => [
-  ...Array.from({ length: AT_EACH_STAGE }, () => stages.map((killAt) => ({ killAt }))).flat(),
-  ...Array.from({ length: Math.max(0, KILLS - AT_EACH_STAGE * stages.length) }, () => ({
-    killAt: "",
-    afterMs: Math.random() * withinMs,
-  })),
-];
-
-const last = (lines: readonly string[], what: string): number =>
-  Number(lines.findLast((line) => line.startsWith(`${what} `))?.split(" ")[1] ?? -1);
-
-const checkWhole = async (vault: Vault, home: string): Promise<void> => {
-  expect(await vault.audit.verify({ rows: true })).toMatchObject({ ok: true, faults: [] });
-  expect(readFileSync(join(home, "keyslots.bak.json"))).toEqual(
-    readFileSync(join(home, "keyslots.json")),
-  );
-  expect(readdirSync(home).filter((name) => /\.(tmp|new)/.test(name))).toEqual([]);
-};
-
-const checkKilled = (job: string, { stderr, signal, stage }: Killed, killAt: string): void => {
-  expect(stderr).toBe("");
-  expect(signal).toBe("SIGKILL");
-  if (killAt !== "") expect(stage).toBe(killAt);
-  count(killed.get(job) ?? new Map(), stage);
-};
+const { kills, checkKilled } = createKills(STAGES);
 
 describe("kill -9", () => {
   test("while onboarding: no vault, a whole one, or one that is made anew", {

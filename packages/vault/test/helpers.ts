@@ -5,7 +5,13 @@ import { type Bytes, isCryptoError, utf8 } from "@lango/crypto-core";
 import type { Kdf } from "@lango/envelope";
 import type { SlotInfo, SlotKind, UnlockResult } from "@lango/unlock";
 import { expect, onTestFinished } from "vitest";
-import { createVault, type OpenVaultOptions, openVault, type Vault } from "../src/index.ts";
+import {
+  type CreateVaultOptions,
+  createVault,
+  type OpenVaultOptions,
+  openVault,
+  type Vault,
+} from "../src/index.ts";
 
 export const PASSPHRASE = "correct horse battery";
 
@@ -36,12 +42,17 @@ export const withPassphrase =
     skipped: [],
   });
 
-export const makeVault = async (home: string, passphrase: string = PASSPHRASE): Promise<Vault> => {
+export const makeVault = async (
+  home: string,
+  passphrase: string = PASSPHRASE,
+  options: Partial<CreateVaultOptions> = {},
+): Promise<Vault> => {
   const vault = await createVault({
     home,
     credentials: [{ kind: "passphrase", passphrase: utf8(passphrase) }],
     kdf: quickKdf(),
     acceptWeakKdf: true,
+    ...options,
   });
   onTestFinished(() => vault.close());
   return vault;

@@ -38,6 +38,17 @@ describe("the last lines", () => {
   });
 });
 
+describe("conformance", () => {
+  it("stands above the last line, by subject", async () => {
+    const { lines } = await report("conformance.ts");
+    expect(lines.slice(-3)).toEqual([
+      "CONFORMANCE  kms on mock: 3 run, 2 passed, 1 failed, of which 1 is a fault of the server",
+      "  fault, shown nowhere: sign: works: it signs twice",
+      "2 passed, 1 failed",
+    ]);
+  });
+});
+
 describe("requireService", () => {
   it("gives the path that the runner found", async () => {
     const { lines } = await report("needs-service.ts", {
@@ -57,5 +68,27 @@ describe("requireService", () => {
     const { status, lines } = await report("needs-service.ts", { LANGO_TEST_REQUIRE: "all" });
     expect(lines.at(-1)).toBe("0 passed, 1 failed");
     expect(status).toBe(1);
+  });
+
+  it("fails in a hook, which cannot skip", async () => {
+    const { lines } = await report("service-in-hook.ts");
+    expect(lines.at(-1)).toMatch(/^0 passed, 1 failed/);
+  });
+});
+
+describe("withService", () => {
+  it("defines the tests where the service is", async () => {
+    const { lines } = await report("with-service.ts", {
+      LANGO_SERVICE_OPENSSL: "/somewhere/openssl",
+    });
+    expect(lines.at(-1)).toBe("2 passed, 0 failed");
+  });
+
+  it("has one skipped test stand for them where it is not, or a failed one", async () => {
+    const { lines } = await report("with-service.ts");
+    expect(lines.at(-1)).toBe("0 passed, 0 failed, 1 skipped");
+    expect(lines.at(-2)).toContain("openssl: no usable program found");
+    const required = await report("with-service.ts", { LANGO_TEST_REQUIRE: "all" });
+    expect(required.lines.at(-1)).toBe("0 passed, 1 failed");
   });
 });

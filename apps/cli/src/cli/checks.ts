@@ -8,8 +8,11 @@ import { inspectHome, openVault, readVault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
-import { standing, uncheckedWishes } from "./in-force.ts";
+import { standing, uncheckedWishes, unmetWishes } from "./in-force.ts";
+import { probe } from "./probe.ts";
 import { hardenProcess } from "./process.ts";
+import { installCommand, packageOf } from "./provider-packages.ts";
+import { configuredKey, requireSettings } from "./provider-settings.ts";
 import { unlockOptions } from "./vault.ts";
 import { whyNoNewFile } from "./write-probe.ts";
 
@@ -52,7 +55,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     return good("valid");
   }),
   settings: check(async ({ home }) => {
-    const { faults } = standing(await uncheckedWishes(home), home);
+    const faults = unmetWishes(await uncheckedWishes(home));
     return faults.length === 0
       ? good("all in force")
       : fault(faults.join("; "), "This version cannot do it: set them back");
@@ -113,6 +116,40 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     return state === "ready"
       ? good("its files are there and belong together")
       : { ...fault(`there is none (${state})`, 'Run "lango onboard"'), stop: true };
+  }),
+  provider: check(async (context, args) => {
+    const { home } = context;
+    const { security } = await loadConfig(home);
+    const { provider: name } = security.signer;
+    await using vault = await readVault({ home });
+    const { dataKeys, degradedDataKeys } = await vault.status();
+    const { provider, mode } = standing(await uncheckedWishes(home), home, dataKeys);
+    if (!provider.installed) {
+      const hint = installCommand(packageOf(name) ?? name, home);
+      return fault(`${name} is not installed`, `Run "${hint}"`);
+    }
+    if (name !== "local") {
+      requireSettings(name, security, home);
+      const key = configuredKey(security, "encryption", home);
+      if (!provider.inForce) {
+        const detail = `security.signer.provider is ${name}, but the data keys are ${mode}`;
+        return fault(detail, `Run "lango security provider migrate --to ${key}"`);
+      }
+    } else if (!provider.inForce) {
+      const detail = "security.signer.provider is local, but there are data keys of a provider";
+      return fault(detail, 'Set it back, or run "lango security provider migrate --to local:NAME"');
+    }
+    if (degradedDataKeys > 0) {
+      const detail = `${degradedDataKeys} data keys were sealed while ${name} could not be reached`;
+      return fault(detail, 'Run "lango security provider rewrap"');
+    }
+    if (name === "local" || !args.flag("probe")) {
+      return good(name === "local" ? name : `${name}, installed and in use; ask it with --probe`);
+    }
+    const { healthy, reason, latencyMs } = await probe(context, security);
+    return healthy
+      ? good(`${name} answered in ${Math.round(latencyMs)} ms`)
+      : fault(`${name} is not healthy: ${reason ?? "it gave no reason"}`);
   }),
   keyslots: check(({ home }) => {
     const path = join(home, "keyslots.json");

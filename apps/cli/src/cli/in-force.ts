@@ -1,16 +1,19 @@
+import type { DataKeyGroup } from "@lango/vault";
 import type { Config } from "../config/defaults.ts";
 import { DEFAULTS } from "../config/defaults.ts";
 import { readConfigFile } from "../config/load.ts";
-import { installedVersion, PROVIDER_NAMES } from "./providers.ts";
+import { installedVersion, packageOf } from "./provider-packages.ts";
 
 /** The settings that this looks at. */
-export type Wishes = Pick<Config["security"], "signer" | "keyring" | "dbEncryption"> & {
+export type Wishes = Pick<Config["security"], "signer" | "kms" | "keyring" | "dbEncryption"> & {
   readonly anchor: string;
   readonly driver: string;
 };
 
 /** What protects the keys and the database, whatever the settings wish for. */
 export interface Standing {
+  /** Whose key wraps the data keys; `mixed` when not all are of one. */
+  readonly mode: string;
   readonly provider: {
     /** What the settings name. */
     readonly name: string;
@@ -21,36 +24,63 @@ export interface Standing {
   readonly database: { readonly encrypted: boolean; readonly inForce: boolean };
   /** Lines for people. */
   readonly facts: readonly (readonly [string, string])[];
-  /** A sentence for each setting that is not in force. */
-  readonly faults: readonly string[];
 }
 
-/** Tells which settings are not in force: in this version every key is local and no database is encrypted. */
-export function standing({ signer, dbEncryption, driver }: Wishes, home: string): Standing {
-  const name = signer.provider;
-  const isLocal = name === "local";
-  // The name is unchecked, and a part of a path.
-  const isKnown = PROVIDER_NAMES.some((known) => known === name);
-  const installed =
-    isLocal || (isKnown && installedVersion(`@lango/crypto-${name}`, home) !== undefined);
-  const provider = isLocal
-    ? name
-    : `${name}: ${installed ? "installed, but not in use" : "not installed"}; every key is local`;
-  const migrated = "security.dbEncryption.enabled is true, but nothing was migrated";
+/** Tells where the data keys are, and which settings are not in force. */
+export function standing(
+  { signer, dbEncryption }: Wishes,
+  home: string,
+  dataKeys: readonly DataKeyGroup[],
+): Standing {
+  const { provider: name } = signer;
+  const version = versionOf(name, home);
+  const mode = modeOf(dataKeys);
+  const inForce = mode === name;
+  const what = name === "local" ? name : `${name} ${version ?? "(not installed)"}`;
+  const elsewhere = mode === "local" ? "every key is local" : "some keys are elsewhere";
   return {
-    provider: { name, installed, inForce: isLocal },
+    mode,
+    provider: { name, installed: version !== undefined, inForce },
     database: { encrypted: false, inForce: !dbEncryption.enabled },
     facts: [
-      ["provider", provider],
-      ["database", `not encrypted${dbEncryption.enabled ? ` (${migrated})` : ""}`],
-    ],
-    faults: [
-      ...(isLocal ? [] : [`security.signer.provider is ${provider}`]),
-      ...(dbEncryption.enabled ? [migrated] : []),
-      ...(driver === "sqlite" ? [] : [`store.driver is ${driver}, but the store is SQLite`]),
+      ["provider", inForce ? what : `${what}, not in use: ${elsewhere}`],
+      ["database", `not encrypted${dbEncryption.enabled ? ` (${NOT_MIGRATED})` : ""}`],
+      ["data keys", dataKeys.map(groupText).join(", ") || "none yet"],
     ],
   };
 }
+
+const NOT_MIGRATED = "security.dbEncryption.enabled is true, but nothing was migrated";
+
+/** A sentence for each setting that nothing can bring into force in this version. */
+export const unmetWishes = ({ dbEncryption, driver }: Wishes): string[] => [
+  ...(dbEncryption.enabled ? [NOT_MIGRATED] : []),
+  ...(driver === "sqlite" ? [] : [`store.driver is ${driver}, but the store is SQLite`]),
+];
+
+/** The version of a provider that is installed; `local` is always there. */
+export function versionOf(name: string, home: string): string | undefined {
+  const packageName = packageOf(name);
+  if (name === "local") return "built in";
+  return packageName === undefined ? undefined : installedVersion(packageName, home);
+}
+
+const VAULT_KEY = "vault:wrap";
+
+/** Data keys that wait to be wrapped by their provider are that provider's already. */
+function modeOf(dataKeys: readonly DataKeyGroup[]): string {
+  const modes = new Set(
+    dataKeys.flatMap(({ uri, count, degraded }) => {
+      if (uri !== VAULT_KEY) return [uri.slice(0, uri.indexOf(":"))];
+      return count > degraded ? ["local"] : [];
+    }),
+  );
+  const [mode = "local"] = modes;
+  return modes.size > 1 ? "mixed" : mode;
+}
+
+const groupText = ({ uri, count, degraded }: DataKeyGroup): string =>
+  `${count} under ${uri === VAULT_KEY ? "the vault key" : uri}${degraded === 0 ? "" : ` (${degraded} degraded)`}`;
 
 /** {@link Wishes} without the schema that checks them, which would cost start-up time: "lango doctor" checks them. */
 export async function uncheckedWishes(home: string): Promise<Wishes> {
@@ -61,11 +91,18 @@ export async function uncheckedWishes(home: string): Promise<Wishes> {
         store?: Partial<Config["store"]>;
       }
     | undefined;
-  const { signer, keyring, dbEncryption } = DEFAULTS.security;
+  const { signer, kms, keyring, dbEncryption } = DEFAULTS.security;
+  const given = file?.security;
   return {
-    signer: { ...signer, ...file?.security?.signer },
-    keyring: { ...keyring, ...file?.security?.keyring },
-    dbEncryption: { ...dbEncryption, ...file?.security?.dbEncryption },
+    signer: { ...signer, ...given?.signer },
+    kms: {
+      ...kms,
+      ...given?.kms,
+      azure: { ...kms.azure, ...given?.kms?.azure },
+      pkcs11: { ...kms.pkcs11, ...given?.kms?.pkcs11 },
+    },
+    keyring: { ...keyring, ...given?.keyring },
+    dbEncryption: { ...dbEncryption, ...given?.dbEncryption },
     anchor: file?.audit?.anchor ?? DEFAULTS.audit.anchor,
     driver: file?.store?.driver ?? DEFAULTS.store.driver,
   };

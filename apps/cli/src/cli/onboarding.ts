@@ -2,11 +2,16 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Bytes, CryptoError, isCryptoError, zero } from "@lango/crypto-core";
 import { createUnlocker, type UnlockOptions } from "@lango/unlock";
-import { createVault, inspectHome } from "@lango/vault";
+import { createVault, inspectHome, type ProviderKey, type Vault } from "@lango/vault";
+import { loadConfig } from "../config/load.ts";
 import type { Context } from "./context.ts";
 import { type ChosenKdf, configuredKdf } from "./kdf.ts";
 import { noNewPassphrase } from "./locked.ts";
 import { hardenProcess } from "./process.ts";
+import { auditProviderChange } from "./provider-change.ts";
+import { configuredKey, type KeySettings } from "./provider-settings.ts";
+import { closeWatched, openSigner } from "./providers.ts";
+import { type FoundKey, findRemoteKey } from "./remote-key.ts";
 import { askSecret, canAsk } from "./terminal.ts";
 import { refuseShort, warnOfWeakness } from "./warn-of-weakness.ts";
 
@@ -29,6 +34,9 @@ export async function onboard(
 ): Promise<{ readonly id: string; readonly text: string; readonly advise: () => void }> {
   await refuseExisting(context.home);
   hardenProcess();
+  const { security } = await loadConfig(context.home);
+  // Before the passphrase is asked for: a key that is not there ends it.
+  await using chosenKey = await openDefaultKey(context, security);
   const unlocker = createUnlocker({
     ...sources,
     home: context.home,
@@ -50,17 +58,53 @@ export async function onboard(
       credentials: [{ kind: "passphrase", passphrase: given.passphrase }],
       kdf: chosen?.kdf ?? (await configuredKdf(context.home)),
       acceptWeakKdf: chosen?.acceptWeakKdf,
+      defaultKey: chosenKey.key,
     });
+    await auditProviderChange(vault, security);
     keep?.(given.passphrase.slice());
     return {
       id: vault.id,
-      text: `Created a vault in ${context.home}`,
+      text: `Created a vault in ${context.home}${chosenKey.key ? `, its default key is ${await uriOf(vault)}` : ""}`,
       advise: () => advise(context),
     };
   } finally {
     zero(given.passphrase);
   }
 }
+
+const uriOf = async ({ keys }: Vault): Promise<string> => (await keys.describe("default")).uri;
+
+/**
+ * The key that the settings name, if they name another provider than `local`, and its provider.
+ *
+ * @throws CryptoError What is wrong with the settings, the provider or the key.
+ */
+async function openDefaultKey(
+  context: Context,
+  settings: KeySettings,
+): Promise<{ readonly key: ProviderKey | undefined } & AsyncDisposable> {
+  if (settings.signer.provider === "local") {
+    return { key: undefined, [Symbol.asyncDispose]: async () => undefined };
+  }
+  const uri = configuredKey(settings, "encryption", context.home);
+  const watched = await openSigner(context, settings);
+  const { provider } = watched;
+  let found: FoundKey;
+  try {
+    found = await findRemoteKey(provider, uri, "encryption");
+  } catch (error) {
+    await closeWatched(context.home, watched);
+    throw isCryptoError(error) ? about(uri, error) : error;
+  }
+  return {
+    key: { uri: found.uri, provider },
+    [Symbol.asyncDispose]: () => closeWatched(context.home, watched),
+  };
+}
+
+/** The same failure, with the key that it is about: the settings may name it in another way than the service does. */
+const about = (uri: string, { code, message, context, retryable }: CryptoError): CryptoError =>
+  new CryptoError(code, `The default key cannot be ${uri}: ${message}`, { context, retryable });
 
 function advise(context: Context): void {
   context.warn(

@@ -1,61 +1,180 @@
-import { existsSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import {
+  type CircuitState,
+  type CryptoProvider,
+  createResilientProvider,
+  type HealthReport,
+  isCryptoError,
+  loadProvider,
+  type ProviderEnv,
+  type ResilienceOptions,
+} from "@lango/crypto-core";
+import type { Pkcs11Provider } from "@lango/crypto-pkcs11";
+import { UNLOCK_VARIABLES, withoutUnlockVariables } from "@lango/unlock";
+import { readVault } from "@lango/vault";
+import { durationMs } from "../config/forms.ts";
+import { absentProvider } from "./absent-provider.ts";
+import type { Context } from "./context.ts";
+import { importProvider, installCommand } from "./provider-packages.ts";
+import { type ProviderRecord, writeRecord } from "./provider-record.ts";
+import {
+  alsoConfigured,
+  inWordsOfConfig,
+  type KeySettings,
+  requireSettings,
+  settingsFor,
+  targetOf,
+} from "./provider-settings.ts";
 
-/** The providers that are packages of their own. */
-export const PROVIDER_NAMES = ["rpc", "aws-kms", "gcp-kms", "azure-kv", "pkcs11"] as const;
-
-/** Where `lango` looks for packages that it does not bring along, besides its own surroundings. */
-const providersFolder = (home: string): string => join(home, "providers");
-
-/** The command that installs a package where every lango of this home finds it, however lango itself was installed. */
-export const installCommand = (packageName: string, home: string): string =>
-  `npm install --prefix ${quoted(providersFolder(home))} ${packageName}`;
-
-const quoted = (path: string): string =>
-  /^[\w./~-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+/** The providers of one command, by the scheme of their keys. */
+export interface Providers extends AsyncDisposable {
+  readonly byScheme: Readonly<Record<string, CryptoProvider>>;
+  /** Whether new values may be sealed under a local key while one cannot be reached. */
+  readonly fallbackToLocal: Readonly<Record<string, boolean>>;
+}
 
 /**
- * The version of a package, or `undefined` if it is not installed. Looks beside the program, then in the home; never into
- * the working directory or into what `NODE_PATH` names, which somebody else may have written. Nothing of it is run.
+ * Makes the providers that the settings name. With `local` nothing is loaded, unless the vault has keys of another provider
+ * that is configured; the SDK of one is loaded when its first call is made. One that is not installed, or badly configured,
+ * fails where it is used.
  */
-export function installedVersion(packageName: string, home: string): string | undefined {
-  const manifest = findManifest(packageName, home);
-  if (manifest === undefined) {
-    return undefined;
+export async function openProviders(context: Context, settings: KeySettings): Promise<Providers> {
+  const { signer, kms } = settings;
+  const names = [
+    ...(signer.provider === "local" ? [] : [signer.provider]),
+    ...(await namedByVault(context.home, alsoConfigured(settings))),
+  ];
+  const made = await Promise.all(names.map((name) => makeWatched(context, name, settings)));
+  return {
+    byScheme: Object.fromEntries(made.map(({ provider }) => [provider.name, provider])),
+    fallbackToLocal: Object.fromEntries(
+      made.map(({ provider: { name } }) => [
+        name,
+        name === "rpc" ? signer.fallbackToLocal : kms.fallbackToLocal,
+      ]),
+    ),
+    async [Symbol.asyncDispose]() {
+      // One after the other: they share the file that the reports go into.
+      for (const each of made) await closeWatched(context.home, each);
+    },
+  };
+}
+
+/** Those of some providers of which the vault has keys. */
+async function namedByVault(home: string, names: readonly string[]): Promise<string[]> {
+  if (names.length === 0) return [];
+  await using vault = await readVault({ home });
+  const keys = await vault.keys.list();
+  return names.filter((name) => keys.some(({ provider }) => provider === name));
+}
+
+/** The provider of `security.signer.provider`, which is not `local`. */
+export const openSigner = (context: Context, settings: KeySettings): Promise<Watched> =>
+  makeWatched(context, settings.signer.provider, settings);
+
+/** Closes a provider and keeps what was seen of it. Neither failing is a failure of the command, which has its result. */
+export async function closeWatched(home: string, { provider, seen }: Watched): Promise<void> {
+  const [record] = await Promise.allSettled([seen()]);
+  await Promise.allSettled([provider.close()]);
+  if (record.status === "fulfilled" && record.value) await writeRecord(home, record.value);
+}
+
+/** A provider, and what was seen of it. */
+export interface Watched {
+  readonly provider: CryptoProvider;
+  /** `undefined` before its first answer. To be called before the provider is closed. */
+  seen(): Promise<ProviderRecord | undefined>;
+}
+
+async function makeWatched(
+  context: Context,
+  name: string,
+  settings: KeySettings,
+): Promise<Watched> {
+  const target = targetOf(name, settings);
+  let report: HealthReport | undefined;
+  let circuit: CircuitState = "closed";
+  const options: ResilienceOptions = {
+    deadline: { timeoutMs: durationMs(settings.kms.timeoutPerOperation) },
+    retry: { retries: settings.kms.maxRetries },
+    circuitBreaker: {
+      onStateChange: ({ to }) => {
+        circuit = to;
+      },
+    },
+    healthCache: {
+      onReport: (latest) => {
+        report = latest;
+      },
+    },
+  };
+  try {
+    const raw = await makeProvider(context, name, settings);
+    return {
+      provider: createResilientProvider(raw, options),
+      seen: async () =>
+        report && {
+          ...report,
+          target,
+          circuit,
+          token: report.healthy ? await tokenOf(raw) : undefined,
+        },
+    };
+  } catch (error) {
+    // The scheme of the keys of another's package is in the package.
+    if (!isCryptoError(error) || name.includes("/")) throw error;
+    return { provider: absentProvider(name, error), seen: async () => undefined };
   }
-  const { version }: { version?: string } = JSON.parse(readFileSync(manifest, "utf8"));
-  return version ?? "unknown";
 }
 
-/** The import that `loadProvider` is given: beside the program, then in the home. */
-export async function importProvider(packageName: string, home: string): Promise<unknown> {
-  const manifest = findManifest(packageName, home);
-  if (manifest === undefined) {
-    // Fails, with the error that says so.
-    return import(packageName);
+/** A PKCS#11 provider says which token it works with: `security.kms.pkcs11.slotId` may be a number or an index. */
+async function tokenOf(provider: CryptoProvider): Promise<string | undefined> {
+  if (!("describeToken" in provider)) return undefined;
+  const { describeToken } = provider as Pick<Pkcs11Provider, "describeToken">;
+  const { label, serial, slotId, foundBy } = await describeToken();
+  return `"${label}", serial ${serial}, in slot ${slotId}; found by ${foundBy}`;
+}
+
+/**
+ * Loads a provider and makes it as the settings say, without retries and deadlines around it.
+ *
+ * @throws CryptoError `ERR_PROVIDER_NOT_INSTALLED` with the command; `ERR_CONFIG` that names the setting.
+ */
+export async function makeProvider(
+  context: Context,
+  name: string,
+  settings: KeySettings,
+): Promise<CryptoProvider> {
+  const module = await loadProvider(name, {
+    import: (specifier) => importProvider(specifier, context.home),
+    installHint: (packageName) => installCommand(packageName, context.home),
+  });
+  requireSettings(name, settings, context.home);
+  hideUnlockVariables();
+  const pinFile = name === "pkcs11" ? context.env[`${PIN}_FILE`] : "";
+  try {
+    const config = module.configSchema.parse({
+      ...settingsFor(name, settings),
+      ...(pinFile ? { pinSource: `file:${pinFile}` } : {}),
+    });
+    return await module.create(config, envFor(name, context));
+  } catch (error) {
+    throw isCryptoError(error) && error.code === "ERR_CONFIG"
+      ? inWordsOfConfig(error, name, context.home)
+      : error;
   }
-  const resolved = createRequire(manifest).resolve(packageName);
-  return import(pathToFileURL(resolved).href);
 }
 
-function findManifest(packageName: string, home: string): string | undefined {
-  const inHome = join(providersFolder(home), "node_modules", packageName, "package.json");
-  return besideProgram(packageName) ?? (existsSync(inHome) ? inHome : undefined);
-}
+const PIN = "LANGO_PKCS11_PIN";
 
-function besideProgram(packageName: string): string | undefined {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  for (;;) {
-    const manifest = join(folder, "node_modules", packageName, "package.json");
-    if (existsSync(manifest)) {
-      return manifest;
-    }
-    const parent = dirname(folder);
-    if (parent === folder) {
-      return undefined;
-    }
-    folder = parent;
+/** The environment for a provider: nothing that opens the vault, and the PIN for the one provider that asks for it. */
+const envFor = (name: string, { env }: Context): ProviderEnv => ({
+  ...withoutUnlockVariables(env),
+  ...(name === "pkcs11" && env[PIN] ? { [PIN]: env[PIN] } : {}),
+});
+
+/** Takes what opens the vault out of this process: an SDK may start a program for its credentials, which would inherit it. */
+function hideUnlockVariables(): void {
+  for (const name of Object.keys(process.env)) {
+    if (UNLOCK_VARIABLES.includes(name.toUpperCase())) delete process.env[name];
   }
 }

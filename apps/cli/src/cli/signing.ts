@@ -5,12 +5,11 @@ import {
   signatureFromDer,
   signatureToDer,
 } from "@lango/crypto-core";
-import type { Vault } from "@lango/vault";
 import { type Arguments, usageError } from "./arguments.ts";
-import { toKeyUri } from "./crypto.ts";
+import { checkKey, findKey, type Keyring } from "./crypto.ts";
 import { inputOf, MAX_BUFFERED_BYTES, readInput } from "./files.ts";
 
-/** A key of the registry that signs, or computes macs. */
+/** A key that signs, or computes macs. */
 export interface SigningKey {
   readonly uri: string;
   readonly algorithm: KeyAlgorithm;
@@ -18,9 +17,8 @@ export interface SigningKey {
 }
 
 /** Looks up `--key` and refuses what the key cannot do. */
-export async function signingKey(vault: Vault, args: Arguments): Promise<SigningKey> {
-  const uri = toKeyUri(requireKey(args));
-  const { algorithm, type } = await vault.keys.describe(uri);
+export async function signingKey(keyring: Keyring, args: Arguments): Promise<SigningKey> {
+  const { uri, algorithm, type } = await findKey(keyring, requireKey(args), "signing");
   if (type !== "signing") {
     throw new CryptoError("ERR_KEY_USAGE", `${uri} is an encryption key, it does not sign`, {
       context: { keyId: uri, hint: 'Make one with "lango keys create NAME --type signing"' },
@@ -42,7 +40,7 @@ export function requireKey(args: Arguments): string {
   if (key === undefined) {
     throw usageError("--key is missing", 'Name the signing key; "lango keys list" shows them');
   }
-  return key;
+  return checkKey(key);
 }
 
 /** The message, or its digest with `--digest`, as a request wants it. */

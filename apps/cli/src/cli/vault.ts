@@ -7,6 +7,8 @@ import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
 import { locked } from "./locked.ts";
 import { hardenProcess } from "./process.ts";
+import { auditProviderChange } from "./provider-change.ts";
+import { openProviders, type Providers } from "./providers.ts";
 import { askSecret, canAsk } from "./terminal.ts";
 
 export interface VaultNeeds {
@@ -21,7 +23,7 @@ export async function withVault<T>(
   context: Context,
   args: Arguments,
   needs: VaultNeeds,
-  use: (vault: Vault) => Promise<T>,
+  use: (vault: Vault, providers: Providers["byScheme"]) => Promise<T>,
 ): Promise<T> {
   if (needs.stdinFree === false) refuseStdin(args);
   let fresh: Bytes | undefined;
@@ -34,8 +36,12 @@ export async function withVault<T>(
     ...unlockOptions(context, args, needs.stdinFree ?? true),
     keyringEnabled: security.keyring.enabled,
   };
+  // Closed after the vault, which may anchor its log with a key of one.
+  await using providers = await openProviders(context, security);
   await using vault = await openVault({
     home: context.home,
+    providers: providers.byScheme,
+    fallbackToLocal: providers.fallbackToLocal,
     unlock:
       fresh === undefined
         ? explaining(
@@ -55,7 +61,8 @@ export async function withVault<T>(
       context.note(`  not by ${source}: ${reason}`);
     }
   }
-  return await use(vault);
+  await auditProviderChange(vault, security);
+  return await use(vault, providers.byScheme);
 }
 
 /** Read to its end for the passphrase, standard input would seem empty to the command. */

@@ -3,7 +3,7 @@ import { CryptoError, fromBase64, zero } from "@lango/crypto-core";
 import { createOpenStream, fileError, type OpenOptions, open, openFile } from "@lango/envelope";
 import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler, Result } from "../cli/command.ts";
-import { aadOf, openWith, toKeyUri } from "../cli/crypto.ts";
+import { aadOf, checkKey, openWith } from "../cli/crypto.ts";
 import { checkStreamOutput, deliver, deliverStream, isStreamOutput } from "../cli/deliver.ts";
 import {
   inputOf,
@@ -31,9 +31,9 @@ export const run: Handler = async (context, args) => {
     throw usageError("--json shows no plaintext without --reveal", "Use --out FILE or --reveal");
   }
   const key = args.string("key");
-  const only = key === undefined ? undefined : toKeyUri(key);
-  return withVault(context, args, { stdinFree: from !== undefined }, (vault) =>
-    openWith(vault, only, async (resolve): Promise<Result> => {
+  const only = key === undefined ? undefined : checkKey(key);
+  return withVault(context, args, { stdinFree: from !== undefined }, (vault, providers) =>
+    openWith({ vault, providers }, only, async (resolve): Promise<Result> => {
       const options = { resolve, aad: aadOf(args) };
       // Only a file of raw bytes can be read twice: once to verify all of it, once to write.
       const file = from !== undefined && (await isRawFile(from)) ? from : undefined;

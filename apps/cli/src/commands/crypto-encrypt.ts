@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import { zero } from "@lango/crypto-core";
 import { createSealStream, seal, sealFile } from "@lango/envelope";
 import type { Handler } from "../cli/command.ts";
-import { aadOf, recipientsOf, toKeyUri } from "../cli/crypto.ts";
+import { aadOf, checkKey, recipientsOf } from "../cli/crypto.ts";
 import { checkStreamOutput, deliver, deliverStream, isStreamOutput } from "../cli/deliver.ts";
 import {
   inputOf,
@@ -22,12 +22,14 @@ const isLarge = (file: string | undefined): boolean =>
 /** Seals stdin or a file for one or several keys. */
 export const run: Handler = async (context, args) => {
   const given = args.strings("key");
-  const keys = [...new Set((given.length === 0 ? ["local:default"] : given).map(toKeyUri))];
+  const wanted = (given.length === 0 ? ["default"] : given).map(checkKey);
   const from = inputOf(args);
   const to = outputOf(args);
   checkStreamOutput(args);
-  return withVault(context, args, { stdinFree: from !== undefined }, async (vault) => {
-    const options = { recipients: recipientsOf(vault, keys), aad: aadOf(args) };
+  return withVault(context, args, { stdinFree: from !== undefined }, async (vault, providers) => {
+    const recipients = await recipientsOf({ vault, providers }, wanted);
+    const keys = recipients.map(({ uri }) => uri);
+    const options = { recipients, aad: aadOf(args) };
     if (from !== undefined && to !== undefined) {
       await interruptible((signal) => sealFile({ from, to, ...options, signal }));
       return { data: { keys, out: to } };

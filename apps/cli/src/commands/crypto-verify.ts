@@ -1,7 +1,7 @@
 import { type Bytes, CryptoError, fromBase64, type KeyAlgorithm } from "@lango/crypto-core";
 import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
-import { compositeOf } from "../cli/crypto.ts";
+import { clientFor } from "../cli/crypto.ts";
 import { inputOf, readInput } from "../cli/files.ts";
 import { decodeSignature, isEcdsa, readSignable, requireKey, signingKey } from "../cli/signing.ts";
 import { withVault } from "../cli/vault.ts";
@@ -16,29 +16,39 @@ export const run: Handler = async (context, args) => {
     throw usageError("--signature is missing", "Name the file that holds the signature");
   }
   const given = fromText(await readInput(file, MAX_SIGNATURE_BYTES));
-  return withVault(context, args, { stdinFree: inputOf(args) !== undefined }, async (vault) => {
-    const { uri, algorithm, isMac } = await signingKey(vault, args);
-    const provider = compositeOf(vault);
-    const input = await readSignable(args);
-    const what = isMac ? "mac" : "signature";
-    const signature = decodeSignature(args, given, algorithm);
-    const valid =
-      isMac && "message" in input
-        ? await provider.verifyMac!({ keyId: uri, ...input, mac: given })
-        : signature !== undefined && (await provider.verify!({ keyId: uri, ...input, signature }));
-    const data = { key: uri, algorithm, kind: what, valid };
-    if (valid) {
-      return { data, text: `valid ${what} by ${uri}` };
-    }
-    return {
-      data,
-      failure: new CryptoError("ERR_INTEGRITY", `The ${what} is not one by ${uri} of this input`, {
-        context: mayBeDer(args, given, algorithm)
-          ? { hint: "If it is DER, say --encoding der" }
-          : {},
-      }),
-    };
-  });
+  return withVault(
+    context,
+    args,
+    { stdinFree: inputOf(args) !== undefined },
+    async (vault, providers) => {
+      const keyring = { vault, providers };
+      const { uri, algorithm, isMac } = await signingKey(keyring, args);
+      const { client, keyId } = clientFor(keyring, uri);
+      const input = await readSignable(args);
+      const what = isMac ? "mac" : "signature";
+      const signature = decodeSignature(args, given, algorithm);
+      const valid =
+        isMac && "message" in input
+          ? await client.verifyMac({ keyId, ...input, mac: given })
+          : signature !== undefined && (await client.verify({ keyId, ...input, signature }));
+      const data = { key: uri, algorithm, kind: what, valid };
+      if (valid) {
+        return { data, text: `valid ${what} by ${uri}` };
+      }
+      return {
+        data,
+        failure: new CryptoError(
+          "ERR_INTEGRITY",
+          `The ${what} is not one by ${uri} of this input`,
+          {
+            context: mayBeDer(args, given, algorithm)
+              ? { hint: "If it is DER, say --encoding der" }
+              : {},
+          },
+        ),
+      };
+    },
+  );
 };
 
 /** Whether it begins as a DER sequence does, and nobody said so. */

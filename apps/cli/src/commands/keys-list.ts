@@ -9,9 +9,10 @@ export const run: Handler = (context) =>
     return {
       data: { keys },
       text: table(
-        ["KEY", "TYPE", "ALGORITHM", "VERSION", "STATE", "CREATED", "LAST USED"],
-        keys.map(({ uri, type, algorithm, keyVersion, state, createdAt, lastUsedAt }) => [
+        ["KEY", "NAME", "TYPE", "ALGORITHM", "VERSION", "STATE", "CREATED", "LAST USED"],
+        keys.map(({ uri, name, type, algorithm, keyVersion, state, createdAt, lastUsedAt }) => [
           uri,
+          name,
           type,
           algorithm,
           keyVersion,

@@ -1,27 +1,32 @@
 import { randomUUID } from "node:crypto";
 import { type CheckResult, type Harness, runChecks } from "@lango/crypto-conformance";
-import { CryptoError, loadProvider } from "@lango/crypto-core";
+import { CryptoError } from "@lango/crypto-core";
 import {
   createLocalProvider,
   generateKeyMaterial,
   type LocalKey,
   type LocalKeyAlgorithm,
 } from "@lango/crypto-local";
+import type { Arguments } from "../cli/arguments.ts";
+import { liveHarness } from "../cli/check-harness.ts";
 import type { Handler } from "../cli/command.ts";
+import type { Context } from "../cli/context.ts";
 import { table } from "../cli/output.ts";
-import { importProvider, installCommand } from "../cli/providers.ts";
+import { makeProvider } from "../cli/providers.ts";
+import { loadConfig } from "../config/load.ts";
 
-/** Runs the conformance checks on a provider. For `local` on keys that exist for these checks alone. */
+/**
+ * Runs the conformance checks on a provider: on `local` with keys that exist for these checks alone, on any other as it is
+ * configured, with the keys that are named. A check that has no key is not applicable, and says which one it needs.
+ */
 export const run: Handler = async (context, args) => {
   const [scheme = ""] = args.positional("URI").split(":");
-  if (scheme !== "local") {
-    await loadProvider(scheme, {
-      import: (specifier) => importProvider(specifier, context.home),
-      installHint: (packageName) => installCommand(packageName, context.home),
-    });
-    throw new CryptoError("ERR_UNSUPPORTED", `This version of lango checks local keys only`);
-  }
-  const report = await runChecks(localHarness());
+  const harness = scheme === "local" ? localHarness() : await remoteHarness(context, args, scheme);
+  const report = await runChecks(harness, {
+    onResult: ({ outcome, name }) => {
+      if (context.verbose) context.note(`${outcome} ${name}`);
+    },
+  });
   const failed = report.results.filter(({ outcome }) => outcome === "failed").length;
   return {
     data: {
@@ -30,12 +35,29 @@ export const run: Handler = async (context, args) => {
       openssl: report.openssl ?? null,
       checks: report.results.map(({ error: _, ...result }) => result),
     },
-    text: table(["CHECK", "OUTCOME", "MS", "REASON"], report.results.map(toRow)),
+    text: `${table(["CHECK", "OUTCOME", "MS", "REASON"], report.results.map(toRow))}\n${summary(report.results)}`,
     ...(report.ok
       ? {}
       : { failure: new CryptoError("ERR_INTEGRITY", `${failed} checks of ${scheme} failed`) }),
   };
 };
+
+async function remoteHarness(context: Context, args: Arguments, scheme: string): Promise<Harness> {
+  const { security } = await loadConfig(context.home);
+  const provider = await makeProvider(context, scheme, security);
+  try {
+    return await liveHarness(provider, args, (keyId) => context.note(`created ${scheme}:${keyId}`));
+  } catch (error) {
+    await provider.close();
+    throw error;
+  }
+}
+
+/** Such as `84 passed, 6 refused, 1 not-applicable`. */
+const summary = (results: readonly CheckResult[]): string =>
+  Object.entries(Object.groupBy(results, ({ outcome }) => outcome))
+    .map(([outcome, found]) => `${found.length} ${outcome}`)
+    .join(", ");
 
 const toRow = ({ name, outcome, durationMs, reason }: CheckResult): string[] => [
   name,

@@ -1,6 +1,6 @@
 import type { Handler } from "../cli/command.ts";
 import { table } from "../cli/output.ts";
-import { installCommand, installedVersion, PROVIDER_NAMES } from "../cli/providers.ts";
+import { installCommand, installedVersion, PROVIDER_NAMES } from "../cli/provider-packages.ts";
 import { readVersion } from "../version.ts";
 
 /** Lists the providers, and how to install those that are missing. */

@@ -1,6 +1,7 @@
 import { CryptoError } from "@lango/crypto-core";
 import type { Handler } from "../cli/command.ts";
 import { withVault } from "../cli/vault.ts";
+import { warnIfDegraded } from "../cli/warn-if-degraded.ts";
 
 /** Makes an earlier version current again, as a new version. */
 export const run: Handler = (context, args) =>
@@ -26,7 +27,9 @@ export const run: Handler = (context, args) =>
         text: `would make version ${target.version} of ${name} current again`,
       };
     }
-    const { version } = await vault.secrets.rollback(name, target.version);
+    const result = await vault.secrets.rollback(name, target.version);
+    warnIfDegraded(context, result);
+    const { version } = result;
     return {
       data: { name, version, from: target.version },
       text: `${name} has the value of version ${target.version} again, as version ${version}`,

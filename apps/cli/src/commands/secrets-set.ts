@@ -5,6 +5,7 @@ import type { Context } from "../cli/context.ts";
 import { readInput } from "../cli/files.ts";
 import { askSecretTwice, canAsk, isTerminalInput } from "../cli/terminal.ts";
 import { withVault } from "../cli/vault.ts";
+import { warnIfDegraded } from "../cli/warn-if-degraded.ts";
 
 const MAX_SECRET_BYTES = 1024 * 1024;
 
@@ -37,6 +38,7 @@ export const run: Handler = async (context, args) => {
         createOnly: args.flag("create-only"),
         ifVersion,
       });
+      warnIfDegraded(context, result);
       const text = `${result.created ? "stored" : "updated"} ${result.name}, version ${result.version}`;
       return { data: result, text };
     } finally {

@@ -5,6 +5,8 @@ import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
 import { standing, uncheckedWishes } from "../cli/in-force.ts";
 import { facts, when } from "../cli/output.ts";
+import { type ProviderRecord, readRecord } from "../cli/provider-record.ts";
+import { configuredKey, type KeySettings, targetOf } from "../cli/provider-settings.ts";
 import { canAsk } from "../cli/terminal.ts";
 import { wouldUnlock } from "../cli/would-unlock.ts";
 import { loadConfig } from "../config/load.ts";
@@ -13,13 +15,20 @@ import { loadConfig } from "../config/load.ts";
  * Shows what protects the vault. This is the command that scripts poll, so its file of the program holds nothing else:
  * without a vault it offers nothing, because onboarding would have to be in there.
  */
-export const run: Handler = async (context) => {
+export const run: Handler = async (context, args) => {
   await using vault = await readVault({ home: context.home });
   const wishes = await uncheckedWishes(context.home);
-  const { provider, database, facts: settings } = standing(wishes, context.home);
   const { keyring, anchor } = wishes;
-  await warnOfFaults(context);
+  const sound = await warnOfFaults(context);
   const status = await vault.status();
+  const {
+    mode,
+    provider,
+    database,
+    facts: settings,
+  } = standing(wishes, context.home, status.dataKeys);
+  const lastProbe = await lastProbeOf(context, wishes, sound && args.flag("probe"));
+  const key = keyOf(wishes, context.home);
   const sources = await createUnlocker({
     home: context.home,
     env: context.env,
@@ -33,10 +42,10 @@ export const run: Handler = async (context) => {
     data: {
       home: context.home,
       // Where the keys are, and not where the settings would have them.
-      mode: "local",
+      mode,
       unlockSource: used?.source ?? null,
       sources,
-      provider,
+      provider: { ...provider, key: key ?? null, lastProbe: lastProbe ?? null },
       database,
       companion: null,
       audit: { anchor: anchor === "" ? null : anchor },
@@ -45,25 +54,78 @@ export const run: Handler = async (context) => {
     text: facts([
       ["home", context.home],
       ["vault", `${status.id}, made ${when(status.createdAt)}`],
-      ["mode", "local"],
+      ["mode", mode],
       ...settings,
+      ...(provider.name === "local" ? [] : providerFacts(key, lastProbe)),
+      [
+        "rooted in",
+        status.rootedIn ?? [...new Set(status.slots.map(({ kind }) => kind))].join(", "),
+      ],
       ["would unlock with", unlockText],
       ["slots", status.slots.map(({ kind, kdf }) => (kdf ? `${kind} (${kdf})` : kind)).join(", ")],
       ["keys", `${status.keyCount}`],
       ["secrets", `${status.secretCount}`],
       ["companion", "none"],
       ["log anchored by", anchor === "" ? "nothing" : anchor],
-      ["degraded", status.degraded ? "yes: some data keys wait to be wrapped again" : "no"],
+      ["degraded", degradedText(status.degradedDataKeys)],
     ]),
   };
 };
 
-/** The status is shown all the same: it is asked for when something is wrong. */
-async function warnOfFaults({ home, warn }: Context): Promise<void> {
+const degradedText = (count: number): string =>
+  count === 0
+    ? "no"
+    : `${count} data ${count === 1 ? "key awaits" : "keys await"} re-wrap: lango security provider rewrap`;
+
+/** What the last command saw of the provider. It is asked only when that is wanted: the status costs no connection. */
+async function lastProbeOf(
+  context: Context,
+  wishes: KeySettings,
+  ask: boolean,
+): Promise<ProviderRecord | undefined> {
+  const name = wishes.signer.provider;
+  if (name === "local") return undefined;
+  if (!ask) return readRecord(context.home, targetOf(name, wishes));
+  const { probe } = await import("../cli/probe.ts");
+  return probe(context, wishes);
+}
+
+/** The key that the settings name, if they do. */
+function keyOf(wishes: KeySettings, home: string): string | undefined {
+  try {
+    return wishes.signer.provider === "local"
+      ? undefined
+      : configuredKey(wishes, "encryption", home);
+  } catch {
+    return undefined;
+  }
+}
+
+const providerFacts = (
+  key: string | undefined,
+  probe: ProviderRecord | undefined,
+): (readonly [string, string])[] => [
+  ["provider key", key ?? "none: security.kms.keyId is not set"],
+  ["last probe", probe === undefined ? "none; ask with --probe" : probeText(probe)],
+  ...(probe?.token === undefined ? [] : [["token", probe.token] as const]),
+  ["circuit", probe?.circuit ?? "closed"],
+];
+
+const probeText = ({ checkedAt, healthy, latencyMs, reason }: ProviderRecord): string =>
+  `${when(checkedAt)}, ${healthy ? "healthy" : `not healthy: ${reason ?? "no reason given"}`}, ${Math.round(latencyMs)} ms`;
+
+/**
+ * The status is shown all the same: it is asked for when something is wrong.
+ *
+ * @returns Whether the settings are sound.
+ */
+async function warnOfFaults({ home, warn }: Context): Promise<boolean> {
   try {
     await loadConfig(home);
+    return true;
   } catch (error) {
     if (!isCryptoError(error)) throw error;
     warn(`${error.message}; most commands will refuse to work`);
+    return false;
   }
 }

@@ -13,7 +13,8 @@ export const run: Handler = (context, args) =>
   withReader(context, async (vault) => {
     await loadConfig(context.home);
     const wishes = await uncheckedWishes(context.home);
-    const { provider, database, facts: settings } = standing(wishes, context.home);
+    const { dataKeys } = await vault.status();
+    const { provider, database, facts: settings } = standing(wishes, context.home, dataKeys);
     const sources = await createUnlocker({
       ...unlockOptions(context, args, true),
       keyringEnabled: wishes.keyring.enabled,

@@ -26,6 +26,8 @@ const ALGORITHMS = [
   ...["aes-256-gcm", "hmac-sha256", "hmac-sha384", "hmac-sha512"],
   ...["ecdsa-p256", "ecdsa-p384", "secp256k1", "ed25519"],
 ];
+/** Those that only providers have. */
+const RSA = ["rsa-2048", "rsa-3072", "rsa-4096"];
 const STREAM: Option = { type: "boolean", summary: "take any size, in pieces" };
 
 export const CRYPTO_COMMANDS: readonly Command[] = [
@@ -41,6 +43,7 @@ export const CRYPTO_COMMANDS: readonly Command[] = [
     examples: [
       "lango keys create reports --type encryption",
       "lango keys create release --type signing --algorithm ed25519",
+      "lango keys create cloud --type encryption --provider aws-kms:alias/lango",
     ],
     positionals: [{ name: "NAME" }],
     options: {
@@ -53,13 +56,28 @@ export const CRYPTO_COMMANDS: readonly Command[] = [
       algorithm: {
         type: "string",
         value: "NAME",
-        choices: ALGORITHMS,
+        choices: [...ALGORITHMS, ...RSA],
         summary: "hmac-sha256 (the default for signing), ecdsa-p256, secp256k1, ed25519, …",
       },
+      provider: {
+        type: "string",
+        value: "URI",
+        summary: "register a key that a provider has, instead of a local one",
+      },
+      create: { type: "boolean", summary: "with --provider: make the key there first" },
     },
     unlocks: true,
     writes: true,
     load: () => import("../commands/keys-create.ts"),
+  },
+  {
+    path: "keys rotate",
+    summary: "make a new version of a key; older ones still decrypt and verify",
+    examples: ["lango keys rotate reports"],
+    positionals: [{ name: "KEY" }],
+    unlocks: true,
+    writes: true,
+    load: () => import("../commands/keys-rotate.ts"),
   },
   {
     path: "keys describe",

@@ -97,6 +97,7 @@ export const GENERAL_COMMANDS: readonly Command[] = [
     summary: "look for what is wrong; exit 10 when something is",
     examples: ["lango doctor", "lango doctor --fix"],
     options: {
+      probe: { type: "boolean", summary: "ask the provider of the keys how it is, too" },
       fix: {
         type: "boolean",
         summary: "mend modes of files and an interrupted change of the slots",

@@ -9,7 +9,13 @@ export const SECURITY_COMMANDS: readonly Command[] = [
   {
     path: "security status",
     summary: "show what protects the vault; needs no passphrase",
-    examples: ["lango security status", "lango security status --json"],
+    examples: ["lango security status", "lango security status --probe"],
+    options: {
+      probe: {
+        type: "boolean",
+        summary: "ask the provider of the keys how it is, if that is older than 30 seconds",
+      },
+    },
     load: () => import("../commands/security-status.ts"),
   },
   {
@@ -134,8 +140,67 @@ export const SECURITY_COMMANDS: readonly Command[] = [
   {
     path: "security provider check",
     summary: "run the conformance checks on a provider; exit 8 when one fails",
-    examples: ["lango security provider check local"],
+    examples: [
+      "lango security provider check local",
+      "lango security provider check aws-kms --aead alias/one --aead alias/two",
+      "lango security provider check pkcs11 --signing ecdsa-p256-sha256=release",
+    ],
     positionals: [{ name: "URI" }],
+    options: {
+      aead: {
+        type: "string",
+        value: "URI",
+        multiple: true,
+        summary: "a key for encryption; give two",
+      },
+      signing: {
+        type: "string",
+        value: "ALG=URI",
+        multiple: true,
+        summary: "a key for a signature scheme, such as ecdsa-p256-sha256",
+      },
+      mac: {
+        type: "string",
+        value: "ALG=URI",
+        multiple: true,
+        summary: "a key for macs, such as hmac-sha256",
+      },
+      disabled: { type: "string", value: "URI", summary: "a key that is disabled" },
+      create: {
+        type: "boolean",
+        summary:
+          "make the keys that are missing, and leave them there; check creation and rotation",
+      },
+    },
     load: () => import("../commands/provider-check.ts"),
+  },
+  {
+    path: "security provider migrate",
+    summary: "put the data keys of a key under another key; no value is touched",
+    examples: [
+      "lango security provider migrate --to aws-kms:alias/lango",
+      "lango security provider migrate --to local:default --dry-run",
+    ],
+    options: {
+      to: { type: "string", value: "URI", summary: "the key of a provider, or local:NAME" },
+      key: { type: "string", value: "NAME", summary: "the key that moves (default)" },
+    },
+    unlocks: true,
+    writes: true,
+    load: () => import("../commands/provider-migrate.ts"),
+  },
+  {
+    path: "security provider rewrap",
+    summary: "have the provider wrap what was sealed while it could not be reached",
+    examples: ["lango security provider rewrap", "lango security provider rewrap --all"],
+    options: {
+      all: {
+        type: "boolean",
+        summary: "also what an older version of the provider's key wraps",
+      },
+    },
+    unlocks: true,
+    writes: true,
+    load: () => import("../commands/provider-rewrap.ts"),
   },
 ];

@@ -1,5 +1,6 @@
 import { decorate, raceSignal, unhealthy } from "../decorate.ts";
 import { isUnavailable } from "../errors.ts";
+import { callHook } from "../hooks.ts";
 import type { CryptoProvider, HealthReport, HealthRequest, Operation } from "../provider.ts";
 
 export interface HealthCacheOptions {
@@ -7,6 +8,8 @@ export interface HealthCacheOptions {
   readonly ttlMs?: number | undefined;
   /** Milliseconds that never go back. Default: `performance.now`. */
   readonly clock?: (() => number) | undefined;
+  /** Told of each new report, also of those that other calls gave. Not awaited; what it throws becomes a warning of the process. */
+  readonly onReport?: ((report: HealthReport) => void | Promise<void>) | undefined;
 }
 
 /** Reports kept; one per key that is asked for by name. */
@@ -33,7 +36,7 @@ const PROVES_REACHABLE: ReadonlySet<Operation> = new Set([
  */
 export const withHealthCache = (
   provider: CryptoProvider,
-  { ttlMs = 30_000, clock = () => performance.now() }: HealthCacheOptions = {},
+  { ttlMs = 30_000, clock = () => performance.now(), onReport }: HealthCacheOptions = {},
 ): CryptoProvider => {
   // By key id; "" is the provider as a whole. In the order of writing, the oldest first.
   const reports = new Map<string, { report: HealthReport; at: number }>();
@@ -49,6 +52,7 @@ export const withHealthCache = (
   const learn = (keyId: string | undefined, report: HealthReport): void => {
     keep("", report);
     if (keyId !== undefined) keep(keyId, report);
+    callHook("onReport", onReport, report);
   };
 
   const fed = decorate(provider, async ({ operation, request, run }) => {
@@ -69,6 +73,7 @@ export const withHealthCache = (
   const ask = async ({ keyId, timeoutMs }: HealthRequest): Promise<HealthReport> => {
     const report = await fed.health({ keyId, timeoutMs });
     keep(keyId ?? "", report);
+    callHook("onReport", onReport, report);
     return report;
   };
 

@@ -6,7 +6,7 @@ import type { HomePaths } from "../keyslots-file.ts";
 import { isSound } from "../rows.ts";
 import type { Audit, AuditEvent, AuditInput } from "../types.ts";
 import type { Anchorer } from "./anchorer.ts";
-import type { AuditKey } from "./chain.ts";
+import { type AuditKey, isOurs } from "./chain.ts";
 import { decodeEntry, eventsOf } from "./entry.ts";
 import { verifyChain } from "./verify.ts";
 
@@ -36,6 +36,12 @@ export const createAudit = ({ context, paths, auditKey, anchorer, gate }: AuditO
       }),
     ),
   tail: (count) => gate.run(() => readTail(context.store, count)),
+  read: (seq) =>
+    gate.run(async () => {
+      const [row] = await context.store.audit.page(seq, 1);
+      const entry = row?.seq === seq && isOurs(row, auditKey) ? decodeEntry(row.entry) : undefined;
+      return entry && eventsOf(seq, entry)[0];
+    }),
 });
 
 /** The public keys of all versions of all keys. Rows that were changed are left out: `verify` with `rows` names them. */
@@ -73,7 +79,7 @@ export const readTail = async (
   return events.slice(-count);
 };
 
-const ACTION = /^[a-z0-9.-]{1,64}$/;
+const ACTION = /^[A-Za-z0-9.-]{1,64}$/;
 const MAX_TEXT_LENGTH = 1024;
 
 // Other parts of Lango report here what agents and people sent them.
@@ -85,7 +91,7 @@ const checkInput = (event: AuditInput): void => {
     (code === undefined || Object.hasOwn(ERROR_CODES, code));
   if (!known) throw new CryptoError("ERR_INVALID_ARGUMENT", "The event is no AuditInput");
   if (typeof action !== "string" || !ACTION.test(action)) {
-    throw new CryptoError("ERR_INVALID_ARGUMENT", "An action is 1 to 64 of [a-z0-9.-]");
+    throw new CryptoError("ERR_INVALID_ARGUMENT", "An action is 1 to 64 of [A-Za-z0-9.-]");
   }
   for (const [what, text] of Object.entries({ target, detail })) {
     if (text === undefined) continue;

@@ -1,5 +1,5 @@
 import { createHash, createHmac, type KeyObject } from "node:crypto";
-import { type Bytes, toPlain, utf8 } from "@lango/crypto-core";
+import { type Bytes, bytesEqual, toPlain, utf8 } from "@lango/crypto-core";
 import { parts } from "@lango/envelope";
 import type { AuditHead, AuditRow } from "@lango/store";
 
@@ -21,6 +21,12 @@ export const linkHash = (prev: Uint8Array, entry: string): Bytes =>
 
 export const linkMac = (key: KeyObject, hash: Uint8Array): Bytes =>
   toPlain(createHmac("sha256", key).update(hash).digest());
+
+/** Whether a row says what this vault wrote into it, wherever it stands in the chain. */
+export const isOurs = ({ prev, entry, hash, mac, epoch }: AuditRow, audit: AuditKey): boolean =>
+  epoch === audit.epoch &&
+  bytesEqual(linkHash(prev, entry), hash) &&
+  bytesEqual(linkMac(audit.key, hash), mac);
 
 /** The rows that follow a head. */
 export const nextRows = (

@@ -3,7 +3,15 @@
 import { subscribe } from "node:diagnostics_channel";
 import { writeSync } from "node:fs";
 import { STAGES } from "../../src/stages.ts";
-import { acceptOnce, anchorLoop, changeLoop, onboardLoop, secretsLoop } from "./work.ts";
+import {
+  acceptOnce,
+  anchorLoop,
+  changeLoop,
+  fallbackLoop,
+  migrateLoop,
+  onboardLoop,
+  secretsLoop,
+} from "./work.ts";
 
 const [work = "", home = "", killAt = ""] = process.argv.slice(2);
 const say = (line: string): void => void writeSync(3, `${line}\n`);
@@ -19,5 +27,7 @@ const loops: Record<string, (home: string, say: (line: string) => void) => Promi
   passphrase: changeLoop,
   anchors: anchorLoop,
   rollback: acceptOnce,
+  migrate: migrateLoop,
+  fallback: fallbackLoop,
 };
 await loops[work]?.(home, say);

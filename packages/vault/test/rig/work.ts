@@ -1,7 +1,14 @@
-import { utf8 } from "@lango/crypto-core";
+import { type CryptoProvider, utf8 } from "@lango/crypto-core";
 import type { Kdf } from "@lango/envelope";
 import type { SlotInfo, UnlockResult } from "@lango/unlock";
-import { acceptRollback, createVault, openVault, type Vault } from "../../src/index.ts";
+import {
+  acceptRollback,
+  type CreateVaultOptions,
+  createVault,
+  openVault,
+  type Vault,
+} from "../../src/index.ts";
+import { remote } from "./remote.ts";
 
 type Say = (line: string) => void;
 
@@ -27,21 +34,32 @@ export const unlockWith =
 export const passphraseOf = (step: number): string => `passphrase number ${step}`;
 
 export const open = (home: string, passphrase: string = passphraseOf(0)): Promise<Vault> =>
-  openVault({ home, unlock: unlockWith(passphrase) });
+  openVault({ home, unlock: unlockWith(passphrase), providers: remotes() });
 
-export const create = (home: string): Promise<Vault> =>
+/** Providers that every process of a test makes for itself, with the same keys. */
+export const remotes = (): Record<string, CryptoProvider> => ({
+  "aws-kms": remote("aws-kms").provider,
+  "gcp-kms": remote("gcp-kms").provider,
+});
+
+export const create = (
+  home: string,
+  defaultKey?: CreateVaultOptions["defaultKey"],
+): Promise<Vault> =>
   createVault({
     home,
     credentials: [{ kind: "passphrase", passphrase: utf8(passphraseOf(0)) }],
     kdf: quickKdf(),
     acceptWeakKdf: true,
+    defaultKey,
   });
 
-/** One vault after another, in folders of their own. */
+/** One vault after another, in folders of their own; every other one under a provider's key. */
 export const onboardLoop = async (home: string, say: Say): Promise<void> => {
   for (let step = 0; ; step += 1) {
     say(`begin ${step}`);
-    await (await create(`${home}-${step}`)).close();
+    const key = { uri: "aws-kms:k1", provider: remote().provider };
+    await (await create(`${home}-${step}`, step % 2 === 0 ? undefined : key)).close();
     say(`done ${step}`);
   }
 };
@@ -88,4 +106,36 @@ export const anchorLoop = async (home: string, say: Say): Promise<void> => {
 
 export const acceptOnce = async (home: string): Promise<void> => {
   await acceptRollback({ home, unlock: unlockWith(process.env["RIG_PASSPHRASE"] ?? "") });
+};
+
+/** Where the key `default` goes, one after the other and from the start again. */
+export const TARGETS = ["aws-kms:k1", "gcp-kms:k1", "aws-kms:k2", "local:default"] as const;
+export const targetOf = (step: number): string => TARGETS[step % TARGETS.length] ?? "";
+
+export const migrateLoop = async (home: string, say: Say): Promise<void> => {
+  const vault = await open(home);
+  for (let step = Number(process.env["RIG_STEP"] ?? 0); ; step += 1) {
+    say(`begin ${step}`);
+    await vault.providers.migrate({ to: targetOf(step) });
+    say(`done ${step}`);
+  }
+};
+
+/** Seals without the provider, then with it, which has it wrap again what was sealed without it. */
+export const fallbackLoop = async (home: string, say: Say): Promise<void> => {
+  const kms = remote();
+  const providers = { "aws-kms": kms.provider };
+  const unlock = unlockWith(passphraseOf(0));
+  for (let step = 0; ; step += 1) {
+    say(`begin ${step}`);
+    kms.fault = "ERR_UNAVAILABLE";
+    const cold = await openVault({ home, unlock, providers, fallbackToLocal: true });
+    await cold.secrets.set(`cold-${step % 5}`, utf8(`value ${step}`));
+    await cold.close();
+    say(`done ${step}`);
+    kms.fault = undefined;
+    const warm = await openVault({ home, unlock, providers });
+    await warm.secrets.set("warm", utf8(`value ${step}`));
+    await warm.close();
+  }
 };

@@ -1,11 +1,16 @@
 // One of several processes that write and read the same vault. Prints what it did as JSON.
 import { isCryptoError, utf8 } from "@lango/crypto-core";
 import { openVault } from "../../src/index.ts";
-import { passphraseOf, unlockWith } from "./work.ts";
+import { passphraseOf, remotes, unlockWith } from "./work.ts";
 
 const [home = "", number = "", durationMs = ""] = process.argv.slice(2);
 const unlock = unlockWith(passphraseOf(0));
-const vault = await openVault({ home, unlock, audit: { anchor: "local:log" } });
+const vault = await openVault({
+  home,
+  unlock,
+  providers: remotes(),
+  audit: { anchor: "local:log" },
+});
 const until = performance.now() + Number(durationMs);
 const written: Record<string, string> = {};
 const report = { written, reads: 0, increments: 0, conflicts: 0, retried: 0 };

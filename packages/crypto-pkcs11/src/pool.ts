@@ -1,0 +1,341 @@
+import { type Bytes, type CryptoError, type ErrorContext, zero } from "@lango/crypto-core";
+import { classOf, fail, isPinRefused, toError } from "./errors.ts";
+import {
+  type Answer,
+  ModuleFailure,
+  type ModuleProcess,
+  startModuleProcess,
+} from "./module-process.ts";
+import type { CallName, Calls, MechanismFacts, ProbeResults } from "./protocol.ts";
+import { type ChosenToken, chooseToken, type TokenChoice } from "./token-choice.ts";
+
+export interface PoolOptions {
+  readonly modulePath: string;
+  readonly initialize: { readonly libraryParameters?: string; readonly flags?: number };
+  /** Environment of the children. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly token: TokenChoice;
+  /** Zeroed by `close`. */
+  readonly pin: Bytes | undefined;
+  readonly maxSessions: number;
+  readonly maxCalls: number;
+  readonly operationTimeoutMs: number;
+}
+
+/** What is known of the token since it was last opened. */
+export interface OpenToken extends ChosenToken {
+  readonly mechanisms: readonly MechanismFacts[];
+  readonly probes: ProbeResults;
+}
+
+export interface CallSettings {
+  readonly context: ErrorContext;
+  readonly signal?: AbortSignal | undefined;
+  readonly bytes?: readonly Uint8Array[];
+  /** Whether the PIN goes with the call, after its byte strings: for keys that want it at each use. */
+  readonly withPin?: boolean;
+  /** Whether the call may be made again after its session was lost. Default: true. */
+  readonly repeatable?: boolean;
+  /** Milliseconds that the module may take for it. Default: `operationTimeoutMs`. */
+  readonly timeoutMs?: number;
+}
+
+/** Sessions with one token, each in a process of its own. */
+export interface Pool {
+  /** @throws {@link CryptoError} `ERR_CLOSED`; the signal's reason if it is aborted. */
+  check(context: ErrorContext, signal: AbortSignal | undefined): void;
+  /** Opens the token, without a login. */
+  look(context: ErrorContext): Promise<OpenToken>;
+  /** Logged in. @throws {@link CryptoError} by the table of errors.ts; the signal's reason after an abort. */
+  call<Name extends CallName>(
+    name: Name,
+    ask: Calls[Name]["ask"],
+    settings: CallSettings,
+  ): Promise<Answer<Name>>;
+  /** Lets calls in flight end, and the processes with them. */
+  close(): Promise<void>;
+}
+
+/** A session in a process. Sessions are opened again by generation: whoever finds one dead names the generation it used. */
+interface Lane {
+  generation: number;
+  /** Calls that were given to it and have not ended. */
+  calls: number;
+  process?: ModuleProcess | undefined;
+  token?: OpenToken;
+  opening?: Promise<OpenToken> | undefined;
+  login?: Promise<void> | undefined;
+}
+
+/**
+ * After a failure: `reopen` and `restart` give the session, or its process too, another try with the same call; `retire` gives
+ * the next call a new process.
+ */
+type Reaction = "reopen" | "restart" | "retire";
+
+/** From this many calls in one session on, another session helps. */
+const BUSY = 8;
+/** A process has to start, and its module to find the token, however little time an operation has. */
+const OPEN_TIMEOUT_MS = 10_000;
+/** Milliseconds until another session is tried again after one could not be opened. */
+const GROW_AGAIN_MS = 10_000;
+
+export function createPool(options: PoolOptions): Pool {
+  const { modulePath, initialize, env, pin, maxCalls, operationTimeoutMs } = options;
+  const openTimeoutMs = Math.max(operationTimeoutMs, OPEN_TIMEOUT_MS);
+  const lanes: Lane[] = [{ generation: 0, calls: 0 }];
+  let limit = options.maxSessions;
+  let growAt = 0;
+  let calls = 0;
+  let closed = false;
+  let pinRefused: CryptoError | undefined;
+  let loginTurn: Promise<unknown> = Promise.resolve();
+  /** What a slot number led to first: another token must not take its place unseen. */
+  let choice = options.token;
+
+  const open = async (lane: Lane): Promise<OpenToken> => {
+    if (lane.process === undefined || lane.process.ended) {
+      lane.process = startModuleProcess(env);
+      const ask = { modulePath, ...initialize };
+      const { answer } = await lane.process.ask("start", ask, [], openTimeoutMs);
+      lane.token = { ...chooseToken(answer.tokens, choice), mechanisms: [], probes: NO_PROBES };
+    }
+    const { token, by } = lane.token!;
+    const { slotId } = token;
+    const { answer } = await lane.process.ask("open", { slotId }, [], openTimeoutMs);
+    choice = { ...choice, label: token.label };
+    lane.token = { token, by, ...answer };
+    return lane.token;
+  };
+
+  const ensureOpen = (lane: Lane): Promise<OpenToken> => {
+    lane.opening ??= open(lane).catch(async (error: unknown) => {
+      // What C_Finalize and C_Initialize would do for a token that came back, a new process does at the next call.
+      retire(lane, lane.generation);
+      throw error;
+    });
+    return lane.opening;
+  };
+
+  /** One login at a time in all sessions: a wrong PIN costs one try of the token's few. */
+  const ensureLogin = (lane: Lane): Promise<void> => {
+    if (lane.process?.ended) retire(lane, lane.generation);
+    if (lane.login === undefined) {
+      const login = loginNow(lane, loginTurn);
+      lane.login = login;
+      loginTurn = login.catch(() => {
+        if (lane.login === login) lane.login = undefined;
+      });
+    }
+    return lane.login;
+  };
+  const loginNow = async (lane: Lane, turn: Promise<unknown>): Promise<void> => {
+    const { token } = await ensureOpen(lane);
+    await turn;
+    if (pinRefused !== undefined) throw pinRefused;
+    if (!token.loginRequired) return;
+    if (pin === undefined && !token.protectedAuthentication) throw pinMissing();
+    try {
+      await lane.process!.ask("login", {}, pin === undefined ? [] : [pin], operationTimeoutMs);
+    } catch (error) {
+      throw refusedPin(error) ?? error;
+    }
+  };
+  /** The error of every later call, if the token refused the PIN. */
+  const refusedPin = (error: unknown): CryptoError | undefined => {
+    if (!(error instanceof ModuleFailure) || !isPinRefused(error.failure)) return undefined;
+    pinRefused ??= toError(error.failure, { operation: "login" });
+    return pinRefused;
+  };
+
+  /** The next call gets a new session in the same process. */
+  const reopen = (lane: Lane, generation: number): void => {
+    if (lane.generation !== generation) return;
+    lane.generation++;
+    lane.opening = undefined;
+    lane.login = undefined;
+  };
+  /** The next call gets a new process. Calls in flight end in the old one. */
+  const retire = (lane: Lane, generation: number): void => {
+    if (lane.generation !== generation) return;
+    reopen(lane, generation);
+    void lane.process?.retire();
+    lane.process = undefined;
+  };
+
+  const pick = (): Lane => {
+    const [first = lanes[0]!, ...others] = lanes;
+    const lane = others.reduce((best, each) => (each.calls < best.calls ? each : best), first);
+    if (lane.calls >= BUSY && lanes.length < limit && performance.now() > growAt) void grow();
+    return lane;
+  };
+  /** Opens one more session; calls go to it when it is ready. */
+  const grow = async (): Promise<void> => {
+    growAt = Number.POSITIVE_INFINITY;
+    const lane: Lane = { generation: 0, calls: 0 };
+    try {
+      const { token } = await ensureOpen(lane);
+      limit = Math.min(limit, token.maxSessions ?? limit);
+      if (lanes.length >= limit || closed) throw new Error("no room");
+      await ensureLogin(lane);
+      if (closed) throw new Error("closed");
+      lanes.push(lane);
+      growAt = 0;
+    } catch (error) {
+      const failure = error instanceof ModuleFailure ? error.failure.name : "";
+      // As many as there are is as many as the token takes.
+      if (failure === "CKR_SESSION_COUNT") limit = lanes.length;
+      growAt = performance.now() + GROW_AGAIN_MS;
+      void lane.process?.retire();
+    }
+  };
+
+  const run = async <Name extends CallName>(
+    name: Name,
+    ask: Calls[Name]["ask"],
+    settings: CallSettings,
+  ): Promise<Answer<Name>> => {
+    const lane = pick();
+    // Counted at once: the calls of one turn of the event loop would all find the same session idle.
+    lane.calls++;
+    try {
+      return await runIn(lane, name, ask, settings);
+    } finally {
+      lane.calls--;
+    }
+  };
+
+  const runIn = async <Name extends CallName>(
+    lane: Lane,
+    name: Name,
+    ask: Calls[Name]["ask"],
+    {
+      bytes = [],
+      withPin = false,
+      repeatable = true,
+      timeoutMs = operationTimeoutMs,
+    }: CallSettings,
+  ): Promise<Answer<Name>> => {
+    for (let attempt = 0; ; attempt++) {
+      let { generation } = lane;
+      try {
+        await ensureLogin(lane);
+        generation = lane.generation;
+        if (withPin && pinRefused !== undefined) throw pinRefused;
+        const sent = withPin && pin !== undefined ? [...bytes, pin] : bytes;
+        return await lane.process!.ask(name, ask, sent, timeoutMs);
+      } catch (error) {
+        const { failure, reaction } = await judge(error, lane, name);
+        if (reaction === "reopen") reopen(lane, generation);
+        else if (reaction !== undefined) retire(lane, generation);
+        const again = reaction === "reopen" || reaction === "restart";
+        if (!again || !repeatable || attempt > 0) throw failure;
+      }
+    }
+  };
+
+  /** What to do with a session after a failure, and the failure to report. */
+  const judge = async (
+    error: unknown,
+    lane: Lane,
+    name: CallName,
+  ): Promise<{ failure: unknown; reaction?: Reaction }> => {
+    if (!(error instanceof ModuleFailure)) return { failure: error };
+    const refused = refusedPin(error);
+    if (refused !== undefined) return { failure: refused };
+    const { failure } = error;
+    switch (classOf(failure)) {
+      case "session lost":
+        // What C_Finalize and C_Initialize would do, a new process does.
+        return {
+          failure: error,
+          reaction: failure.name === "CKR_CRYPTOKI_NOT_INITIALIZED" ? "restart" : "reopen",
+        };
+      case "unavailable":
+      case "hung":
+        return { failure: error, reaction: "retire" };
+      case "unclear":
+        return (
+          (await whatAilsIt(lane)) ?? {
+            failure: error,
+            ...(name !== "decrypt" && name !== "unwrap" && { reaction: "retire" as const }),
+          }
+        );
+      default:
+        return { failure: error };
+    }
+  };
+
+  /** A failure that says nothing may hide that the token is away: then that is the failure. */
+  const whatAilsIt = async (
+    lane: Lane,
+  ): Promise<{ failure: ModuleFailure; reaction: "retire" } | undefined> => {
+    const { process, token } = lane;
+    if (process === undefined || token === undefined) return undefined;
+    try {
+      await process.ask("info", { slotId: token.token.slotId }, [], operationTimeoutMs);
+      return undefined;
+    } catch (error) {
+      return error instanceof ModuleFailure ? { failure: error, reaction: "retire" } : undefined;
+    }
+  };
+
+  const check: Pool["check"] = (context, signal) => {
+    if (closed) throw fail("ERR_CLOSED", "The provider is closed", context);
+    signal?.throwIfAborted();
+  };
+
+  const guarded = async <T>(context: ErrorContext, work: () => Promise<T>): Promise<T> => {
+    check(context, undefined);
+    if (calls >= maxCalls) {
+      throw fail("ERR_RATE_LIMITED", `${maxCalls} calls to the token wait already`, context);
+    }
+    calls++;
+    try {
+      return await work();
+    } catch (error) {
+      throw error instanceof ModuleFailure ? toError(error.failure, context) : error;
+    } finally {
+      calls--;
+    }
+  };
+
+  return {
+    check,
+    look: (context) => guarded(context, () => ensureOpen(lanes[0]!)),
+    call: (name, ask, settings) =>
+      raceSignal(settings.signal, () => guarded(settings.context, () => run(name, ask, settings))),
+    async close() {
+      if (closed) return;
+      closed = true;
+      await Promise.all(lanes.map(async (lane) => await lane.process?.retire()));
+      if (pin !== undefined) zero(pin);
+    },
+  };
+}
+
+const NO_PROBES: ProbeResults = { secp256k1: false, oaepSha256: false };
+
+const pinMissing = (): CryptoError =>
+  fail("ERR_ACCESS_DENIED", "The token wants a PIN and none is set", {
+    hint: "Set LANGO_PKCS11_PIN, or pinSource to a file that holds the PIN",
+  });
+
+/** Settles as `run` does, or rejects with `signal.reason` at the abort; an answer that comes later is zeroed. */
+function raceSignal<Name extends CallName>(
+  signal: AbortSignal | undefined,
+  run: () => Promise<Answer<Name>>,
+): Promise<Answer<Name>> {
+  if (signal === undefined) return run();
+  if (signal.aborted) return Promise.reject(signal.reason);
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    run()
+      .then((answer) => {
+        if (signal.aborted) zero(...answer.bytes);
+        resolve(answer);
+      }, reject)
+      .finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
