@@ -1,3 +1,10 @@
+export type { PiiCategory, PiiName } from "./pii/patterns.ts";
+export {
+  createPiiRedactor,
+  type PiiFinding,
+  type PiiRedactor,
+  type PiiRedactorOptions,
+} from "./pii/redactor.ts";
 export {
   formatReference,
   newHandle,
