@@ -17,6 +17,7 @@ const CR = 0x0d;
 const ESC = 0x1b;
 const EQUALS = 0x3d;
 const BACKSLASH = 0x5c;
+const SOFT_EQUALS = ["=\n", "=\r"] as const;
 
 /**
  * Where in an escape sequence (ECMA-48 §5) a text stopped: in plain text; behind ESC; in its intermediate bytes; in a control
@@ -177,10 +178,10 @@ const stateBehind = ({ bytes }: Text, to: number, before: BeforeText): BeforeTex
 /** Where the soft line breaks among the first `to` bytes are, in order: each CR and each LF of them. */
 const softBreaks = (text: Text, marks: number, to: number, before: BeforeText): number[] => {
   const { bytes } = text;
-  const breaks: number[] = [];
+  const breaks = new Set<number>();
   const take = (at: number): void => {
     const isBreak = at < to && (bytes[at] === LF || bytes[at] === CR);
-    if (isBreak && breaks.at(-1) !== at && isSoftBreak(bytes, at, before)) breaks.push(at);
+    if (isBreak && isSoftBreak(bytes, at, before)) breaks.add(at);
   };
   // What the bytes before the text make soft is not in the survey.
   take(0);
@@ -188,12 +189,14 @@ const softBreaks = (text: Text, marks: number, to: number, before: BeforeText): 
   if ((marks & DENSE_MARK) !== 0) {
     for (let at = 0; at < to; at++) take(at);
   } else if ((marks & EQUALS_MARK) !== 0) {
-    for (let at = text.indexOf(EQUALS, 0); at < to; at = text.indexOf(EQUALS, at + 1)) {
-      take(at + 1);
-      take(at + 2);
+    for (const sign of SOFT_EQUALS) {
+      for (let at = text.indexOf(sign, 0); at < to; at = text.indexOf(sign, at + 1)) {
+        take(at + 1);
+        take(at + 2);
+      }
     }
   }
-  return breaks;
+  return [...breaks].sort((a, b) => a - b);
 };
 
 /** What comes after one more byte of an escape sequence; `undefined` if the byte is not part of it. */

@@ -67,10 +67,10 @@ export class Text {
     return findEight(this, from, bits);
   }
 
-  /** Where `byte` comes first at or after `from`; the length of the text, or more, if it does not. */
-  indexOf(byte: number, from: number): number {
+  /** Where a byte, or ASCII text, comes first at or after `from`; the length of the text, or more, if it does not. */
+  indexOf(sign: number | string, from: number): number {
     // Node's search is several times as fast as the one of typed arrays. It may look beyond the end.
-    const at = this.#searched.indexOf(byte, from);
+    const at = this.#searched.indexOf(sign, from, "latin1");
     return at < 0 ? this.length : at;
   }
 
