@@ -171,12 +171,12 @@ describe("custom patterns", () => {
   });
 
   it("that backtrack without end are stopped, and nothing is given out", () => {
-    const redactor = createPiiRedactor({ custom: { slow: "(a+)+$" }, customTimeoutMs: 20 });
+    const redactor = createPiiRedactor({ custom: { slow: "(a+)+$" }, customTimeoutMs: 300 });
     expect(redactor.redact("aaaa").text).toBe("[REDACTED]");
     expect(() => redactor.redact(`${"a".repeat(60)}b`)).toThrow(
       expect.objectContaining({
         code: "ERR_CONFIG",
-        message: "The pattern slow took more than 20 ms",
+        message: "The pattern slow took more than 300 ms",
       }),
     );
   });

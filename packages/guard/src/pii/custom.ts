@@ -31,7 +31,7 @@ export const compileCustom = (name: string, source: string, timeoutMs: number): 
       context["text"] = "";
     }
   };
-  if (run("").length > 0) {
+  if (regex.test("")) {
     throw new CryptoError("ERR_CONFIG", `The pattern ${name} matches the empty text`);
   }
   return (text) => {

@@ -2,7 +2,7 @@ import type { Bytes } from "@lango/crypto-core";
 
 /** Collects the bytes of one form after another. Its memory held secrets: call `clear` when done. */
 export class ByteSink {
-  #bytes: Bytes = new Uint8Array(256);
+  #bytes: Bytes = new Uint8Array(2048);
   #length = 0;
 
   byte(value: number): void {
@@ -26,9 +26,9 @@ export class ByteSink {
     for (let i = from; i < to; i++) this.byte(bytes[i]!);
   }
 
-  /** What was collected, in memory of its own; the next form begins. */
+  /** What was collected, good until the next byte; the next form begins. */
   take(): Bytes {
-    const taken = this.#bytes.slice(0, this.#length);
+    const taken = this.#bytes.subarray(0, this.#length);
     this.#length = 0;
     return taken;
   }

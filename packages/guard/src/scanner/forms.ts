@@ -8,6 +8,7 @@ import type { FormName } from "./types.ts";
 /** One way in which a value may be written. */
 export interface Form {
   readonly form: FormName;
+  /** Good until the next form. */
   readonly bytes: Bytes;
   /**
    * Whether the case of ASCII letters counts. Only in base64; elsewhere digits of escapes come in both cases, and a
@@ -22,9 +23,8 @@ export const eachForm = (value: Uint8Array, visit: (form: Form) => void): void =
   const forms = isUtf8(value) ? [...BYTE_FORMS, ...TEXT_FORMS] : BYTE_FORMS;
   for (const { form, encode } of forms) {
     encode(value, out);
-    const bytes = out.take();
-    visit({ form, bytes, caseCounts: form === "base64" || form === "base64url" });
-    bytes.fill(0);
+    const caseCounts = form === "base64" || form === "base64url";
+    visit({ form, bytes: out.take(), caseCounts });
   }
   out.clear();
 };

@@ -12,8 +12,8 @@ const MAX_HEADS_LOG = 20;
 const SPARSE_LOG = 6;
 const DENSE_LOG = 4;
 const NEAR_BITS_LOG = 22;
-/** How many windows of a long pattern are compared to find its rarest. */
-const MAX_WINDOWS = 96;
+/** How many windows of a pattern are compared to find its rarest. */
+const MAX_WINDOWS = 12;
 const SLOTS_PER_SLICE = 256;
 const NO_ENTRY = -1;
 
@@ -67,9 +67,10 @@ export class GramTable {
 
   remove(slot: number): void {
     const { heads, next, headsLog } = this.#lookup;
+    const bytes = this.#patterns.bytes(this.#slots[slot]!);
     for (let j = 0; j < this.#step; j++) {
       const entry = slot * this.#step + j;
-      const bucket = this.#hash(slot, j) >>> (32 - headsLog);
+      const bucket = hashGram(this.gram, bytes, this.#windows[slot]! + j) >>> (32 - headsLog);
       if (heads[bucket] === entry) heads[bucket] = next[entry]!;
       else {
         let before = heads[bucket]!;
@@ -120,14 +121,15 @@ export class GramTable {
    */
   #rarestWindow(bytes: Uint8Array): number {
     const { bits } = this.#lookup;
-    const isKnown = (at: number) => (has(bits, hashGram(this.gram, bytes, at)) ? 1 : 0);
     const last = bytes.length - windowOf(this.gram);
-    let known = 0;
-    for (let j = 0; j < this.#step; j++) known += isKnown(last + j);
+    const stride = Math.max(1, Math.ceil(last / MAX_WINDOWS));
     let best = last;
-    let least = known;
-    for (let at = last - 1; at >= 0 && at > last - MAX_WINDOWS && least > 0; at--) {
-      known += isKnown(at) - isKnown(at + this.#step);
+    let least = this.#step + 1;
+    for (let at = last; at >= 0 && least > 0; at -= stride) {
+      let known = 0;
+      for (let j = 0; j < this.#step && known < least; j++) {
+        if (has(bits, hashGram(this.gram, bytes, at + j))) known++;
+      }
       if (known < least) {
         least = known;
         best = at;
@@ -136,15 +138,12 @@ export class GramTable {
     return best;
   }
 
-  #hash(slot: number, j: number): number {
-    const bytes = this.#patterns.bytes(this.#slots[slot]!);
-    return hashGram(this.gram, bytes, this.#windows[slot]! + j);
-  }
-
   #enter(lookup: Lookup, slot: number): void {
     const { heads, next, tags, headsLog, bits } = lookup;
+    const bytes = this.#patterns.bytes(this.#slots[slot]!);
+    const window = this.#windows[slot]!;
     for (let j = 0; j < this.#step; j++) {
-      const hash = this.#hash(slot, j);
+      const hash = hashGram(this.gram, bytes, window + j);
       const entry = slot * this.#step + j;
       const bucket = hash >>> (32 - headsLog);
       next[entry] = heads[bucket]!;
