@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { count, report, torture } from "../../../tooling/vitest/torture.ts";
 import { createScanner, type Finding, type Scanner, unmaskedReason } from "../src/index.ts";
-import { type NamedValue, patternsOf, stretchesOf } from "./reference.ts";
+import { type NamedValue, occurrences, patternsOf, stretchesOf } from "./reference.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (output: Uint8Array) => new TextDecoder().decode(output);
@@ -189,7 +189,9 @@ const expectClean = (output: Uint8Array, secrets: readonly NamedValue[]) => {
   const masks = /\[SECRET:n\d\]|\[\*\*\*\]/g;
   const written = Buffer.from(output).toString("latin1");
   const patterns = patternsOf(secrets);
+  // An ESC that goes with a value may have begun a sequence: the rest of the sequence is text then, as the README says.
+  const find = secrets.some(({ value }) => value.includes(0x1b)) ? occurrences : stretchesOf;
   for (const piece of [...written.split(masks), ...(written.match(masks) ?? [])]) {
-    expect(stretchesOf(Buffer.from(piece, "latin1"), patterns)).toEqual([]);
+    expect(find(Buffer.from(piece, "latin1"), patterns)).toEqual([]);
   }
 };

@@ -113,6 +113,16 @@ describe("a masker", () => {
     ]);
   });
 
+  it("may be used by the listener of another", () => {
+    const nested: string[] = [];
+    const masker = scanner.createMasker({
+      onFinding: () => nested.push(masked(scanner.scan(bytes("n sk-live-abcdef")).output)),
+    });
+    const pieces = masker.write(bytes("1 sk-live-abcdef 2 sk-live-abcdef 3 sk-live"));
+    expect(joined([...pieces, ...masker.end()])).toBe("1 [SECRET:a] 2 [SECRET:a] 3 sk-live");
+    expect(nested).toEqual(["n [SECRET:a]", "n [SECRET:a]"]);
+  });
+
   it("refuses a chunk that is no bytes", () => {
     const invalid = expect.objectContaining({ code: "ERR_INVALID_ARGUMENT" });
     expect(() => scanner.createMasker().write("text" as unknown as Uint8Array)).toThrow(invalid);

@@ -11,7 +11,7 @@ import {
   skipThrough,
 } from "./see-through.ts";
 import type { Text } from "./text.ts";
-import type { FormName, Masker, MaskOptions } from "./types.ts";
+import type { Finding, FormName, Masker, MaskOptions } from "./types.ts";
 import { createTexts } from "./wasm/wasm-text.ts";
 
 /** Work is done in slices that fit the processor's cache. */
@@ -46,8 +46,10 @@ export const createWorkshop = (
 interface Stretch {
   readonly start: number;
   end: number;
-  /** The length of the longest match in it, whose name and form it takes. */
+  /** The longest match in it, whose name and form it takes: where it begins, how long it is, and its pattern. */
+  longestAt: number;
   longest: number;
+  pattern: number;
   name: string;
   form: FormName;
 }
@@ -63,6 +65,7 @@ export class StreamMasker implements Masker {
   #done = 0;
   #stretch: Stretch | undefined;
   #reader: ReaderState = START;
+  readonly #findings: Finding[] = [];
   #isEnded = false;
 
   constructor(shop: Workshop, options: MaskOptions = {}) {
@@ -121,6 +124,8 @@ export class StreamMasker implements Masker {
     this.#held = decided === text.length ? EMPTY : text.bytes.slice(decided, text.length);
     this.#offset += decided;
     held.fill(0);
+    // Only now, when nothing of the workshop is in use: the listener may scan too.
+    for (const finding of this.#findings.splice(0)) this.#onFinding?.(finding);
     return out.pieces;
   }
 
@@ -164,12 +169,15 @@ export class StreamMasker implements Masker {
         this.#closeStretch(out);
         this.#give(start, out);
       }
-      const open = this.#stretch ?? { start, end, longest: 0, name: "", form: "raw" };
+      const open = this.#stretch ?? newStretch(start);
       open.end = Math.max(open.end, end);
-      if (end - start > open.longest) {
+      const pattern = found.ids[i]!;
+      if (isBetter(open, start, end - start, pattern)) {
+        open.longestAt = start;
         open.longest = end - start;
-        open.name = index.name(found.ids[i]!);
-        open.form = index.form(found.ids[i]!);
+        open.pattern = pattern;
+        open.name = index.name(pattern);
+        open.form = index.form(pattern);
       }
       this.#stretch = open;
     }
@@ -189,12 +197,22 @@ export class StreamMasker implements Masker {
     const stretch = this.#stretch;
     if (stretch === undefined) return;
     const { name, form, start, end } = stretch;
-    this.#onFinding?.({ name, form, offset: start, length: end - start });
+    this.#findings.push({ name, form, offset: start, length: end - start });
     out.pieces.push(this.#shop.tokens.get(name));
     this.#done = end;
     this.#stretch = undefined;
   }
 }
+
+const newStretch = (start: number): Stretch => ({
+  ...{ start, end: start, longestAt: start, longest: 0 },
+  ...{ pattern: 0, name: "", form: "raw" },
+});
+
+/** Of two matches with the same place the pattern decides: the order in which they are found depends on the chunks. */
+const isBetter = (stretch: Stretch, start: number, length: number, pattern: number): boolean =>
+  length > stretch.longest ||
+  (length === stretch.longest && start === stretch.longestAt && pattern < stretch.pattern);
 
 /** The stretches within `reach` of the cuts, merged where they meet; each begins at a multiple of 8. */
 function* around(

@@ -48,7 +48,7 @@ export interface ScanResult {
 }
 
 export interface MaskOptions {
-  /** Called for every mask, in order, before its bytes are given out. */
+  /** Called for every mask, in order, before its bytes are given out. If it throws, they are not. */
   readonly onFinding?: (finding: Finding) => void;
 }
 
