@@ -31,7 +31,9 @@ export default defineConfig({
   test: {
     projects,
     reporters: ["default", here("tooling/vitest/reporter.ts")],
-    testTimeout: 30_000,
+    // For machines that do something else as well; what hangs has limits of its own.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     passWithNoTests: true,
   },
 });

@@ -6,4 +6,3 @@ export {
   createAwsKmsProvider,
   provider,
 } from "./provider.ts";
-export type { RewrapKeyRequest } from "./sealing.ts";

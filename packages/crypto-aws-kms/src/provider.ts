@@ -15,7 +15,7 @@ import { mapError } from "./errors.ts";
 import { createKeys, type Keys } from "./keys.ts";
 import { createMacs } from "./mac.ts";
 import { createManaging } from "./managing.ts";
-import { createSealing, MAX_KMS_BYTES, MAX_PLAINTEXT_BYTES, type Sealing } from "./sealing.ts";
+import { createSealing, MAX_KMS_BYTES, MAX_PLAINTEXT_BYTES } from "./sealing.ts";
 import { createSession, type Session } from "./session.ts";
 import { createSigning } from "./signing.ts";
 
@@ -34,8 +34,8 @@ export type AwsKmsOptions =
     })
   | (CommonOptions & ClientSettings & { readonly client?: undefined });
 
-/** A provider of AWS KMS, with what the contract has no method for. */
-export type AwsKmsProvider = Required<CryptoProvider> & Pick<Sealing, "rewrapKey">;
+/** A provider of AWS KMS: it has every operation. */
+export type AwsKmsProvider = Required<CryptoProvider>;
 
 const KEY_TTL_MS = 60_000;
 
@@ -92,6 +92,7 @@ const CAPABILITIES: ProviderCapabilities = {
     "verifyMac",
     "wrapKey",
     "unwrapKey",
+    "rewrapKey",
     "getPublicKey",
     "createKey",
     "rotateKey",

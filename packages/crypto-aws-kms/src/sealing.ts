@@ -10,8 +10,6 @@ import {
   type Operation,
   toBase64Url,
   toPlain,
-  type UnwrapKeyRequest,
-  type WrapKeyResult,
   zero,
 } from "@lango/crypto-core";
 import { checkKey, ownBytes, present } from "./answers.ts";
@@ -37,23 +35,10 @@ function contextOf(purpose: Purpose, aad: Uint8Array = new Uint8Array()): Record
   return { [CONTEXT_NAMES[purpose]]: toBase64Url(createHash("sha256").update(aad).digest()) };
 }
 
-/** Re-wraps a key under another key of the same provider; the key itself does not leave KMS. */
-export interface RewrapKeyRequest extends UnwrapKeyRequest {
-  /** The key to wrap it under from now on. `keyId` is the one that it is wrapped under. */
-  readonly toKeyId: string;
-}
-
 /** What this file adds to a provider. */
 export type Sealing = Required<
-  Pick<CryptoProvider, "encrypt" | "decrypt" | "wrapKey" | "unwrapKey">
-> & {
-  /**
-   * Re-wraps a wrapped key by ReEncrypt: its bytes never leave AWS KMS. The AAD stays the same.
-   *
-   * @throws {@link CryptoError} As `unwrapKey` and `wrapKey`.
-   */
-  rewrapKey(request: RewrapKeyRequest): Promise<WrapKeyResult>;
-};
+  Pick<CryptoProvider, "encrypt" | "decrypt" | "wrapKey" | "unwrapKey" | "rewrapKey">
+>;
 
 /** Encrypt, Decrypt and ReEncrypt with symmetric keys. */
 export function createSealing(session: Session, keys: Keys): Sealing {
@@ -138,10 +123,13 @@ export function createSealing(session: Session, keys: Keys): Sealing {
         open("wrap", "unwrapKey", request, request.wrappedKey),
       ),
     rewrapKey: (request) =>
-      session.run("wrapKey", request, async () => {
+      session.run("rewrapKey", request, async () => {
         const { keyId, toKeyId, wrappedKey, aad, signal } = request;
-        const from = (await find("unwrapKey", keyId)).description;
-        const to = (await find("wrapKey", toKeyId)).description;
+        const from = (await find("rewrapKey", keyId)).description;
+        // A run of its own, so that an error names this key and not the other one.
+        const target = { keyId: toKeyId, signal };
+        const to = (await session.run("rewrapKey", target, () => find("rewrapKey", toKeyId)))
+          .description;
         checkLength(wrappedKey);
         const context = contextOf("wrap", aad);
         const input = {
@@ -152,9 +140,9 @@ export function createSealing(session: Session, keys: Keys): Sealing {
           DestinationEncryptionContext: context,
         };
         const answer = await session.send("ReEncrypt", input, signal);
-        checkKey(from.keyId, answer.SourceKeyId, "unwrapKey");
-        checkKey(to.keyId, answer.KeyId, "wrapKey");
-        const sealed = toPlain(present(answer.CiphertextBlob, "wrapKey", "ciphertext"));
+        checkKey(from.keyId, answer.SourceKeyId, "rewrapKey");
+        checkKey(to.keyId, answer.KeyId, "rewrapKey");
+        const sealed = toPlain(present(answer.CiphertextBlob, "rewrapKey", "ciphertext"));
         const { keyVersion } = to;
         return { wrappedKey: sealed, keyId: to.keyId, keyVersion };
       }),

@@ -74,6 +74,9 @@ describeProvider("aws-kms on moto", async () => {
       "decrypt: a wrong key and altered bytes give the same message": wrongKey,
       "unwrapKey: every altered byte is ERR_DECRYPTION_FAILED": wrongKey,
       "unwrapKey: a key wrapped under another key is ERR_DECRYPTION_FAILED": wrongKey,
+      "rewrapKey: what it made is ERR_DECRYPTION_FAILED under the old key": wrongKey,
+      "rewrapKey: altered bytes and a key wrapped under another key are ERR_DECRYPTION_FAILED":
+        wrongKey,
       "disabled key: its use is ERR_KEY_DISABLED": "moto 5.2.1 encrypts with disabled keys",
       "rotateKey: a new version is the current one, and older ciphertexts open":
         "moto 5.2.1 describes keys without CurrentKeyMaterialId, so no rotation shows",

@@ -372,6 +372,31 @@ test("trap 2a.13: a MAC is for 1 to 4096 bytes, and a MAC of another length is n
   expect(client.sent.map(({ name }) => name)).toEqual(["DescribeKey"]);
 });
 
+test("trap 2a.14: an answer to ReEncrypt that names another key, and a target that does not exist", async () => {
+  const request = { keyId: KEY_ARN, toKeyId: OTHER_ARN, wrappedKey: bytes(40) };
+  const DescribeKey = ({ KeyId }: { KeyId: string | undefined }) => metadata({ Arn: KeyId });
+  for (const answer of [
+    { SourceKeyId: OTHER_ARN, KeyId: OTHER_ARN, CiphertextBlob: bytes(40) },
+    { SourceKeyId: KEY_ARN, KeyId: KEY_ARN, CiphertextBlob: bytes(40) },
+    { SourceKeyId: KEY_ARN, KeyId: OTHER_ARN },
+  ]) {
+    const client = standIn({ DescribeKey, ReEncrypt: () => answer });
+    const call = createAwsKmsProvider({ client }).rewrapKey(request);
+    await expect(call).rejects.toEqual(code("ERR_INTEGRITY"));
+  }
+  const missing = new sdk.NotFoundException({ message: "", $metadata: {} });
+  const client = standIn({
+    DescribeKey: (input) => {
+      if (input.KeyId === OTHER_ARN) throw missing;
+      return DescribeKey(input);
+    },
+  });
+  await expect(createAwsKmsProvider({ client }).rewrapKey(request)).rejects.toMatchObject({
+    code: "ERR_KEY_NOT_FOUND",
+    context: { operation: "rewrapKey", keyId: OTHER_ARN },
+  });
+});
+
 test("trap 2a.16: no public key is remembered", async () => {
   const PublicKey = bytes(91);
   const client = standIn({

@@ -58,6 +58,8 @@ export function sampleCalls(
     decrypt: (options) => provider.decrypt({ keyId: aead, ciphertext, ...options }),
     wrapKey: (options) => provider.wrapKey({ keyId: aead, key: message, ...options }),
     unwrapKey: (options) => provider.unwrapKey({ keyId: aead, wrappedKey, ...options }),
+    rewrapKey: (options) =>
+      provider.rewrapKey({ keyId: aead, toKeyId: aead, wrappedKey, ...options }),
     sign: (options) => provider.sign({ keyId: signing, message, ...options }),
     verify: (options) => provider.verify({ keyId: signing, message, signature, ...options }),
     mac: (options) => provider.mac({ keyId: macKey, message, ...options }),

@@ -3,6 +3,7 @@ import { encryptChecks } from "./checks/encrypt.ts";
 import { keyChecks } from "./checks/keys.ts";
 import { closeChecks, lifecycleChecks } from "./checks/lifecycle.ts";
 import { macChecks } from "./checks/mac.ts";
+import { rewrapChecks } from "./checks/rewrap.ts";
 import { signChecks } from "./checks/sign.ts";
 import { wrapChecks } from "./checks/wrap.ts";
 import type { Check } from "./harness.ts";
@@ -12,6 +13,7 @@ export const CHECKS: readonly Check[] = [
   ...encryptChecks,
   ...aadChecks,
   ...wrapChecks,
+  ...rewrapChecks,
   ...signChecks,
   ...macChecks,
   ...keyChecks,

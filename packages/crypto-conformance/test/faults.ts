@@ -4,6 +4,7 @@ import type { Fault } from "./faults/fault.ts";
 import { keysFaults } from "./faults/keys.ts";
 import { lifecycleFaults } from "./faults/lifecycle.ts";
 import { macFaults } from "./faults/mac.ts";
+import { rewrapFaults } from "./faults/rewrap.ts";
 import { signFaults } from "./faults/sign.ts";
 import { wrapFaults } from "./faults/wrap.ts";
 
@@ -12,6 +13,7 @@ export const FAULTS: readonly Fault[] = [
   ...encryptFaults,
   ...aadFaults,
   ...wrapFaults,
+  ...rewrapFaults,
   ...signFaults,
   ...macFaults,
   ...keysFaults,

@@ -70,8 +70,8 @@ const CREATABLE: Partial<Record<KeyAlgorithm, KeyUsage>> = {
   "hmac-sha256": "mac",
 };
 const OPERATIONS: Operation[] = ["encrypt", "decrypt", "sign", "verify", "mac", "verifyMac"];
-OPERATIONS.push("wrapKey", "unwrapKey", "getPublicKey", "createKey", "rotateKey");
-OPERATIONS.push("describeKey", "listKeys", "random", "health");
+OPERATIONS.push("wrapKey", "unwrapKey", "rewrapKey", "getPublicKey", "createKey");
+OPERATIONS.push("rotateKey", "describeKey", "listKeys", "random", "health");
 
 const secret = () => createSecretKey(randomBytesFresh(32));
 
@@ -176,6 +176,12 @@ function createProvider(keys: Map<string, Key>): Required<CryptoProvider> {
     },
     async unwrapKey(request) {
       return open(await use("encryption", request), 2, request.wrappedKey, request.aad);
+    },
+    async rewrapKey(request) {
+      const from = await use("encryption", request);
+      const to = await use("encryption", { ...request, keyId: request.toKeyId });
+      const key = open(from, 2, request.wrappedKey, request.aad);
+      return { wrappedKey: seal(to, 2, key, request.aad), ...current(to) };
     },
     async sign(request) {
       const key = await use("signing", request);

@@ -14,7 +14,7 @@ test("every check has a planted fault", () => {
   expect(FAULTS.map(({ check }) => check)).toEqual(CHECKS.map(({ name }) => name));
 });
 
-// All 99 × 99 runs take 15 seconds. By default each fault meets the checks of the same operation, where it would be
+// All 107 × 107 runs take 15 seconds. By default each fault meets the checks of the same operation, where it would be
 // noticed twice if anywhere.
 const everyCheck = torture(0, 1) === 1;
 const operationOf = (name: string) => /^\w+/.exec(name)?.[0];

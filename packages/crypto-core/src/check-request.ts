@@ -79,6 +79,7 @@ const CHECKS: Readonly<Record<Operation, (fields: Fields, capabilities: Capabili
       checkAad(f, c.wrapAad, c),
     unwrapKey: (f, c) =>
       checkKeyId(f) ?? checkBytes(f, "wrappedKey") ?? checkAad(f, c.wrapAad, c) ?? checkVersion(f),
+    rewrapKey: (f, c) => CHECKS.unwrapKey(f, c) ?? checkName(f["toKeyId"], "toKeyId"),
     getPublicKey: (f) => checkKeyId(f) ?? checkVersion(f),
     createKey: (f, c) =>
       (f["keyId"] === undefined ? undefined : checkKeyId(f)) ?? checkNewKey(f, c),

@@ -10,6 +10,7 @@ import type {
   KeyResult,
   Operation,
   ProviderCapabilities,
+  RewrapKeyRequest,
 } from "./provider.ts";
 
 export interface FallbackOptions {
@@ -50,11 +51,13 @@ export interface CompositeOptions {
  * signature or MAC by another key is worth nothing, a key created elsewhere is another key, and to try keys until one
  * decrypts lets whoever wrote the ciphertext choose among them. An error of the fallback has the first one as its `cause`.
  *
+ * `rewrapKey` moves a key within one provider: its two URIs are of one scheme.
+ *
  * Requests are checked against the capabilities of the provider they go to. `random` names no key and is not offered.
  *
  * @throws {@link CryptoError} From here `ERR_CONFIG` for a fallback that does not fit the providers, `ERR_INVALID_ARGUMENT`
  *   for an ill-formed scheme or URI. From the methods
- *   `ERR_INVALID_ARGUMENT` for what is no key URI, `ERR_KEY_NOT_FOUND` for a scheme without a provider.
+ *   `ERR_INVALID_ARGUMENT` for what is no key URI and for a `rewrapKey` across schemes, `ERR_KEY_NOT_FOUND` for a scheme without a provider.
  */
 export const createComposite = ({
   providers,
@@ -126,6 +129,9 @@ export const createComposite = ({
   const create = named("createKey", (provider, request: KeyRequest & CreateKeyRequest) =>
     provider.createKey(request),
   );
+  const rewrap = named("rewrapKey", (provider, request: RewrapKeyRequest) =>
+    provider.rewrapKey(request),
+  );
   const healthOf = plain("health", (provider, request: KeyRequest) => provider.health(request));
 
   return {
@@ -139,6 +145,19 @@ export const createComposite = ({
     verifyMac: plain("verifyMac", (provider, request) => provider.verifyMac(request)),
     wrapKey: withFallback("wrapKey", (provider, request) => provider.wrapKey(request)),
     unwrapKey: plain("unwrapKey", (provider, request) => provider.unwrapKey(request)),
+    rewrapKey: async ({ toKeyId, ...request }) => {
+      const to = parseKeyUri(toKeyId);
+      if (to.scheme === parseKeyUri(request.keyId).scheme)
+        return await rewrap({ ...request, toKeyId: to.keyId });
+      const message = "rewrapKey needs two keys of one provider";
+      throw new CryptoError("ERR_INVALID_ARGUMENT", message, {
+        context: {
+          provider: NAME,
+          operation: "rewrapKey",
+          hint: "Unwrap the key with the one and wrap it with the other",
+        },
+      });
+    },
     getPublicKey: named("getPublicKey", (provider, request) => provider.getPublicKey(request)),
     createKey: async ({ keyId, ...request }) => {
       if (keyId === undefined) {

@@ -32,6 +32,7 @@ const PLAIN_OPERATIONS = [
   "verifyMac",
   "wrapKey",
   "unwrapKey",
+  "rewrapKey",
   "getPublicKey",
   "createKey",
   "rotateKey",

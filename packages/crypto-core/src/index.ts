@@ -74,6 +74,7 @@ export type {
   PublicKeyRequest,
   PublicKeyResult,
   RandomRequest,
+  RewrapKeyRequest,
   Signable,
   SignatureAlgorithm,
   SignRequest,

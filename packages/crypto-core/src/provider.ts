@@ -15,7 +15,7 @@ export type KeyAlgorithm =
   | "rsa-3072"
   | "rsa-4096";
 
-/** What a key may be used for; one key, one usage. `encryption` covers encrypt, decrypt, wrapKey and unwrapKey. */
+/** What a key may be used for; one key, one usage. `encryption` covers encrypt, decrypt, wrapKey, unwrapKey and rewrapKey. */
 export type KeyUsage = "encryption" | "signing" | "mac";
 
 /** Signature schemes. ECDSA signatures are r‖s (IEEE P1363, RFC 7518 §3.4), 64 or 96 bytes; Ed25519 are 64 bytes (RFC 8032). */
@@ -48,6 +48,7 @@ export type Operation =
   | "verifyMac"
   | "wrapKey"
   | "unwrapKey"
+  | "rewrapKey"
   | "getPublicKey"
   | "createKey"
   | "rotateKey"
@@ -170,6 +171,12 @@ export interface UnwrapKeyRequest extends KeyRequest {
   readonly keyVersion?: string | undefined;
 }
 
+/** `keyId` is the key that it is wrapped under now. */
+export interface RewrapKeyRequest extends UnwrapKeyRequest {
+  /** The key to wrap it under from now on, of the same provider; the same key moves it to the current version. */
+  readonly toKeyId: string;
+}
+
 export interface PublicKeyRequest extends KeyRequest {
   readonly keyVersion?: string | undefined;
 }
@@ -246,6 +253,14 @@ export interface CryptoProvider {
   /** Encrypts a key under a key. What `wrapKey` made, `decrypt` does not open, and the other way round, where the service allows. */
   wrapKey?(request: WrapKeyRequest): Promise<WrapKeyResult>;
   unwrapKey?(request: UnwrapKeyRequest): Promise<Bytes>;
+  /**
+   * Wraps a wrapped key under another key of the same provider. Offered where the key that is wrapped does not leave the
+   * provider for it; callers unwrap and wrap elsewhere. The AAD stays the same.
+   *
+   * @returns The new wrap, with the name and version of the key `toKeyId`; the old one still opens.
+   * @throws {@link CryptoError} What `unwrapKey` throws for `keyId`, and `wrapKey` for `toKeyId`.
+   */
+  rewrapKey?(request: RewrapKeyRequest): Promise<WrapKeyResult>;
   getPublicKey?(request: PublicKeyRequest): Promise<PublicKeyResult>;
   createKey?(request: CreateKeyRequest): Promise<KeyDescription>;
   /** Makes a new version the current one; older versions still decrypt and verify. */

@@ -95,6 +95,23 @@ describe("routing", () => {
     },
   );
 
+  it("re-wraps within one scheme, under the provider's own names, and across schemes never", async () => {
+    const keyId = "remote:k1";
+    const toKeyId = "remote:default";
+    const wrapped = await composite.wrapKey?.({ keyId, key: new Uint8Array(32) });
+    if (wrapped === undefined) throw new Error("not offered");
+    const moved = await composite.rewrapKey?.({ ...wrapped, toKeyId });
+    expect(moved).toMatchObject({ keyId: toKeyId });
+    expect(remote.last).toMatchObject({ keyId: "k1", toKeyId: "default" });
+    expect(await remote.unwrapKey({ ...moved!, keyId: "default" })).toEqual(new Uint8Array(32));
+    remote.calls.length = 0;
+    for (const other of ["local:default", "constructor:k1", "default", ""]) {
+      const call = composite.rewrapKey?.({ ...wrapped, toKeyId: other });
+      expect(await codeOf(call as Promise<unknown>), other).toBe("ERR_INVALID_ARGUMENT");
+    }
+    expect([...remote.calls, ...local.calls]).toEqual([]);
+  });
+
   it("refuses a new key without a URI", async () => {
     const call = composite.createKey?.({ algorithm: "aes-256-gcm", usage: "encryption" });
     expect(await codeOf(call as Promise<unknown>)).toBe("ERR_INVALID_ARGUMENT");

@@ -25,6 +25,7 @@ import type {
   ProviderCapabilities,
   PublicKeyResult,
   RandomRequest,
+  RewrapKeyRequest,
   SignRequest,
   SignResult,
   UnwrapKeyRequest,
@@ -69,6 +70,7 @@ export class MemoryProvider implements CryptoProvider {
       "verifyMac",
       "wrapKey",
       "unwrapKey",
+      "rewrapKey",
       "getPublicKey",
       "createKey",
       "rotateKey",
@@ -177,6 +179,13 @@ export class MemoryProvider implements CryptoProvider {
   async unwrapKey(request: UnwrapKeyRequest): Promise<Bytes> {
     await this.#enter("unwrapKey", request);
     return this.#open(request.keyId, request.wrappedKey, request.aad ?? EMPTY);
+  }
+
+  async rewrapKey(request: RewrapKeyRequest): Promise<WrapKeyResult> {
+    await this.#enter("rewrapKey", request);
+    const { keyId, toKeyId, wrappedKey, aad = EMPTY } = request;
+    const key = this.#open(keyId, wrappedKey, aad);
+    return { keyId: toKeyId, keyVersion: "1", wrappedKey: this.#seal(toKeyId, key, aad) };
   }
 
   async sign(request: SignRequest): Promise<SignResult> {
@@ -294,9 +303,14 @@ export const KEY_CALLS: Readonly<
     p.verifyMac?.({ keyId, message: utf8("text"), mac: new Uint8Array(32) }),
   wrapKey: async (p, keyId) => p.wrapKey?.({ keyId, key: new Uint8Array(32) }),
   unwrapKey: async (p, keyId) => p.unwrapKey?.({ keyId, wrappedKey: new Uint8Array(60) }),
+  rewrapKey: async (p, keyId) =>
+    p.rewrapKey?.({ keyId, toKeyId: keyId, wrappedKey: new Uint8Array(60) }),
   getPublicKey: async (p, keyId) => p.getPublicKey?.({ keyId }),
   createKey: async (p, keyId) =>
     p.createKey?.({ keyId, algorithm: "aes-256-gcm", usage: "encryption" }),
   rotateKey: async (p, keyId) => p.rotateKey?.({ keyId }),
   describeKey: (p, keyId) => p.describeKey({ keyId }),
 };
+
+/** Those of {@link KEY_CALLS} that are `ERR_DECRYPTION_FAILED`: they open zeros. */
+export const OPENING: ReadonlySet<Operation> = new Set(["decrypt", "unwrapKey", "rewrapKey"]);

@@ -110,6 +110,17 @@ export function createLocalProvider(options: LocalProviderOptions = {}): CryptoP
       return { wrappedKey: sealed, ...label };
     },
     unwrapKey: (request) => openWith("wrap", "unwrapKey", request, request.wrappedKey),
+    async rewrapKey({ toKeyId, ...request }) {
+      const key = await openWith("wrap", "rewrapKey", request, request.wrappedKey);
+      try {
+        const { aad, signal } = request;
+        const to = { keyId: toKeyId, aad, signal };
+        const { sealed, label } = await sealWith("wrap", "rewrapKey", to, key);
+        return { wrappedKey: sealed, ...label };
+      } finally {
+        zero(key);
+      }
+    },
 
     async sign(request) {
       const { record, facts, key, label } = await signingKey("sign", request);
@@ -185,7 +196,7 @@ const signatures = Object.values(ALGORITHMS).flatMap(({ signature }) => signatur
 const macs: MacAlgorithm[] = Object.values(ALGORITHMS).flatMap(({ mac }) => mac?.algorithm ?? []);
 
 function capabilitiesOf({ create, rotate }: KeySource): ProviderCapabilities {
-  const operations: Operation[] = ["encrypt", "decrypt", "wrapKey", "unwrapKey"];
+  const operations: Operation[] = ["encrypt", "decrypt", "wrapKey", "unwrapKey", "rewrapKey"];
   operations.push("sign", "verify", "mac", "verifyMac", "getPublicKey");
   if (create) operations.push("createKey");
   if (rotate) operations.push("rotateKey");

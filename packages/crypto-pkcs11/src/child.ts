@@ -1,5 +1,6 @@
 // The program of the child process: the only place where pkcs11js and the module of the vendor are loaded.
 import { readSync, writeSync } from "node:fs";
+import { Worker } from "node:worker_threads";
 import { failureOf } from "./child-failure.ts";
 import { createToken, type Token } from "./child-token.ts";
 import type { CallName } from "./protocol.ts";
@@ -13,6 +14,12 @@ const MAX_HOLD_MS = 2;
 
 // The child lives exactly as long as its pipe: a Ctrl-C is for the parent, which may still have keys to put away.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
+
+// Nor in a call that hangs is the end of the pipe seen: a thread of its own sees that the parent is gone.
+const WATCH_PARENT = `
+  const parent = process.ppid;
+  setInterval(() => process.ppid === parent || process.kill(process.pid, "SIGKILL"), 2000);`;
+new Worker(WATCH_PARENT, { eval: true }).unref();
 
 serve();
 

@@ -123,6 +123,15 @@ export const BAD_CIPHERTEXT: ReadonlySet<string> = new Set([
   "CKR_GENERAL_ERROR",
 ]);
 
+/**
+ * Whether a token refused a ciphertext. What else failed on the way there, such as a login, says nothing about it. pkcs11js does
+ * not name C_Decrypt and C_UnwrapKey in what they throw.
+ */
+export const isBadCiphertext = ({ name, method = "" }: Failure, operation?: string): boolean =>
+  BAD_CIPHERTEXT.has(name) &&
+  /^(decrypt|unwrap)/.test(operation ?? "") &&
+  /^(C_(Decrypt|Unwrap)|$)/.test(method);
+
 /** A PIN that the token did not take is never given to it again: some lock after three. */
 const PIN_REFUSED: ReadonlySet<string> = new Set([
   "CKR_PIN_INCORRECT",
@@ -151,9 +160,8 @@ export const isPinRefused = ({ name }: Failure): boolean => PIN_REFUSED.has(name
 /** What a caller gets for a failure of the module. */
 export function toError(failure: Failure, context: ErrorContext): CryptoError {
   const { name, method, detail } = failure;
-  const { operation } = context;
-  const opens = operation === "decrypt" || operation === "unwrapKey";
-  if (opens && BAD_CIPHERTEXT.has(name)) return decryptionFailed(`The token said ${name}`);
+  if (isBadCiphertext(failure, context.operation))
+    return decryptionFailed(`The token said ${name}`);
   const failed = classOf(failure);
   const place = method === undefined ? "" : ` from ${method}`;
   const said = MESSAGES[name] ?? `The token failed with ${name}${place}`;

@@ -57,7 +57,7 @@ export function createKeys(pool: Pool): Keys {
       ...(name.object !== undefined && { label: name.object }),
     };
     const { answer } = await pool.call("find", ask, { context, signal });
-    const token = await pool.look(context);
+    const token = await pool.look(context, signal);
     return answer.keys.map((facts) => describe(facts, token));
   };
 
@@ -71,7 +71,7 @@ export function createKeys(pool: Pool): Keys {
     if (usage !== undefined && known !== undefined && performance.now() - known.at < GOOD_FOR_MS)
       return known.key;
     const name = parseKeyId(keyId);
-    const { token } = await pool.look(context);
+    const { token } = await pool.look(context, signal);
     if (!namesToken(name, token)) {
       throw fail(
         "ERR_KEY_NOT_FOUND",

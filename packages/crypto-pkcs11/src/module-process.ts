@@ -71,6 +71,7 @@ export function startModuleProcess(env: NodeJS.ProcessEnv): ModuleProcess {
   let frames: Buffer<ArrayBuffer>[] = [];
   let headSince = 0;
   let watch: NodeJS.Timeout | undefined;
+  let watchUntil = 0;
 
   const gone = new Promise<void>((resolve) => {
     const onGone = (how: string): void => {
@@ -111,12 +112,25 @@ export function startModuleProcess(env: NodeJS.ProcessEnv): ModuleProcess {
     void gone.then(() => clearTimeout(late));
   };
 
+  /** Sees to it that the timer ends no later than the time of the call that has its turn now. */
+  const watchHead = (): void => {
+    const [head] = waiting.values();
+    if (head === undefined) return;
+    headSince = performance.now();
+    if (watch !== undefined && watchUntil <= headSince + head.timeoutMs) return;
+    clearTimeout(watch);
+    watchFor(head.timeoutMs);
+  };
+  const watchFor = (ms: number): void => {
+    watchUntil = performance.now() + ms;
+    watch = setTimeout(onWatch, ms);
+  };
   const onWatch = (): void => {
     const [head] = waiting.values();
     if (head === undefined) return;
     const left = headSince + head.timeoutMs - performance.now();
     if (left > 0) {
-      watch = setTimeout(onWatch, left);
+      watchFor(left);
       return;
     }
     const detail = `the module did not answer within ${head.timeoutMs} ms`;
@@ -138,9 +152,10 @@ export function startModuleProcess(env: NodeJS.ProcessEnv): ModuleProcess {
       if (failure !== undefined) call?.reject(new ModuleFailure(failure));
       else call?.resolve({ answer, bytes: bytes as Uint8Array<ArrayBuffer>[] });
     }
-    headSince = performance.now();
+    watchHead();
     if (waiting.size > 0) return;
     clearTimeout(watch);
+    watch = undefined;
     pipe.unref();
     if (ended) leave();
   });
@@ -158,12 +173,11 @@ export function startModuleProcess(env: NodeJS.ProcessEnv): ModuleProcess {
       }
       return new Promise((resolve, reject) => {
         const id = ++lastId;
-        if (waiting.size === 0) {
-          headSince = performance.now();
-          watch = setTimeout(onWatch, timeoutMs);
+        waiting.set(id, { resolve, reject, timeoutMs });
+        if (waiting.size === 1) {
+          watchHead();
           pipe.ref();
         }
-        waiting.set(id, { resolve, reject, timeoutMs });
         // Calls of one turn of the event loop travel together.
         if (frames.push(encodeMessage({ id, value: [name, ask], bytes })) === 1) {
           queueMicrotask(flush);

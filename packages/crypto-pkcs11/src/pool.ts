@@ -1,12 +1,18 @@
-import { type Bytes, type CryptoError, type ErrorContext, zero } from "@lango/crypto-core";
-import { classOf, fail, isPinRefused, toError } from "./errors.ts";
+import {
+  type Bytes,
+  type CryptoError,
+  type ErrorContext,
+  raceSignal,
+  zero,
+} from "@lango/crypto-core";
+import { classOf, fail, isBadCiphertext, isPinRefused, toError } from "./errors.ts";
 import {
   type Answer,
   ModuleFailure,
   type ModuleProcess,
   startModuleProcess,
 } from "./module-process.ts";
-import type { CallName, Calls, MechanismFacts, ProbeResults } from "./protocol.ts";
+import type { CallName, Calls, Failure, MechanismFacts, ProbeResults } from "./protocol.ts";
 import { type ChosenToken, chooseToken, type TokenChoice } from "./token-choice.ts";
 
 export interface PoolOptions {
@@ -45,7 +51,7 @@ export interface Pool {
   /** @throws {@link CryptoError} `ERR_CLOSED`; the signal's reason if it is aborted. */
   check(context: ErrorContext, signal: AbortSignal | undefined): void;
   /** Opens the token, without a login. */
-  look(context: ErrorContext): Promise<OpenToken>;
+  look(context: ErrorContext, signal: AbortSignal | undefined): Promise<OpenToken>;
   /** Logged in. @throws {@link CryptoError} by the table of errors.ts; the signal's reason after an abort. */
   call<Name extends CallName>(
     name: Name,
@@ -86,6 +92,8 @@ export function createPool(options: PoolOptions): Pool {
   const lanes: Lane[] = [{ generation: 0, calls: 0 }];
   let limit = options.maxSessions;
   let growAt = 0;
+  /** A session that is being opened and takes no calls yet. */
+  let growing: Lane | undefined;
   let calls = 0;
   let closed = false;
   let pinRefused: CryptoError | undefined;
@@ -95,6 +103,7 @@ export function createPool(options: PoolOptions): Pool {
 
   const open = async (lane: Lane): Promise<OpenToken> => {
     if (lane.process === undefined || lane.process.ended) {
+      refuseClosed();
       lane.process = startModuleProcess(env);
       const ask = { modulePath, ...initialize };
       const { answer } = await lane.process.ask("start", ask, [], openTimeoutMs);
@@ -132,6 +141,8 @@ export function createPool(options: PoolOptions): Pool {
   const loginNow = async (lane: Lane, turn: Promise<unknown>): Promise<void> => {
     const { token } = await ensureOpen(lane);
     await turn;
+    // Its PIN is zeros now, or will be: a wrong one, which the token would count.
+    refuseClosed();
     if (pinRefused !== undefined) throw pinRefused;
     if (!token.loginRequired) return;
     if (pin === undefined && !token.protectedAuthentication) throw pinMissing();
@@ -173,12 +184,13 @@ export function createPool(options: PoolOptions): Pool {
   const grow = async (): Promise<void> => {
     growAt = Number.POSITIVE_INFINITY;
     const lane: Lane = { generation: 0, calls: 0 };
+    growing = lane;
     try {
       const { token } = await ensureOpen(lane);
       limit = Math.min(limit, token.maxSessions ?? limit);
-      if (lanes.length >= limit || closed) throw new Error("no room");
+      if (lanes.length >= limit) throw new Error("no room");
       await ensureLogin(lane);
-      if (closed) throw new Error("closed");
+      refuseClosed();
       lanes.push(lane);
       growAt = 0;
     } catch (error) {
@@ -187,6 +199,8 @@ export function createPool(options: PoolOptions): Pool {
       if (failure === "CKR_SESSION_COUNT") limit = lanes.length;
       growAt = performance.now() + GROW_AGAIN_MS;
       void lane.process?.retire();
+    } finally {
+      growing = undefined;
     }
   };
 
@@ -218,18 +232,22 @@ export function createPool(options: PoolOptions): Pool {
   ): Promise<Answer<Name>> => {
     for (let attempt = 0; ; attempt++) {
       let { generation } = lane;
+      /** What may have failed. Before its login nothing of the call was done. */
+      let step: CallName = "login";
       try {
         await ensureLogin(lane);
         generation = lane.generation;
+        step = name;
         if (withPin && pinRefused !== undefined) throw pinRefused;
         const sent = withPin && pin !== undefined ? [...bytes, pin] : bytes;
         return await lane.process!.ask(name, ask, sent, timeoutMs);
       } catch (error) {
-        const { failure, reaction } = await judge(error, lane, name);
+        const { failure, reaction } = await judge(error, lane, step);
         if (reaction === "reopen") reopen(lane, generation);
         else if (reaction !== undefined) retire(lane, generation);
         const again = reaction === "reopen" || reaction === "restart";
-        if (!again || !repeatable || attempt > 0) throw failure;
+        const mayRepeat = again && (repeatable || step === "login") && attempt === 0;
+        if (!mayRepeat) throw failure;
       }
     }
   };
@@ -238,7 +256,7 @@ export function createPool(options: PoolOptions): Pool {
   const judge = async (
     error: unknown,
     lane: Lane,
-    name: CallName,
+    step: CallName,
   ): Promise<{ failure: unknown; reaction?: Reaction }> => {
     if (!(error instanceof ModuleFailure)) return { failure: error };
     const refused = refusedPin(error);
@@ -255,12 +273,7 @@ export function createPool(options: PoolOptions): Pool {
       case "hung":
         return { failure: error, reaction: "retire" };
       case "unclear":
-        return (
-          (await whatAilsIt(lane)) ?? {
-            failure: error,
-            ...(name !== "decrypt" && name !== "unwrap" && { reaction: "retire" as const }),
-          }
-        );
+        return (await whatAilsIt(lane)) ?? { failure: error, ...unclear(failure, step) };
       default:
         return { failure: error };
     }
@@ -280,8 +293,11 @@ export function createPool(options: PoolOptions): Pool {
     }
   };
 
-  const check: Pool["check"] = (context, signal) => {
+  const refuseClosed = (context?: ErrorContext): void => {
     if (closed) throw fail("ERR_CLOSED", "The provider is closed", context);
+  };
+  const check: Pool["check"] = (context, signal) => {
+    refuseClosed(context);
     signal?.throwIfAborted();
   };
 
@@ -302,17 +318,32 @@ export function createPool(options: PoolOptions): Pool {
 
   return {
     check,
-    look: (context) => guarded(context, () => ensureOpen(lanes[0]!)),
-    call: (name, ask, settings) =>
-      raceSignal(settings.signal, () => guarded(settings.context, () => run(name, ask, settings))),
+    look: (context, signal) =>
+      raceSignal(signal, () => guarded(context, () => ensureOpen(lanes[0]!))),
+    call: (name, ask, settings) => {
+      const { context, signal } = settings;
+      return raceSignal(signal, async () => {
+        const result = await guarded(context, () => run(name, ask, settings));
+        // Too late: whoever asked has the reason of the abort.
+        if (signal?.aborted) zero(...result.bytes);
+        return result;
+      });
+    },
     async close() {
       if (closed) return;
       closed = true;
-      await Promise.all(lanes.map(async (lane) => await lane.process?.retire()));
+      const all = growing === undefined ? lanes : [...lanes, growing];
+      await Promise.all(all.map((lane) => lane.process?.retire()));
       if (pin !== undefined) zero(pin);
     },
   };
 }
+
+/** SoftHSM fails now and then when several processes log in at once; and a session that refused a ciphertext is good. */
+const unclear = (failure: Failure, step: CallName): { reaction?: Reaction } => {
+  if (step === "login") return { reaction: "restart" };
+  return isBadCiphertext(failure, step) ? {} : { reaction: "retire" };
+};
 
 const NO_PROBES: ProbeResults = { secp256k1: false, oaepSha256: false };
 
@@ -320,22 +351,3 @@ const pinMissing = (): CryptoError =>
   fail("ERR_ACCESS_DENIED", "The token wants a PIN and none is set", {
     hint: "Set LANGO_PKCS11_PIN, or pinSource to a file that holds the PIN",
   });
-
-/** Settles as `run` does, or rejects with `signal.reason` at the abort; an answer that comes later is zeroed. */
-function raceSignal<Name extends CallName>(
-  signal: AbortSignal | undefined,
-  run: () => Promise<Answer<Name>>,
-): Promise<Answer<Name>> {
-  if (signal === undefined) return run();
-  if (signal.aborted) return Promise.reject(signal.reason);
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    run()
-      .then((answer) => {
-        if (signal.aborted) zero(...answer.bytes);
-        resolve(answer);
-      }, reject)
-      .finally(() => signal.removeEventListener("abort", onAbort));
-  });
-}

@@ -115,9 +115,9 @@ export async function createPkcs11Provider(
     oaepHash,
     keyWrap,
     tokenMakesIv,
-    async oaepOffered() {
+    async oaepOffered({ context, signal }) {
       if (oaepHash === "sha1") return true;
-      return (await pool.look({ operation: "encrypt" })).probes.oaepSha256;
+      return (await pool.look(context, signal)).probes.oaepSha256;
     },
   });
 
@@ -169,7 +169,9 @@ export async function createPkcs11Provider(
     protection: capabilities.protection,
   });
 
-  const methods: Required<Omit<CryptoProvider, "name" | "capabilities" | "rotateKey">> = {
+  const methods: Required<
+    Omit<CryptoProvider, "name" | "capabilities" | "rotateKey" | "rewrapKey">
+  > = {
     encrypt: (request) =>
       withKey("encrypt", "encryption", request, async (key, settings, result) => {
         const { plaintext, aad } = request;
@@ -219,7 +221,7 @@ export async function createPkcs11Provider(
       const context: ErrorContext = { operation: "createKey" };
       pool.check(context, signal);
       const name = request.keyId === undefined ? {} : parseKeyId(request.keyId);
-      const token = await pool.look(context);
+      const token = await pool.look(context, signal);
       if (!capabilities.keyAlgorithms.includes(algorithm)) {
         throw fail("ERR_UNSUPPORTED", `The token makes no keys of ${algorithm}`, context);
       }
@@ -272,7 +274,7 @@ export async function createPkcs11Provider(
   ): Promise<string | undefined> => {
     const context = { operation: "health" };
     try {
-      const { token } = await pool.look(context);
+      const { token } = await pool.look(context, signal);
       if (keyId === undefined) {
         await pool.call("info", { slotId: token.slotId }, { context, signal });
         return undefined;
@@ -302,7 +304,7 @@ export async function createPkcs11Provider(
     capabilities,
     ...(Object.fromEntries(offered) as typeof methods),
     async describeToken() {
-      const { token: facts, by } = await pool.look({ operation: "describeKey" });
+      const { token: facts, by } = await pool.look({ operation: "describeKey" }, undefined);
       const { label, serial, manufacturer, model, slotId } = facts;
       return { label, serial, manufacturer, model, slotId, foundBy: by };
     },
@@ -319,7 +321,7 @@ const classOf = (type: "private" | "secret-key" | undefined, other: number): num
 /** What is known of the token before the first call; a token that is away is no reason to have no provider. */
 async function firstLook(pool: Pool): Promise<OpenToken | undefined> {
   try {
-    return await pool.look({ operation: "health" });
+    return await pool.look({ operation: "health" }, undefined);
   } catch (error) {
     if (isCryptoError(error) && error.retryable) return undefined;
     await pool.close();

@@ -39,7 +39,7 @@ const DIGEST_BYTES = 32;
 
 export interface SealingOptions {
   readonly oaepHash: OaepHash;
-  readonly oaepOffered: () => Promise<boolean>;
+  readonly oaepOffered: (settings: CallSettings) => Promise<boolean>;
   readonly keyWrap: KeyWrap;
   /** Whether the token makes the IV itself: then it gets zeros to write into. */
   readonly tokenMakesIv: boolean;
@@ -151,10 +151,10 @@ export function createSealing(pool: Pool, options: SealingOptions): Sealing {
     }
   };
 
-  const checkOaep = async ({ context }: CallSettings): Promise<void> => {
-    if (await options.oaepOffered()) return;
+  const checkOaep = async (settings: CallSettings): Promise<void> => {
+    if (await options.oaepOffered(settings)) return;
     throw fail("ERR_UNSUPPORTED", "The token has no RSA-OAEP with SHA-256", {
-      ...context,
+      ...settings.context,
       hint: 'Where SHA-1 is acceptable, set oaepHash: "sha1" in code',
     });
   };

@@ -32,8 +32,15 @@ test.each(Object.entries(FAILURE_CLASSES))("%s is %s", (name, failed) => {
 test.each([...BAD_CIPHERTEXT])("%s on decrypt and unwrapKey is a failed decryption", (name) => {
   for (const operation of ["decrypt", "unwrapKey"]) {
     expect(toError({ name }, { operation }).code).toBe("ERR_DECRYPTION_FAILED");
+    const failure = { name, method: "C_DecryptInit" };
+    expect(toError(failure, { operation }).code).toBe("ERR_DECRYPTION_FAILED");
   }
   expect(toError({ name }, { operation: "sign" }).code).not.toBe("ERR_DECRYPTION_FAILED");
+  // On the way there it says nothing about the ciphertext.
+  for (const method of ["C_Login", "C_OpenSession", "C_FindObjectsInit"]) {
+    const { code } = toError({ name, method }, { operation: "decrypt" });
+    expect(code).not.toBe("ERR_DECRYPTION_FAILED");
+  }
 });
 
 test("a number of a vendor is ERR_INTERNAL, and named", () => {

@@ -3,6 +3,7 @@ import {
   type CryptoProvider,
   type KeyRequest,
   type Operation,
+  type RewrapKeyRequest,
   zero,
 } from "@lango/crypto-core";
 import type { KeyRow } from "@lango/store";
@@ -21,11 +22,20 @@ const AUDITED = [
   "verifyMac",
   "wrapKey",
   "unwrapKey",
+  "rewrapKey",
 ] as const satisfies readonly Operation[];
 
 /** What changes keys: its row of success is written with the change. */
 const CHANGE_ACTIONS = { createKey: "key.create", rotateKey: "key.rotate" } as const;
 const CHANGES = ["createKey", "rotateKey"] as const satisfies readonly Operation[];
+
+const SEALING: ReadonlySet<Operation> = new Set(["encrypt", "wrapKey", "rewrapKey"]);
+
+/** The keys that an operation uses; what seals, seals under the last. */
+const keyIdsOf = (operation: Operation, request: KeyRequest): string[] =>
+  operation === "rewrapKey"
+    ? [request.keyId, (request as RewrapKeyRequest).toKeyId]
+    : [request.keyId];
 
 /** What a caller made up does not go into the log. */
 const targetOf = (keyId: string | undefined): string =>
@@ -33,7 +43,7 @@ const targetOf = (keyId: string | undefined): string =>
 
 /** A key that was put under a provider opens what it sealed while it was local; new things go under the provider. */
 const checkStillSeals = (row: KeyRow, operation: Operation): void => {
-  if (row.provider === LOCAL || (operation !== "encrypt" && operation !== "wrapKey")) return;
+  if (row.provider === LOCAL || !SEALING.has(operation)) return;
   const keyId = `${LOCAL}:${row.name}`;
   const message = `Key ${keyId} seals nothing new since it was put under ${keyUri(row)}`;
   throw new CryptoError("ERR_KEY_DISABLED", message, {
@@ -55,18 +65,21 @@ export const auditedProvider = (
     if (!method) continue;
     audited[operation] = async (request: KeyRequest): Promise<unknown> => {
       const action = `key.${operation}`;
-      const target = targetOf(request.keyId);
+      const keyIds = keyIdsOf(operation, request);
       let result: unknown;
       try {
-        const row = isKeyName(request.keyId) ? await registry.findNamed(request.keyId) : undefined;
-        if (row) checkStillSeals(row, operation);
+        const rows = await Promise.all(
+          keyIds.map((keyId) => (isKeyName(keyId) ? registry.findNamed(keyId) : undefined)),
+        );
+        const last = rows.at(-1);
+        if (last) checkStillSeals(last, operation);
         result = await method(request);
-        await log.use({ action, target });
-        counters.note({ keyId: row?.id });
+        await Promise.all(keyIds.map((keyId) => log.use({ action, target: targetOf(keyId) })));
+        for (const row of rows) counters.note({ keyId: row?.id });
         return result;
       } catch (error) {
         if (result instanceof Uint8Array) zero(result);
-        await auditFailure(log, { action, target }, error);
+        await auditFailure(log, { action, target: targetOf(request.keyId) }, error);
         throw error;
       }
     };

@@ -6,6 +6,7 @@ import {
   fromHex,
   parseKeyUri,
   utf8,
+  type WrapKeyResult,
   zero,
 } from "@lango/crypto-core";
 import { openValue, parts, sealValue } from "@lango/envelope";
@@ -19,12 +20,12 @@ export const VAULT_WRAP = "vault:wrap";
 const DATA_KEY = utf8("lango/v1/datakey");
 
 /** parts(`lango/v1/datakey`, vault id, data key id). */
-const dataKeyAad = (vaultId: Uint8Array, id: string): Bytes =>
+export const dataKeyAad = (vaultId: Uint8Array, id: string): Bytes =>
   parts(DATA_KEY, vaultId, fromHex(id) ?? new Uint8Array());
 
 export type ProvidersByScheme = Readonly<Record<string, CryptoProvider>>;
-type WrapContext = Pick<VaultContext, "vaultId" | "keys">;
-type Wrapped = Pick<DataKeyRow, "wrapped" | "wrapUri" | "wrapVersion">;
+export type WrapContext = Pick<VaultContext, "vaultId" | "keys">;
+export type Wrapped = Pick<DataKeyRow, "wrapped" | "wrapUri" | "wrapVersion">;
 
 /** A data key that is being wrapped. */
 export interface Wrapping {
@@ -55,18 +56,27 @@ export const wrapDataKey = async (
   if (key.provider === LOCAL) return wrapByVault(context, { id, material });
   const provider = providerOf(key.provider, providers);
   if (!provider.wrapKey) throw cannotWrap(provider);
-  const keyId = key.remoteKeyId ?? key.name;
   const wrap = await provider.wrapKey({
-    keyId,
+    keyId: key.remoteKeyId ?? key.name,
     key: material,
     signal,
     ...aadFor(provider, dataKeyAad(context.vaultId, id)),
   });
+  return wrappedUnder(key, wrap, "wrapKey");
+};
+
+/** What a provider gave, once it is clear that it is of this key. */
+export const wrappedUnder = (
+  key: Pick<KeyRow, "name" | "provider" | "remoteKeyId">,
+  wrap: WrapKeyResult,
+  operation: "wrapKey" | "rewrapKey",
+): Wrapped => {
+  const keyId = key.remoteKeyId ?? key.name;
   if (wrap.degraded || wrap.keyId !== keyId) {
     // The registry has the canonical name, so another one is another key: a composite that fell back, or a fault.
     const message = `Provider ${key.provider} wrapped under another key than ${keyId}`;
     throw new CryptoError("ERR_INTEGRITY", message, {
-      context: { provider: key.provider, operation: "wrapKey", keyId },
+      context: { provider: key.provider, operation, keyId },
     });
   }
   return { wrapped: wrap.wrappedKey, wrapUri: keyUri(key), wrapVersion: wrap.keyVersion };
@@ -101,11 +111,22 @@ export const wrapProven = async (
   wrapping: Wrapping,
 ): Promise<Wrapped> => {
   const wrapped = await wrapDataKey(context, providers, key, wrapping);
-  const { id, material, signal } = wrapping;
+  await checkOpens(context, providers, key, wrapped, wrapping);
+  return wrapped;
+};
+
+/** @throws {@link CryptoError} `ERR_INTEGRITY` when a wrap opens, and gives another data key. */
+export const checkOpens = async (
+  context: WrapContext,
+  providers: ProvidersByScheme,
+  key: Pick<KeyRow, "provider">,
+  wrapped: Wrapped,
+  { id, material, signal }: Wrapping,
+): Promise<void> => {
   const opened = await unwrapDataKey(context, providers, { id, ...wrapped }, signal);
   const same = bytesEqual(opened, material);
   zero(opened);
-  if (same) return wrapped;
+  if (same) return;
   const message = `Provider ${key.provider} does not give back what it wrapped`;
   throw new CryptoError("ERR_INTEGRITY", message, { context: { provider: key.provider } });
 };

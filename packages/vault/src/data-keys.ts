@@ -90,7 +90,9 @@ export const createDataKeys = (options: DataKeysOptions): DataKeys => {
         return sealer;
       } catch (error) {
         if (!isUnavailable(error) || !fallsBack(key.provider)) throw error;
-        return { ...(await take(key, domain, bytes, error)), degraded: true };
+        const sealer = await take(key, domain, bytes, error);
+        recovery.fellBack(key.provider);
+        return { ...sealer, degraded: true };
       }
     },
     forget: actives.forget,

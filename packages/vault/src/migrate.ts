@@ -2,13 +2,14 @@ import { bytesEqual, CryptoError, parseKeyUri } from "@lango/crypto-core";
 import type { DataKeyRow, KeyRow, KeyVersionRow, StoreTransaction } from "@lango/store";
 import type { RowChange } from "./audit/entry.ts";
 import { changeOf } from "./audit/row-hashes.ts";
+import { findRewrapper } from "./data-key-rewrap.ts";
 import { keyInfo, keyUri, LOCAL } from "./key-registry.ts";
 import { asLocalKey } from "./local-keys.ts";
 import { DEFAULT_KEY } from "./names.ts";
 import type { MigrateOptions, MigrateResult } from "./provider-types.ts";
 import { findWrappingKey } from "./remote-key.ts";
 import { type RewrapContext, wrappedAnew } from "./rewrap.ts";
-import { withMac } from "./rows.ts";
+import { checkRow, withMac } from "./rows.ts";
 import { reached } from "./stages.ts";
 
 /** The row of the key as it shall be, and a version of it that there is not yet. */
@@ -71,7 +72,9 @@ const swap = async (
   target: Target,
   { onProgress, signal }: MigrateOptions,
 ): Promise<number> => {
-  const { context } = parts;
+  const { context, providers } = parts;
+  const rewrapper = await findRewrapper(context, providers, key, target.row, signal);
+  const move = { from: key, to: target.row, rewrapper, signal };
   /** By id: the row that was wrapped, and what it becomes. */
   const made = new Map<string, { readonly before: DataKeyRow; readonly after: DataKeyRow }>();
   const isMade = (row: DataKeyRow): boolean => {
@@ -79,11 +82,14 @@ const swap = async (
     return known !== undefined && bytesEqual(known.before.mac, row.mac);
   };
   for (;;) {
-    const own = (await context.store.dataKeys.list()).filter(({ keyId }) => keyId === key.id);
+    const all = await context.store.dataKeys.list();
+    // All, since an altered row may name another key; and before a new MAC would make one of them look as lango wrote it.
+    for (const row of all) checkRow(context.keys.rows, "data_keys", row);
+    const own = all.filter(({ keyId }) => keyId === key.id);
     for (const before of own) {
       if (isMade(before)) continue;
       signal?.throwIfAborted();
-      const after = await wrappedAnew(parts, before, key, target.row, signal);
+      const after = await wrappedAnew(parts, before, move);
       made.set(before.id, { before, after });
       onProgress?.({ done: made.size, total: own.length });
     }

@@ -54,6 +54,9 @@ export interface Providers {
    * one transaction changes the key and the wraps of all its data keys: whenever the process dies, all is as before or all done.
    * Other processes go on reading and writing.
    *
+   * Between two keys of a provider that re-wraps with AAD (`rewrapKey`), the data keys go over inside it: none is unwrapped. Otherwise each
+   * is unwrapped, wrapped and, as a check, unwrapped again.
+   *
    * @throws {@link CryptoError} `ERR_KEY_NOT_FOUND`, also for a provider that is not configured; `ERR_KEY_USAGE` and
    *   `ERR_KEY_DISABLED` for a key that may not seal; `ERR_UNSUPPORTED` for a provider that cannot wrap; `ERR_CONFLICT` when
    *   the target is registered under another name, or another lango holds the lock; whatever the providers throw.
@@ -61,7 +64,7 @@ export interface Providers {
   migrate(options: MigrateOptions): Promise<MigrateResult>;
   /**
    * Has the providers wrap what was sealed by the fallback, each data key in a transaction of its own. The vault also does this
-   * by itself, once, when a provider answers again.
+   * by itself, once, when a provider answers again. With `all`, older versions go over as in `migrate`.
    *
    * @throws {@link CryptoError} What the first provider that failed throws, after the keys of the others were wrapped.
    */

@@ -4,6 +4,8 @@ import { CryptoError, isUnavailable } from "@lango/crypto-core";
 export interface Recovery {
   /** Passes a call to a provider of this scheme through. */
   watch<T>(scheme: string, call: Promise<T>): Promise<T>;
+  /** Something was sealed without the provider: its next answer counts, even if it gave one since it could not be reached. */
+  fellBack(scheme: string): void;
   /** Waits up to 2 s for what is under way, then ends it. Never rejects. */
   close(): Promise<void>;
 }
@@ -51,6 +53,7 @@ export const createRecovery = ({ rewrap, note }: RecoveryOptions): Recovery => {
         throw error;
       }
     },
+    fellBack: (scheme) => void settled.delete(scheme),
     async close() {
       const message = "The vault was closed before its data keys were wrapped again";
       const late = (): void => stop.abort(new CryptoError("ERR_CLOSED", message));

@@ -2,11 +2,14 @@ import { bytesEqual, zero } from "@lango/crypto-core";
 import type { DataKeyRow, KeyRow } from "@lango/store";
 import { changeOf } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
+import { findRewrapper, type Rewrapper, rewrapDataKey } from "./data-key-rewrap.ts";
 import {
   isWrappedFor,
   type ProvidersByScheme,
   strangeWrapper,
   unwrapDataKey,
+  VAULT_WRAP,
+  type Wrapped,
   wrapProven,
 } from "./data-key-wrap.ts";
 import { type KeyRegistry, keyUri, LOCAL, providerOf } from "./key-registry.ts";
@@ -38,13 +41,14 @@ export const rewrapDataKeys = async (
   const failures: unknown[] = [];
   let done = 0;
   let rewrapped = 0;
-  const jobs: { readonly key: KeyRow; readonly rows: readonly DataKeyRow[] }[] = [];
+  const jobs: { readonly move: Move; readonly rows: readonly DataKeyRow[] }[] = [];
   for (const key of await registry.list()) {
     if (key.provider === LOCAL || (scheme !== undefined && key.provider !== scheme)) continue;
     const own = rows.filter(({ keyId, state }) => keyId === key.id && state !== "retired");
     try {
       const isOld = all && own.length > 0 ? await olderThanNow(parts, key, signal) : () => false;
-      jobs.push({ key, rows: own.filter((row) => row.degraded || isOld(row)) });
+      const chosen = own.filter((row) => row.degraded || isOld(row));
+      jobs.push({ move: await moveWithin(parts, key, chosen, signal), rows: chosen });
     } catch (error) {
       failures.push(error);
     }
@@ -54,7 +58,7 @@ export const rewrapDataKeys = async (
     try {
       for (const row of job.rows) {
         signal?.throwIfAborted();
-        if (await rewrapOne(parts, job.key, row, signal)) rewrapped += 1;
+        if (await rewrapOne(parts, row, job.move)) rewrapped += 1;
         done += 1;
         onProgress?.({ done, total });
       }
@@ -78,16 +82,28 @@ const olderThanNow = async (
   return ({ wrapVersion }) => wrapVersion !== keyVersion;
 };
 
+/** To the version of now. No provider is tried for degraded data keys: the vault key wraps those. */
+const moveWithin = async (
+  { context, providers }: RewrapContext,
+  key: KeyRow,
+  rows: readonly DataKeyRow[],
+  signal: AbortSignal | undefined,
+): Promise<Move> => {
+  const rewrapper = rows.every(({ wrapUri }) => wrapUri === VAULT_WRAP)
+    ? undefined
+    : await findRewrapper(context, providers, key, key, signal);
+  return { from: key, to: key, rewrapper, signal };
+};
+
 /** Whether this process did it: another may have been faster, or a migration may have wrapped this row meanwhile. */
 const rewrapOne = async (
   { context, providers }: RewrapContext,
-  key: KeyRow,
   row: DataKeyRow,
-  signal: AbortSignal | undefined,
+  move: Move,
 ): Promise<boolean> => {
   const { store, keys, log } = context;
   checkRow(keys.rows, "data_keys", row);
-  const next = await wrappedAnew({ context, providers }, row, key, key, signal);
+  const next = await wrappedAnew({ context, providers }, row, move);
   reached("rewrap:wrapped");
   return store.transaction("full", async (tx) => {
     const current = await tx.dataKeys.find(row.id);
@@ -95,30 +111,52 @@ const rewrapOne = async (
     await tx.dataKeys.update(next, row.mac);
     const rows = [changeOf("data_keys", next)];
     const detail = `data key ${row.id}`;
-    await log.appendIn(tx, { action: "provider.rewrap", target: keyUri(key), detail, rows });
+    await log.appendIn(tx, { action: "provider.rewrap", target: keyUri(move.to), detail, rows });
     return true;
   });
 };
 
+/** Where data keys go. */
+export interface Move {
+  readonly from: KeyRow;
+  /** The same key, for its current version. */
+  readonly to: KeyRow;
+  /** Of {@link findRewrapper}. */
+  readonly rewrapper: Rewrapper | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** The row of a data key under another wrapper, or another version of it. */
 export const wrappedAnew = async (
+  parts: Pick<RewrapContext, "context" | "providers">,
+  row: DataKeyRow,
+  move: Move,
+): Promise<DataKeyRow> => {
+  const { from, to, rewrapper, signal } = move;
+  if (!isWrappedFor(from, row)) throw strangeWrapper(row);
+  const { context } = parts;
+  const wrapped =
+    rewrapper && row.wrapUri !== VAULT_WRAP
+      ? await rewrapDataKey(context, rewrapper, row, to, signal)
+      : await unwrappedAndWrapped(parts, row, to, signal);
+  return withMac(context.keys.rows, "data_keys", {
+    ...row,
+    ...wrapped,
+    degraded: false,
+    // What the fallback made opens what it sealed, and no more: new values go under a data key that was the provider's always.
+    state: row.degraded && row.state === "active" ? "decrypt-only" : row.state,
+  });
+};
+
+const unwrappedAndWrapped = async (
   { context, providers }: Pick<RewrapContext, "context" | "providers">,
   row: DataKeyRow,
-  from: KeyRow,
   to: KeyRow,
   signal: AbortSignal | undefined,
-): Promise<DataKeyRow> => {
-  if (!isWrappedFor(from, row)) throw strangeWrapper(row);
+): Promise<Wrapped> => {
   const material = await unwrapDataKey(context, providers, row, signal);
   try {
-    const wrapped = await wrapProven(context, providers, to, { id: row.id, material, signal });
-    return withMac(context.keys.rows, "data_keys", {
-      ...row,
-      ...wrapped,
-      degraded: false,
-      // What the fallback made opens what it sealed, and no more: new values go under a data key that was the provider's always.
-      state: row.degraded && row.state === "active" ? "decrypt-only" : row.state,
-    });
+    return await wrapProven(context, providers, to, { id: row.id, material, signal });
   } finally {
     zero(material);
   }

@@ -405,6 +405,42 @@ describe("when the provider answers again", () => {
     expect(await isWhole(third)).toBe(true);
   });
 
+  test("an answer between the failure and the degraded data key is not the one that counts", async () => {
+    const kms = remote();
+    const home = await created(kms, async (vault) => {
+      for (const [name, uri] of [
+        ["one", "aws-kms:k2"],
+        ["two", "aws-kms:k3"],
+      ] as const) {
+        await vault.keys.create({ name, type: "encryption", uri });
+        await vault.secrets.set(name, bytes(name), { key: name });
+      }
+    });
+    const vault = await openWith(home, kms);
+    const other = new Sqlite(`${home}/lango.db`, {});
+    kms.calls.length = 0;
+    kms.fault = "ERR_UNAVAILABLE";
+    // From now on until the commit nobody else writes, so the degraded data key has to wait.
+    kms.before = () => {
+      if (countOf(kms, "unwrapKey") === 1) other.prepare("BEGIN IMMEDIATE").run();
+    };
+    const write = vault.secrets.set("b", bytes("w"));
+    await until(async () => countOf(kms, "unwrapKey") === 1);
+    kms.before = undefined;
+    kms.fault = undefined;
+    const read = vault.secrets.get("one");
+    await until(async () => countOf(kms, "unwrapKey") === 2);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    other.prepare("COMMIT").run();
+    other.close();
+    expect(await write).toMatchObject({ degraded: true });
+    await read;
+    expect(await isWhole(vault)).toBe(false);
+    await vault.secrets.get("two");
+    await until(() => isWhole(vault));
+    expect(await isWhole(vault)).toBe(true);
+  });
+
   test("a wrap that does not open never takes the place of one that does", async () => {
     const kms = remote();
     const home = await degraded(kms);
@@ -413,6 +449,42 @@ describe("when the provider answers again", () => {
     await expectCode(() => vault.providers.rewrap(), "ERR_DECRYPTION_FAILED");
     expect(await vault.status()).toMatchObject({ degradedDataKeys: 1 });
     expect(text((await vault.secrets.get("b")).value)).toBe("w");
+  });
+
+  test("a row that was altered gets no new MAC, and seals nothing even where its data key is open", async () => {
+    const kms = remote();
+    const home = await degraded(kms);
+    const vault = await openWith(home, kms);
+    const database = new Sqlite(`${home}/lango.db`, {});
+    kms.fault = "ERR_UNAVAILABLE";
+    await vault.secrets.get("b");
+    kms.fault = undefined;
+    database.prepare("UPDATE data_keys SET created_at = 1 WHERE degraded = 1").run();
+    const altered = () => dataKeys(home).filter((row) => row.degraded === 1);
+    const before = altered();
+    expect(before).toHaveLength(1);
+    await expectCode(() => vault.providers.rewrap(), "ERR_INTEGRITY");
+    kms.fault = "ERR_UNAVAILABLE";
+    await expectCode(() => vault.secrets.set("c", bytes("x")), "ERR_INTEGRITY");
+    expect(altered()).toEqual(before);
+    database.close();
+  });
+
+  test("an altered row gets no new MAC either when its data key is full", async () => {
+    const kms = remote();
+    const home = await created(kms);
+    const vault = await openWith(home, kms);
+    await vault.secrets.set("b", bytes("w"));
+    const database = new Sqlite(`${home}/lango.db`, {});
+    database.prepare("UPDATE data_keys SET created_at = 1, messages = 1073741824").run();
+    database.close();
+    const before = dataKeys(home);
+    await expectCode(async () => {
+      // As many as are reserved by now, and more.
+      for (let i = 0; i < 40; i += 1) await vault.secrets.set("b", bytes("w"));
+    }, "ERR_INTEGRITY");
+    expect(dataKeys(home)).toEqual(before);
+    await expectCode(() => vault.status(), "ERR_INTEGRITY");
   });
 
   test("a value on its way under the degraded data key is sealed once more", async () => {

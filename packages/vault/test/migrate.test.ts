@@ -217,6 +217,25 @@ describe("a migration", () => {
     },
   );
 
+  test.each([
+    ["state = 'retired'", ""],
+    ["state = 'decrypt-only'", ""],
+    ["domain = 'other'", ""],
+    ["degraded = 1", ""],
+    ["created_at = 1", ""],
+    ["key_id = 'gone'", "PRAGMA foreign_keys = OFF"],
+  ])("puts no MAC on a data key that was altered: %s", async (change, first) => {
+    const { vault, home } = await setting();
+    const database = new Sqlite(`${home}/lango.db`, {});
+    if (first !== "") database.prepare(first).run();
+    database.prepare(`UPDATE data_keys SET ${change}`).run();
+    database.close();
+    const before = rowsOf(home);
+    await expectCode(() => vault.providers.migrate({ to: "aws-kms:k1" }), "ERR_INTEGRITY");
+    expect(rowsOf(home)).toEqual(before);
+    expect(await migrations(vault)).toMatchObject([{ outcome: "failure", code: "ERR_INTEGRITY" }]);
+  });
+
   test("ends with the reason of its signal, and changes nothing", async () => {
     const { vault, aws, home } = await setting();
     const before = rowsOf(home);

@@ -114,6 +114,24 @@ describe("a vault whose default key is a provider's", () => {
     expect(existsSync(home)).toBe(false);
   });
 
+  test("is refused a provider that had another one wrap in its place", async () => {
+    const home = newHome();
+    const kms = remote();
+    const { wrapKey } = kms.provider;
+    const provider = {
+      ...kms.provider,
+      wrapKey: async (request: Parameters<NonNullable<typeof wrapKey>>[0]) => ({
+        ...(await wrapKey!(request)),
+        degraded: true as const,
+      }),
+    };
+    await expectCode(
+      () => makeVault(home, PASSPHRASE, { defaultKey: { uri: "aws-kms:k1", provider } }),
+      "ERR_INTEGRITY",
+    );
+    expect(existsSync(home)).toBe(false);
+  });
+
   test("is refused a provider that gives back another key than it wrapped", async () => {
     const home = newHome();
     const provider = { ...remote().provider, unwrapKey: async () => new Uint8Array(32) };

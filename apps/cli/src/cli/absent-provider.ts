@@ -1,7 +1,7 @@
 import type { CryptoProvider, Operation } from "@lango/crypto-core";
 
 const OPERATIONS: readonly Operation[] = [
-  ...(["encrypt", "decrypt", "wrapKey", "unwrapKey"] as const),
+  ...(["encrypt", "decrypt", "wrapKey", "unwrapKey", "rewrapKey"] as const),
   ...(["sign", "verify", "mac", "verifyMac", "getPublicKey"] as const),
   ...(["createKey", "rotateKey", "describeKey", "listKeys", "health"] as const),
 ];
@@ -32,7 +32,7 @@ export function absentProvider(name: string, reason: Error): CryptoProvider {
       protection: "remote",
       remote: false,
     },
-    ...{ encrypt: fail, decrypt: fail, wrapKey: fail, unwrapKey: fail },
+    ...{ encrypt: fail, decrypt: fail, wrapKey: fail, unwrapKey: fail, rewrapKey: fail },
     ...{ sign: fail, verify: fail, mac: fail, verifyMac: fail, getPublicKey: fail },
     ...{ createKey: fail, rotateKey: fail, describeKey: fail },
     listKeys: () => ({ [Symbol.asyncIterator]: () => ({ next: fail }) }),

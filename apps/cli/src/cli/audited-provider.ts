@@ -9,7 +9,7 @@ import type { Vault } from "@lango/vault";
 
 /** What uses key material; reading metadata and public keys leaves no row. The vault does the same for its own keys. */
 const AUDITED = [
-  ...(["encrypt", "decrypt", "wrapKey", "unwrapKey"] as const),
+  ...(["encrypt", "decrypt", "wrapKey", "unwrapKey", "rewrapKey"] as const),
   ...(["sign", "verify", "mac", "verifyMac"] as const),
 ];
 

@@ -175,6 +175,15 @@ function failingCalls({ client, keys }: CheckContext, secret: Uint8Array): Faili
     unwrapKey: [
       () => client.unwrapKey({ keyId: aead, wrappedKey: concat(secret, secret), aad: wrapAad }),
     ],
+    rewrapKey: [
+      () =>
+        client.rewrapKey({
+          keyId: aead,
+          toKeyId: aead,
+          wrappedKey: concat(secret, secret),
+          aad: wrapAad,
+        }),
+    ],
     sign: [() => client.sign({ keyId, message: secret })],
     mac: [() => client.mac({ keyId, message: secret })],
   };

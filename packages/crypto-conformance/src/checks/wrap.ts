@@ -134,7 +134,7 @@ export const wrapChecks: readonly Check[] = [
  * The wrap AAD of LNGR as docs/formats.md has it: parts("lango/v1/dek", key id, commitment). Built here, because a
  * dependency on `@lango/envelope` would tie every provider's tests to it.
  */
-function dataKeyAad(): Uint8Array {
+export function dataKeyAad(): Uint8Array {
   const u32 = (value: number) => Uint8Array.of(0, 0, 0, value);
   const fields = [utf8("lango/v1/dek"), pattern(12, 3), pattern(32, 4)];
   return concat(u32(fields.length), ...fields.flatMap((field) => [u32(field.length), field]));

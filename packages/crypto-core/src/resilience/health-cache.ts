@@ -24,6 +24,7 @@ const PROVES_REACHABLE: ReadonlySet<Operation> = new Set([
   "verifyMac",
   "wrapKey",
   "unwrapKey",
+  "rewrapKey",
   "createKey",
   "rotateKey",
   "describeKey",

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
@@ -9,6 +11,8 @@ import {
 } from "@lango/crypto-core";
 import { createPkcs11Provider, type Pkcs11Provider } from "@lango/crypto-pkcs11";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { childEnvironment } from "../../src/module-process.ts";
+import { createPool } from "../../src/pool.ts";
 import { type FaultyHsm, makeFaulty } from "../support/faults.ts";
 import { moduleProcesses, onToken } from "../support/native.ts";
 import { makeSoftHsm, type SoftHsm, withToken } from "../support/softhsm.ts";
@@ -31,6 +35,21 @@ const codeOf = async (call: () => Promise<unknown>): Promise<CryptoErrorCode | "
     if (isCryptoError(error)) return error.code;
     throw error;
   }
+};
+const isRunning = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+/** As a crash would, and waits until this process knows. */
+const endModules = async (): Promise<void> => {
+  const pids = moduleProcesses();
+  for (const pid of pids) process.kill(pid, "SIGKILL");
+  while (pids.some(isRunning)) await sleep(5);
+  await sleep(5);
 };
 
 withToken("softhsm2", () => {
@@ -254,16 +273,131 @@ withToken("softhsm2", () => {
   test("kill -9 of the child: idle nobody notices, in an operation it is unavailable", async () => {
     const provider = await provide();
     await provider.sign({ keyId: signing, message });
-    for (const pid of moduleProcesses()) process.kill(pid, "SIGKILL");
-    await sleep(50);
+    await endModules();
     expect(await codeOf(() => provider.sign({ keyId: signing, message }))).toBe("ok");
 
+    faulty.calls("C_GenerateKeyPair");
     const busy = provider.createKey({ algorithm: "rsa-4096", usage: "signing" });
-    await sleep(30);
+    while (faulty.calls("C_GenerateKeyPair") === 0) await sleep(5);
     for (const pid of moduleProcesses()) process.kill(pid, "SIGKILL");
     expect(await codeOf(() => busy)).toBe("ERR_UNAVAILABLE");
     expect(await codeOf(() => provider.sign({ keyId: signing, message }))).toBe("ok");
   });
+
+  test("a login that fails with CKR_GENERAL_ERROR is tried once more, in a new process", async () => {
+    const provider = await provide();
+    const { ciphertext } = await provider.encrypt({ keyId: aes, plaintext: message });
+    const calls = [
+      () => provider.sign({ keyId: signing, message }),
+      () => provider.decrypt({ keyId: aes, ciphertext }),
+      // Nothing was made before the login.
+      () => provider.createKey({ algorithm: "aes-256-gcm", usage: "encryption" }),
+    ];
+    for (const call of calls) {
+      await endModules();
+      faulty.fault("C_Login", "0x5", 1);
+      faulty.calls("C_Login");
+      expect(await codeOf(call)).toBe("ok");
+      expect(faulty.calls("C_Login")).toBe(2);
+
+      await endModules();
+      faulty.fault("C_Login", "0x5");
+      // And it is no bad ciphertext.
+      expect(await codeOf(call)).toBe("ERR_INTERNAL");
+      expect(faulty.calls("C_Login")).toBe(2);
+      faulty.mend();
+      expect(await codeOf(call)).toBe("ok");
+    }
+  });
+
+  test("after close no process is started and no PIN given, whatever was under way", async () => {
+    const provider = await provide();
+    await provider.sign({ keyId: signing, message });
+    faulty.fault("C_SignInit", "0x190", 1);
+    faulty.calls("C_Login");
+    const late = provider.sign({ keyId: signing, message }).catch((error) => error);
+    await provider.close();
+    expect(await late).toMatchObject({ code: "ERR_CLOSED" });
+    await sleep(100);
+    expect(faulty.calls("C_Login")).toBe(0);
+    expect(moduleProcesses()).toEqual([]);
+  });
+
+  test("close zeroes the PIN", async () => {
+    const pin = new Uint8Array(hsm.pin);
+    const pool = createPool({
+      ...{ modulePath: hsm.modulePath, initialize: {}, env: childEnvironment(hsm.env), token: {} },
+      ...{ pin, maxSessions: 1, maxCalls: 1, operationTimeoutMs: 10_000 },
+    });
+    const { bytes } = await pool.call("random", { bytes: 4 }, { context: {} });
+    expect(bytes[0]).toHaveLength(4);
+    await pool.close();
+    expect([...pin]).toEqual([0, 0, 0, 0]);
+  });
+
+  test("a short call behind a long one has its own time, not the rest of the long one's", async () => {
+    const provider = await provide({ operationTimeoutMs: 1000 });
+    await provider.sign({ keyId: signing, message });
+    faulty.calls("C_GenerateKeyPair");
+    const long = provider.createKey({ algorithm: "rsa-4096", usage: "signing" });
+    while (faulty.calls("C_GenerateKeyPair") === 0) await sleep(5);
+    faulty.fault("C_SignInit", "hang", 1);
+    const short = codeOf(() => provider.sign({ keyId: signing, message }));
+    await long;
+    const startedAt = performance.now();
+    expect(await short).toBe("ERR_TIMEOUT");
+    // The key has two minutes.
+    expect(performance.now() - startedAt).toBeLessThan(30_000);
+  }, 130_000);
+
+  test("an abort ends the wait for a token that hangs while it is opened", async () => {
+    faulty.fault("C_OpenSession", "0xe0");
+    const provider = await provide();
+    faulty.fault("C_OpenSession", "hang", 1);
+    faulty.calls("C_OpenSession");
+    const given = new AbortController();
+    const { signal } = given;
+    const calls = [provider.sign({ keyId: "k", message, signal }), provider.health({ signal })];
+    const settled = Promise.allSettled(calls);
+    while (faulty.calls("C_OpenSession") === 0) await sleep(10);
+    const reason = new Error("enough");
+    given.abort(reason);
+    expect(await settled).toEqual(calls.map(() => ({ status: "rejected", reason })));
+    await endModules();
+  });
+
+  test.each(["idle", "in a call that hangs"])(
+    "kill -9 of the parent ends the child: %s",
+    async (how) => {
+      const program = `
+      const { createPkcs11Provider } = await import(${JSON.stringify(new URL("../../src/index.ts", import.meta.url).href)});
+      const { env, modulePath } = ${JSON.stringify({ env: faulty.env, modulePath: faulty.modulePath })};
+      const provider = await createPkcs11Provider({ env, modulePath, pin: Buffer.from("1234"), maxSessions: 1 });
+      await provider.sign({ keyId: ${JSON.stringify(signing)}, message: Buffer.alloc(1) });
+      process.stdout.write("ready");
+      process.stdin.once("data", () => void provider.sign({ keyId: ${JSON.stringify(signing)}, message: Buffer.alloc(1) }));
+      setInterval(() => {}, 1000);`;
+      const args = ["--conditions=@lango/source", "--input-type=module", "-e", program];
+      const parent = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
+      try {
+        await once(parent.stdout, "data");
+        const [child] = moduleProcesses(parent.pid);
+        expect(child).toBeGreaterThan(0);
+        if (how !== "idle") {
+          faulty.fault("C_SignInit", "hang", 1);
+          faulty.calls("C_SignInit");
+          parent.stdin.write("go");
+          while (faulty.calls("C_SignInit") === 0) await sleep(10);
+        }
+        parent.kill("SIGKILL");
+        await once(parent, "exit");
+        await expect.poll(() => isRunning(child!), { timeout: 20_000 }).toBe(false);
+      } finally {
+        parent.kill("SIGKILL");
+      }
+    },
+    60_000,
+  );
 
   test("a wrong PIN is tried once, by all sessions together, and never again", async () => {
     const provider = await provide({ pin: Buffer.from("9999"), maxSessions: 4 });

@@ -55,6 +55,7 @@ WATCH(C_Encrypt, (CK_SESSION_HANDLE s, CK_BYTE_PTR d, CK_ULONG l, CK_BYTE_PTR o,
 WATCH(C_Decrypt, (CK_SESSION_HANDLE s, CK_BYTE_PTR d, CK_ULONG l, CK_BYTE_PTR o, CK_ULONG_PTR n), (s, d, l, o, n))
 WATCH(C_GetSessionInfo, (CK_SESSION_HANDLE s, CK_SESSION_INFO_PTR i), (s, i))
 WATCH(C_GenerateKey, (CK_SESSION_HANDLE s, CK_MECHANISM_PTR m, CK_ATTRIBUTE_PTR t, CK_ULONG n, CK_OBJECT_HANDLE_PTR k), (s, m, t, n, k))
+WATCH(C_GenerateKeyPair, (CK_SESSION_HANDLE s, CK_MECHANISM_PTR m, CK_ATTRIBUTE_PTR t, CK_ULONG n, CK_ATTRIBUTE_PTR u, CK_ULONG o, CK_OBJECT_HANDLE_PTR k, CK_OBJECT_HANDLE_PTR l), (s, m, t, n, u, o, k, l))
 
 static CK_MECHANISM mechanism;
 static CK_OBJECT_HANDLE key;
@@ -109,6 +110,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list) {
   faulty.C_Decrypt = faulty_C_Decrypt;
   faulty.C_GetSessionInfo = faulty_C_GetSessionInfo;
   faulty.C_GenerateKey = faulty_C_GenerateKey;
+  faulty.C_GenerateKeyPair = faulty_C_GenerateKeyPair;
   *list = &faulty;
   return CKR_OK;
 }

@@ -29,9 +29,9 @@ export function onToken(hsm: SoftHsm, code: string, label = "t1"): unknown {
   return JSON.parse(stdout);
 }
 
-/** Process ids of the children of this process that run a module. */
-export function moduleProcesses(): number[] {
-  const { stdout } = spawnSync("ps", ["-o", "pid=,args=", "--ppid", String(process.pid)], {
+/** Process ids of the children of a process, by default this one, that run a module. */
+export function moduleProcesses(parent: number = process.pid): number[] {
+  const { stdout } = spawnSync("ps", ["-o", "pid=,args=", "--ppid", String(parent)], {
     encoding: "utf8",
   });
   return stdout

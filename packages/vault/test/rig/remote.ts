@@ -38,6 +38,7 @@ const WATCHED = [
   "sign",
   "wrapKey",
   "unwrapKey",
+  "rewrapKey",
   "getPublicKey",
   "rotateKey",
   "describeKey",

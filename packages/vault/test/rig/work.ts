@@ -109,7 +109,7 @@ export const acceptOnce = async (home: string): Promise<void> => {
 };
 
 /** Where the key `default` goes, one after the other and from the start again. */
-export const TARGETS = ["aws-kms:k1", "gcp-kms:k1", "aws-kms:k2", "local:default"] as const;
+export const TARGETS = ["aws-kms:k1", "aws-kms:k2", "gcp-kms:k1", "local:default"] as const;
 export const targetOf = (step: number): string => TARGETS[step % TARGETS.length] ?? "";
 
 export const migrateLoop = async (home: string, say: Say): Promise<void> => {
