@@ -312,6 +312,28 @@ describe("while others write", () => {
     await checkSound(vault);
   });
 
+  test("a data key that another re-wraps meanwhile is wrapped again as it is then", async () => {
+    const { home, vault, gcp, open } = await setting();
+    await vault.providers.migrate({ to: "aws-kms:k1" });
+    const gone = remote("aws-kms");
+    gone.fault = "ERR_UNAVAILABLE";
+    const cold = await reopen(home, {
+      providers: { "aws-kms": gone.provider },
+      fallbackToLocal: true,
+    });
+    expect(await cold.secrets.set("b", bytes("w"))).toMatchObject({ degraded: true });
+    const other = await open();
+    gcp.before = async (operation) => {
+      // The second wrap: the first is the proof.
+      if (operation !== "wrapKey" || countOf(gcp, "wrapKey") !== 2) return;
+      expect(await other.providers.rewrap()).toEqual({ rewrapped: 1 });
+    };
+    expect(await vault.providers.migrate({ to: "gcp-kms:k1" })).toMatchObject({ dataKeys: 2 });
+    expect((await vault.status()).dataKeys).toEqual([{ uri: "gcp-kms:k1", count: 2, degraded: 0 }]);
+    expect(text((await vault.secrets.get("b")).value)).toBe("w");
+    await checkSound(vault);
+  });
+
   test("a data key that another wrapped for the old key and not yet stored is wrapped again", async () => {
     const { home, vault, aws, gcp, open } = await setting();
     await vault.providers.migrate({ to: "aws-kms:k1" });
@@ -418,3 +440,11 @@ const rowsOf = (home: string): unknown => [
   inDatabase(home, "SELECT * FROM key_versions ORDER BY key_id, version"),
   inDatabase(home, "SELECT * FROM data_keys ORDER BY id"),
 ];
+
+test("a key that is disabled at its provider is not registered", async () => {
+  const { vault } = await setting();
+  const create = () =>
+    vault.keys.create({ name: "off", type: "encryption", uri: "aws-kms:disabled" });
+  await expectCode(create, "ERR_KEY_DISABLED");
+  expect((await vault.keys.list()).map(({ name }) => name)).toEqual(["default"]);
+});
