@@ -199,7 +199,7 @@ export interface KeyDescription extends KeyResult {
   readonly state: KeyState;
   readonly protection: ProtectionLevel;
   /** Milliseconds since the epoch, where the service says. */
-  readonly createdAt?: number;
+  readonly createdAt?: number | undefined;
 }
 
 export interface RandomRequest extends CallOptions {
