@@ -4,5 +4,16 @@ export type {
   IncomingRequest,
   RequestHandler,
 } from "./channel/types.ts";
+export { fingerprintOf } from "./pairing/fingerprint.ts";
+export { type Identity, type LoadIdentityOptions, loadIdentity } from "./pairing/identity.ts";
+export { cleanName } from "./pairing/names.ts";
+export type {
+  ConfirmDigits,
+  JoinPairingOptions,
+  PairedPeer,
+  PairingHost,
+  PairingHostOptions,
+  StorePeer,
+} from "./pairing/types.ts";
 export type { Peer, Peers, Role } from "./peers.ts";
 export type { MethodName, Methods, Params, Result } from "./protocol/methods.ts";
