@@ -35,6 +35,13 @@ export {
   signApproval,
   verifyApproval,
 } from "./signer/approval-signature.ts";
+export {
+  type CompanionSurface,
+  type CompanionSurfaceOptions,
+  createCompanionSurface,
+  type SurfaceAnswer,
+  type SurfaceRequest,
+} from "./signer/companion-surface.ts";
 export type { PolicyRule, SignerPolicy } from "./signer/policy.ts";
 export type { Prompter, Question } from "./signer/question.ts";
 export {

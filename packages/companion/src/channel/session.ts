@@ -1,5 +1,5 @@
 import type { TLSSocket } from "node:tls";
-import { CryptoError, isCryptoError } from "@lango/crypto-core";
+import { CryptoError, isCryptoError, toPlain } from "@lango/crypto-core";
 import type { WebSocket } from "ws";
 import type { Codec, Frame } from "../protocol/frame.ts";
 import { checkHello, makeHello } from "../protocol/hello.ts";
@@ -146,6 +146,7 @@ export const startSession = (options: SessionOptions): Session => {
 
   return {
     peer,
+    publicKey: toPlain(trust.publicKey.export({ type: "spki", format: "der" })),
     binding,
     ready: ready.promise,
     end,
