@@ -1,3 +1,14 @@
+export { connectChannel } from "./channel/connect.ts";
+export { createChannelListener } from "./channel/listener.ts";
+export type {
+  ChannelEvent,
+  ChannelLimits,
+  ChannelListener,
+  ChannelOptions,
+  ConnectOptions,
+  ListenerOptions,
+  PairingHandler,
+} from "./channel/options.ts";
 export type {
   Channel,
   ChannelCallOptions,
