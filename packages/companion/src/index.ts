@@ -18,7 +18,7 @@ export type {
 export { fingerprintOf } from "./pairing/fingerprint.ts";
 export { createPairingHost } from "./pairing/host.ts";
 export { type Identity, type LoadIdentityOptions, loadIdentity } from "./pairing/identity.ts";
-export { joinPairing, PAIRING_PATH } from "./pairing/join.ts";
+export { joinPairing } from "./pairing/join.ts";
 export { cleanName } from "./pairing/names.ts";
 export type {
   ConfirmDigits,

@@ -1,6 +1,7 @@
 import { CryptoError } from "@lango/crypto-core";
 import type { RawData, WebSocket } from "ws";
 import * as z from "zod";
+import { parseJson } from "../protocol/json.ts";
 import {
   MAX_MESSAGE_BYTES,
   type Message,
@@ -100,7 +101,7 @@ const parseMessage = (data: RawData): Message | undefined => {
   const bytes = Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as ArrayBuffer);
   if (bytes.length > MAX_MESSAGE_BYTES) return undefined;
   try {
-    return messageSchema.safeParse(JSON.parse(bytes.toString("utf8"))).data;
+    return messageSchema.safeParse(parseJson(bytes.toString("utf8"))).data;
   } catch {
     return undefined;
   }

@@ -1,7 +1,10 @@
 import { once } from "node:events";
+import { isIP } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
 import { type Bytes, bytesEqual, CryptoError, zero } from "@lango/crypto-core";
 import { WebSocket } from "ws";
+import { PAIRING_PATH } from "../channel/connect.ts";
+import { tlsOptionsOf } from "../channel/trust.ts";
 import { checkFingerprint, type PairingAddress, parsePairingAddress } from "./address.ts";
 import { parseCode } from "./code.ts";
 import { compareDigits } from "./compare.ts";
@@ -13,8 +16,6 @@ import { cleanName } from "./names.ts";
 import { codeProof, commitTo, newNonce, type Transcript } from "./proofs.ts";
 import type { JoinPairingOptions, PairedPeer } from "./types.ts";
 
-/** The path of pairing on every listener. */
-export const PAIRING_PATH = "/companion/pair";
 /** The person at the host may still be looking. */
 const HOST_DECIDES_MS = 120_000;
 
@@ -36,7 +37,7 @@ export const joinPairing = async (options: JoinPairingOptions): Promise<PairedPe
     const end = farEndOf(connection, clock());
     if (target.fingerprint !== undefined && end.fingerprint !== target.fingerprint)
       throw stranger();
-    const conversation = await upgrade(connection, target, signal);
+    const conversation = await upgrade(connection, signal);
     const onAbort = (): void => {
       conversation.refuse("refused");
       conversation.abort(signal?.reason);
@@ -74,16 +75,12 @@ const targetOf = ({ url, code, fingerprint, confirm }: JoinPairingOptions): Pair
 
 const dial = async (
   { host, port }: PairingAddress,
-  { certificatePem, privateKeyPem }: Identity,
+  identity: Identity,
   signal: AbortSignal | undefined,
 ): Promise<TLSSocket> => {
-  const socket = connect({
-    ...{ host, port, cert: certificatePem, key: privateKeyPem },
-    ALPNProtocols: ["http/1.1"],
-    minVersion: "TLSv1.3",
-    // Nobody vouches for a device yet: the pairing does.
-    rejectUnauthorized: false,
-  });
+  // RFC 6066 §3: a name of a server is no address.
+  const servername = isIP(host) === 0 ? host : "";
+  const socket = connect({ ...tlsOptionsOf(identity), host, port, servername });
   try {
     await once(socket, "secureConnect", { signal: within(STEP_MS, signal) });
     return socket;
@@ -95,14 +92,14 @@ const dial = async (
 
 const upgrade = async (
   connection: TLSSocket,
-  { host, port }: PairingAddress,
   signal: AbortSignal | undefined,
 ): Promise<Conversation> => {
-  const shown = host.includes(":") ? `[${host}]` : host;
-  const socket = new WebSocket(`wss://${shown}:${port}${PAIRING_PATH}`, {
+  // TLS is there already: to `ws` this is a plain connection.
+  const socket = new WebSocket(`ws://companion${PAIRING_PATH}`, {
     createConnection: () => connection,
     perMessageDeflate: false,
     maxPayload: MAX_MESSAGE_BYTES,
+    followRedirects: false,
   });
   // Before it is open: the first message may come with the answer.
   const conversation = createConversation(socket);
