@@ -29,7 +29,6 @@ const rig = async (options: Partial<PairingHostOptions> = {}): Promise<Rig> => {
   const listener = createChannelListener({
     role: "companion",
     identity: identities.host,
-    name: "h",
     peers: memoryPeers(),
     handler: () => Promise.reject(new Error("nothing asks")),
   });
