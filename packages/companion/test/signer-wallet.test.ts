@@ -156,6 +156,7 @@ describe("wallet.sign", () => {
       "Value: 0.5 ether, 500000000000000000 wei",
       "Fee: at most 0.003 ether",
       "Data: 68 bytes, calls 0xa9059cbb",
+      ...(type === 3 ? ["The fees of its blobs come on top (EIP-4844)"] : []),
       ...(type === 4 ? ["It hands accounts over to the code of contracts (EIP-7702)"] : []),
       `Signs the hash: 0x${toHex(keccak_256(transaction))}`,
     ]);
