@@ -10,7 +10,7 @@ import {
   verifyApproval,
 } from "@lango/companion";
 import { type Bytes, fromBase64, isCryptoError, toPlain } from "@lango/crypto-core";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { sha256 } from "../src/signer/hash.ts";
 import { makeRig, newId, newPeer } from "./signer-setup.ts";
 
@@ -196,8 +196,10 @@ describe("the surface", () => {
       },
       () => now,
     );
+    const call = vi.spyOn(channel, "call");
     const late = createCompanionSurface({ channel: () => channel, clock: () => now });
     await expect(late.ask(asked, signal)).rejects.toEqual(code("ERR_APPROVAL_TIMEOUT"));
+    expect(call).not.toHaveBeenCalled();
     const early = createCompanionSurface({ channel: () => channel, clock: () => 0 });
     await expect(early.ask(asked, signal)).rejects.toEqual(code("ERR_APPROVAL_TIMEOUT"));
     expect(rig.questions).toHaveLength(0);

@@ -84,6 +84,11 @@ describe("asking", () => {
     const odd = await makeRig({ prompter: { ask: async () => "yes" as unknown as boolean } });
     await expect(odd.ask(sign("x"))).rejects.toEqual(code("ERR_DENIED"));
     expect(no.heartbeats).toEqual({ open: 0, begun: 1 });
+    const decrypt = { keyId: "seal", ciphertext: new Uint8Array(40) };
+    await expect(no.ask({ method: "decrypt", params: decrypt })).rejects.toEqual(
+      code("ERR_DENIED"),
+    );
+    expect(no.heartbeats).toEqual({ open: 0, begun: 2 });
   });
 
   test("one question at a time, in their order; heartbeats run for those that wait", async () => {

@@ -210,7 +210,7 @@ describe("wallet.sign", () => {
     ],
     [
       "one that is signed",
-      rlp([...Array(6).fill(number(1)), number(37), number(5), number(6)]),
+      rlp([...head.slice(1, 3), number(1), to, number(1), call, number(37), number(5), number(6)]),
       "ERR_INVALID_ARGUMENT",
     ],
     ["a field too few", bytesOf(2, typed[2]?.slice(1)), "ERR_INVALID_ARGUMENT"],
