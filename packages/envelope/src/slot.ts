@@ -66,7 +66,7 @@ export type SlotCredential =
       /** The key URI that is written into the slot. */
       readonly uri: string;
       /** The provider of that key itself; a slot never goes through a composite. */
-      readonly provider: WrappingProvider;
+      readonly provider: WrappingProvider & UnwrappingProvider;
       readonly keyId: string;
       readonly label?: string;
       readonly signal?: AbortSignal;

@@ -78,7 +78,13 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     return assembleVault({
       ...{ home, paths, vaultKey, ...made },
       providers: providersOf(options.defaultKey),
-      unlockedBy: { kind: credential.kind, source: SOURCE, ambient: false, skipped: [] },
+      unlockedBy: {
+        slotId: keyslots.slots[0]!.id,
+        kind: credential.kind,
+        source: SOURCE,
+        ambient: false,
+        skipped: [],
+      },
     });
   } catch (error) {
     keys.destroy();
