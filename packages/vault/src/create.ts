@@ -115,7 +115,11 @@ const createKeyslots = async (
 ): Promise<Keyslots> => {
   const prepared = credentials.map((credential): SlotCredential => {
     if (credential.kind !== "passphrase") return credential;
-    const chosen = { acceptWeakKdf, ...(kdf === undefined ? {} : { kdf }), ...credential };
+    const chosen = {
+      ...credential,
+      kdf: credential.kdf ?? kdf,
+      acceptWeakKdf: credential.acceptWeakKdf ?? acceptWeakKdf,
+    };
     checkKdf(chosen.kdf, chosen.acceptWeakKdf);
     return chosen;
   });
