@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import type { TLSSocket } from "node:tls";
-import { CryptoError, isCryptoError, toBase, toPlain } from "@lango/crypto-core";
+import { CryptoError, isCryptoError, toBase64, toPlain } from "@lango/crypto-core";
 import type { WebSocket } from "ws";
 import type { Peer } from "../peers.ts";
 import { type Codec, createCodec, type Frame } from "../protocol/frame.ts";
