@@ -12,7 +12,7 @@ import {
 import { type Bytes, fromBase64, isCryptoError, toPlain } from "@lango/crypto-core";
 import { describe, expect, test, vi } from "vitest";
 import { sha256 } from "../src/signer/hash.ts";
-import { makeRig, newId, newPeer } from "./signer-setup.ts";
+import { makeRig, newId, newPeer } from "./support/signer.ts";
 
 const code = (wanted: string) => expect.objectContaining({ code: wanted });
 const bytes = (length: number): Bytes => new Uint8Array(randomBytes(length));

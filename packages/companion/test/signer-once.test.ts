@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { memoryResults, type ResultStore } from "@lango/companion";
 import { CryptoError, type CryptoProvider, utf8 } from "@lango/crypto-core";
 import { describe, expect, test, vi } from "vitest";
-import { makeKeys, makeRig, newId, newPeer } from "./signer-setup.ts";
+import { makeKeys, makeRig, newId, newPeer } from "./support/signer.ts";
 
 const code = (wanted: string) => expect.objectContaining({ code: wanted });
 const unasked = { rules: [{ methods: ["sign", "mac", "wallet.sign"], ask: false }] } as const;

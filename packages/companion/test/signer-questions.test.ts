@@ -3,7 +3,7 @@ import { utf8 } from "@lango/crypto-core";
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import { escapeText } from "../src/signer/text.ts";
-import { makeRig, newId, newPeer } from "./signer-setup.ts";
+import { makeRig, newId, newPeer } from "./support/signer.ts";
 
 const code = (wanted: string) => expect.objectContaining({ code: wanted });
 const sign = (text: string, id = newId()) =>

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checksumAddress } from "../src/signer/address.ts";
 import { decodeRlp, type RlpItem } from "../src/signer/rlp.ts";
-import { makeRig } from "./signer-setup.ts";
+import { makeRig } from "./support/signer.ts";
 
 const code = (wanted: string) => expect.objectContaining({ code: wanted });
 const hex = (text: string) => fromHex(text.replace(/\s/g, "")) ?? expect.fail("no hexadecimal");
