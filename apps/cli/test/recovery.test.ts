@@ -92,7 +92,7 @@ describe("recovery words", () => {
     terminal.type(`${words.map((word) => word.slice(0, 4)).join(" ")}\r`);
     await terminal.see("Enter new encryption passphrase");
     terminal.type(`${NEW}\r`);
-    await terminal.see("Confirm passphrase");
+    await terminal.see("Confirm new");
     terminal.type(`${NEW}\r`);
     await terminal.see("Take the old passphrase away? [y/N]");
     terminal.type("n\r");
