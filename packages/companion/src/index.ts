@@ -32,3 +32,26 @@ export type {
 } from "./pairing/types.ts";
 export type { Peer, Peers, Role } from "./peers.ts";
 export type { MethodName, Methods, Params, Result } from "./protocol/methods.ts";
+export {
+  type ApprovalSigner,
+  type ApprovalStatement,
+  approvalBytes,
+  signApproval,
+  verifyApproval,
+} from "./signer/approval-signature.ts";
+export {
+  type CompanionSurface,
+  type CompanionSurfaceOptions,
+  createCompanionSurface,
+  type SurfaceAnswer,
+  type SurfaceRequest,
+} from "./signer/companion-surface.ts";
+export type { PolicyRule, SignerPolicy } from "./signer/policy.ts";
+export type { Prompter, Question } from "./signer/question.ts";
+export {
+  type MemoryResultsOptions,
+  memoryResults,
+  type ResultStore,
+  type StoredResult,
+} from "./signer/results.ts";
+export { createSigner, type SignerEvent, type SignerOptions } from "./signer/signer.ts";

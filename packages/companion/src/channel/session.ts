@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import type { TLSSocket } from "node:tls";
-import { CryptoError, isCryptoError, toBase64 } from "@lango/crypto-core";
+import { CryptoError, isCryptoError, toBase64, toPlain } from "@lango/crypto-core";
 import type { WebSocket } from "ws";
 import type { Peer } from "../peers.ts";
 import { type Codec, createCodec, type Frame } from "../protocol/frame.ts";
@@ -164,6 +164,7 @@ export const startSession = (options: SessionOptions): Session => {
 
   return {
     peer,
+    publicKey: toPlain(peerKey.publicKey.export({ type: "spki", format: "der" })),
     binding,
     ready: ready.promise,
     end,

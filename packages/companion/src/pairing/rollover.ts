@@ -1,9 +1,8 @@
 import { sign, verify, X509Certificate } from "node:crypto";
-import { type Bytes, CryptoError, toPlain } from "@lango/crypto-core";
+import { type Bytes, CryptoError, parts, toPlain } from "@lango/crypto-core";
 import type { Params } from "../protocol/methods.ts";
 import { isP256, keyFingerprint } from "./fingerprint.ts";
 import type { Identity } from "./identity.ts";
-import { parts } from "./parts.ts";
 
 /** What is signed. The binding keeps it from being sent again later, the old pin from standing for another device. */
 const statement = (binding: Uint8Array, fingerprint: string, certificate: Uint8Array): Bytes =>
