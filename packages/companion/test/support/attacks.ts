@@ -2,7 +2,6 @@ import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
 import { type ConnectionOptions, connect as connectTls, createSecureContext } from "node:tls";
 import { toBase64 } from "@lango/crypto-core";
-import { tlsOptionsOf } from "../../src/channel/trust.ts";
 import type { Identity } from "../../src/pairing/identity.ts";
 import type { Peer } from "../../src/peers.ts";
 import { MAX_FRAME_BYTES } from "../../src/protocol/frame.ts";
