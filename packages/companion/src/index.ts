@@ -1,3 +1,14 @@
+export { connectChannel } from "./channel/connect.ts";
+export { createChannelListener } from "./channel/listener.ts";
+export type {
+  ChannelEvent,
+  ChannelLimits,
+  ChannelListener,
+  ChannelOptions,
+  ConnectOptions,
+  ListenerOptions,
+  PairingHandler,
+} from "./channel/options.ts";
 export type {
   Channel,
   ChannelCallOptions,
@@ -17,3 +28,12 @@ export type {
 } from "./pairing/types.ts";
 export type { Peer, Peers, Role } from "./peers.ts";
 export type { MethodName, Methods, Params, Result } from "./protocol/methods.ts";
+export type { PolicyRule, SignerPolicy } from "./signer/policy.ts";
+export type { Prompter, Question } from "./signer/question.ts";
+export {
+  type MemoryResultsOptions,
+  memoryResults,
+  type ResultStore,
+  type StoredResult,
+} from "./signer/results.ts";
+export { createSigner, type SignerEvent, type SignerOptions } from "./signer/signer.ts";
