@@ -1,3 +1,5 @@
+import type { ResilienceOptions } from "./resilience/resilient-provider.ts";
+
 /** Bytes that belong to the receiver: a plain `Uint8Array` over memory of its own, never a `Buffer`. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -231,6 +233,11 @@ export interface CryptoProvider {
   /** Stable lower-case name used in key URIs, errors and logs, e.g. `aws-kms`. */
   readonly name: string;
   readonly capabilities: ProviderCapabilities;
+  /**
+   * What `createResilientProvider` uses unless it is told otherwise: for a provider that waits for people, or that repeats
+   * requests by itself. Default: the defaults there.
+   */
+  readonly resilience?: ResilienceOptions | undefined;
 
   /**
    * Encrypts and authenticates (AEAD, RFC 5116). Two calls with equal arguments give different ciphertexts.
