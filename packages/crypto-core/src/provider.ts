@@ -82,6 +82,11 @@ export interface ProviderCapabilities {
   readonly protection: ProtectionLevel;
   /** Whether calls leave the process. If true, deadlines, retries and a breaker apply when it is composed. */
   readonly remote: boolean;
+  /**
+   * What `createResilientProvider` uses unless it is told otherwise: for a provider that waits for people, or that repeats
+   * requests by itself. Default: the defaults there.
+   */
+  readonly resilience?: ResilienceOptions | undefined;
 }
 
 /** What every request may carry. */
@@ -233,11 +238,6 @@ export interface CryptoProvider {
   /** Stable lower-case name used in key URIs, errors and logs, e.g. `aws-kms`. */
   readonly name: string;
   readonly capabilities: ProviderCapabilities;
-  /**
-   * What `createResilientProvider` uses unless it is told otherwise: for a provider that waits for people, or that repeats
-   * requests by itself. Default: the defaults there.
-   */
-  readonly resilience?: ResilienceOptions | undefined;
 
   /**
    * Encrypts and authenticates (AEAD, RFC 5116). Two calls with equal arguments give different ciphertexts.

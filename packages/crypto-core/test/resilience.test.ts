@@ -607,7 +607,8 @@ describe("createResilientProvider", () => {
       circuitBreaker: { failureThreshold: Number.POSITIVE_INFINITY },
     };
     provider.fault = unavailable;
-    const patient = createResilientProvider(Object.assign(provider, { resilience: own }));
+    provider.capabilities = { ...provider.capabilities, resilience: own };
+    const patient = createResilientProvider(provider);
     for (let call = 1; call <= 10; call++) {
       expect(await codeOf(encrypt(patient))).toBe("ERR_UNAVAILABLE");
       expect(provider.calls).toHaveLength(call);
@@ -620,13 +621,7 @@ describe("createResilientProvider", () => {
     await vi.advanceTimersByTimeAsync(1);
     expect(await call).toBe("ERR_TIMEOUT");
 
-    const hurried = createResilientProvider(
-      Object.assign(new MemoryProvider("memory"), {
-        resilience: own,
-        gate: new Promise<void>(() => {}),
-      }),
-      { deadline: { timeoutMs: 10 } },
-    );
+    const hurried = createResilientProvider(provider, { deadline: { timeoutMs: 10 } });
     const short = codeOf(encrypt(hurried));
     await vi.advanceTimersByTimeAsync(10);
     expect(await short).toBe("ERR_TIMEOUT");

@@ -54,7 +54,7 @@ export type RpcProviderOptions = RpcOptions & ({ readonly link: Link } | DialOpt
  * Makes a provider for keys on a companion, a paired second device.
  *
  * It connects at the first call. It repeats requests whose connection broke, under the same request id, and waits for the
- * person at the companion; `createResilientProvider` learns from `resilience` to repeat nothing, and to wait as long.
+ * person at the companion; `createResilientProvider` learns from `capabilities.resilience` to repeat nothing, and to wait as long.
  *
  * @throws `CryptoError` `ERR_CONFIG` for a URL that is not `https://` or `wss://`.
  */
@@ -66,8 +66,7 @@ export function createRpcProvider(options: RpcProviderOptions): CryptoProvider {
   const resolveKey = createResolveKey(keyId);
   return {
     name: NAME,
-    capabilities: CAPABILITIES,
-    resilience: resilienceFor(timeoutMs + approvalTimeoutMs),
+    capabilities: { ...CAPABILITIES, resilience: resilienceFor(timeoutMs + approvalTimeoutMs) },
     ...createSealing(caller, resolveKey),
     ...createSigning(caller, resolveKey, createPublicKeys(caller, clock)),
     ...createKeys(caller, resolveKey, keyId),

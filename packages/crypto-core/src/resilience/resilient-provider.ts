@@ -19,7 +19,7 @@ const resilient = new WeakSet<CryptoProvider>();
  * to the inside in this order: the deadline is that of all attempts together, and every attempt counts in the breaker. A
  * provider that does not leave the process (`capabilities.remote` is false), or is already resilient, is returned as it is.
  *
- * Where an option is not given, that of `provider.resilience` counts, and then the default of each part.
+ * Where an option is not given, that of `capabilities.resilience` counts, and then the default of each part.
  *
  * Decorate each provider before {@link createComposite}, not the composite: a fallback must start when one provider has
  * given up.
@@ -29,7 +29,7 @@ export const createResilientProvider = (
   options: ResilienceOptions = {},
 ): CryptoProvider => {
   if (!provider.capabilities.remote || resilient.has(provider)) return provider;
-  const own = provider.resilience;
+  const own = provider.capabilities.resilience;
   const breaking = withCircuitBreaker(provider, {
     ...own?.circuitBreaker,
     ...options.circuitBreaker,
