@@ -28,6 +28,13 @@ export type {
 } from "./pairing/types.ts";
 export type { Peer, Peers, Role } from "./peers.ts";
 export type { MethodName, Methods, Params, Result } from "./protocol/methods.ts";
+export {
+  type ApprovalSigner,
+  type ApprovalStatement,
+  approvalBytes,
+  signApproval,
+  verifyApproval,
+} from "./signer/approval-signature.ts";
 export type { PolicyRule, SignerPolicy } from "./signer/policy.ts";
 export type { Prompter, Question } from "./signer/question.ts";
 export {

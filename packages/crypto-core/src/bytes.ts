@@ -30,6 +30,24 @@ export const concat = (...parts: readonly Uint8Array[]): Bytes => {
   return out;
 };
 
+/**
+ * Joins byte strings so that no two lists give the same bytes: u32 count ‖ (u32 length ‖ bytes)*, big-endian.
+ *
+ * @returns `4 + Σ (4 + length)` bytes.
+ */
+export const parts = (...items: Uint8Array[]): Bytes => {
+  const out = new Uint8Array(items.reduce((sum, item) => sum + 4 + item.length, 4));
+  const view = new DataView(out.buffer);
+  view.setUint32(0, items.length);
+  let offset = 4;
+  for (const item of items) {
+    view.setUint32(offset, item.length);
+    out.set(item, offset + 4);
+    offset += 4 + item.length;
+  }
+  return out;
+};
+
 /** Compares two byte strings in a time that depends on their lengths only. Different lengths: `false`. */
 export const bytesEqual = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && nodeCrypto().timingSafeEqual(a, b);
