@@ -16,6 +16,8 @@ export interface CallerOptions {
 
 /** Sends requests to the companion. */
 export interface Caller {
+  /** For what is answered without a request: rejects as a request would after `close` and after an abort. */
+  enter(scope: Scope, options: CallOptions): Promise<void>;
   call<M extends MethodName>(
     method: M,
     params: Params<M>,
@@ -30,6 +32,8 @@ const ID_BYTES = 16;
 /** Attempts after a connection broke under a request. */
 const RETRIES = 3;
 const BASE_PAUSE_MS = 100;
+/** The longest time that the protocol knows. */
+const MAX_TIMEOUT_MS = 600_000;
 
 /**
  * A caller that repeats a request whose connection broke before its answer came: at most three times, within its time, after
@@ -51,7 +55,8 @@ export const createCaller = (options: CallerOptions): Caller => {
   ): Promise<Result<M>> => {
     const id = toBase64Url(randomBytesFresh(ID_BYTES));
     const endsAt = performance.now() + asked;
-    const left = (): number => Math.max(1, Math.ceil(endsAt - performance.now()));
+    const left = (): number =>
+      Math.min(MAX_TIMEOUT_MS, Math.max(1, Math.ceil(endsAt - performance.now())));
     let sent = false;
     for (let attempt = 0; ; attempt++) {
       let channel: Channel | undefined;
@@ -72,10 +77,20 @@ export const createCaller = (options: CallerOptions): Caller => {
     }
   };
 
+  const check = (scope: Scope, { signal }: CallOptions): void => {
+    signal?.throwIfAborted();
+    if (closing !== undefined) throw fail("ERR_CLOSED", "The provider is closed", scope);
+  };
+
   return {
+    enter: async (scope, request) => {
+      check(scope, request);
+      // An abort in the turn of the call counts.
+      await null;
+      check(scope, request);
+    },
     call: async (method, params, scope, request) => {
-      request.signal?.throwIfAborted();
-      if (closing !== undefined) throw fail("ERR_CLOSED", "The provider is closed", scope);
+      check(scope, request);
       const running = call(method, params, scope, request);
       inFlight.add(running);
       try {

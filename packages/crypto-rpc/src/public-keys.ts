@@ -51,6 +51,7 @@ export const createPublicKeys = (caller: Caller, clock: () => number): PublicKey
   return {
     fetch,
     get: async (wanted, scope, options) => {
+      await caller.enter(scope, options);
       const found = known.get(nameOf(wanted));
       if (found !== undefined && clock() - found.at < TTL_MS) return found.key;
       return await fetch(wanted, scope, options);

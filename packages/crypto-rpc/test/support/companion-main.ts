@@ -41,6 +41,11 @@ const withRsa = (local: CryptoProvider): CryptoProvider => {
     sign: (request) => of(request).sign(request),
     getPublicKey: (request) => of(request).getPublicKey(request),
     describeKey: (request) => of(request).describeKey(request),
+    async *listKeys(request) {
+      yield* local.listKeys!(request);
+      for await (const key of provider.listKeys!(request))
+        if (key.keyId.startsWith("rsa-")) yield key;
+    },
   };
 };
 
