@@ -25,8 +25,6 @@ export interface DialOptions {
   readonly identity: Identity;
   /** The pins: nobody else is spoken to. */
   readonly peers: Peers;
-  /** What the companion may show to people. Default: `lango`. */
-  readonly name?: string | undefined;
   readonly limits?: Partial<ChannelLimits> | undefined;
   /** For logs and status pages; no event holds a value of a request. */
   readonly onEvent?: ((event: ChannelEvent) => void) | undefined;
@@ -116,14 +114,14 @@ const resilienceFor = (longestMs: number): ResilienceOptions => ({
 });
 
 const dial = (options: DialOptions & Pick<RpcOptions, "peerId" | "clock" | "random">): Link => {
-  const { url, identity, peers, name = "lango", peerId, limits, onEvent, clock, random } = options;
+  const { url, identity, peers, peerId, limits, onEvent, clock, random } = options;
   if (typeof url === "string") checkUrl(url);
   const connect = async (signal: AbortSignal) => {
     const found = typeof url === "string" ? url : await url(signal);
     checkUrl(found);
     // With it come `ws` and the schemas: not before somebody needs them.
     const { connectChannel } = await import("@lango/companion");
-    const device = { role: "agent", identity, name, peers } as const;
+    const device = { role: "agent", identity, peers } as const;
     return await connectChannel({ ...device, url: found, peerId, limits, onEvent, signal });
   };
   return createReconnectingLink({ connect, clock, random });

@@ -25,7 +25,7 @@ describeProvider("rpc on companion (own, not counted)", async () => {
 });
 
 describeProvider("rpc on companion that dials in (own, not counted)", async () => {
-  const listener = createChannelListener({ role: "agent", identity, name: "agent", peers });
+  const listener = createChannelListener({ role: "agent", identity, peers });
   const { port } = await listener.listen();
   const companion = await pair.start({ dial: `https://127.0.0.1:${port}` });
   ends.push(

@@ -78,7 +78,7 @@ const handler = createSigner({
   results: memoryResults(),
   policy: { rules: [{ methods: METHODS, ask: false }] },
 });
-const device = { role: "companion", identity, name, peers, handler } as const;
+const device = { role: "companion", identity, peers, handler } as const;
 
 createInterface({ input: process.stdin })
   .on("line", (id) => peers.revoke(id))
