@@ -15,6 +15,18 @@ export type {
   IncomingRequest,
   RequestHandler,
 } from "./channel/types.ts";
+export {
+  type Advertisement,
+  type AdvertiseOptions,
+  advertiseCompanion,
+} from "./discovery/advertise.ts";
+export {
+  type BrowseOptions,
+  browseCompanions,
+  type FindOptions,
+  findCompanion,
+} from "./discovery/browse.ts";
+export type { CompanionAddress, CompanionEvent } from "./discovery/sightings.ts";
 export { fingerprintOf } from "./pairing/fingerprint.ts";
 export { type Identity, type LoadIdentityOptions, loadIdentity } from "./pairing/identity.ts";
 export { cleanName } from "./pairing/names.ts";
