@@ -15,6 +15,18 @@ export type {
   IncomingRequest,
   RequestHandler,
 } from "./channel/types.ts";
+export {
+  type Advertisement,
+  type AdvertiseOptions,
+  advertiseCompanion,
+} from "./discovery/advertise.ts";
+export {
+  type BrowseOptions,
+  browseCompanions,
+  type FindOptions,
+  findCompanion,
+} from "./discovery/browse.ts";
+export type { CompanionAddress, CompanionEvent } from "./discovery/sightings.ts";
 export { fingerprintOf } from "./pairing/fingerprint.ts";
 export { type Identity, type LoadIdentityOptions, loadIdentity } from "./pairing/identity.ts";
 export { cleanName } from "./pairing/names.ts";
@@ -35,6 +47,13 @@ export {
   signApproval,
   verifyApproval,
 } from "./signer/approval-signature.ts";
+export {
+  type CompanionSurface,
+  type CompanionSurfaceOptions,
+  createCompanionSurface,
+  type SurfaceAnswer,
+  type SurfaceRequest,
+} from "./signer/companion-surface.ts";
 export type { PolicyRule, SignerPolicy } from "./signer/policy.ts";
 export type { Prompter, Question } from "./signer/question.ts";
 export {

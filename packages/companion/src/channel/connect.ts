@@ -89,8 +89,11 @@ const dial = async (
   await once(connection, "secureConnect").catch((cause: unknown) => {
     throw unreachable(address, cause);
   });
-  const publicKey = checkCertificate(connection, clock());
-  const trust = await findPeer(peers, publicKey, { role: otherRole(role), id: peerId });
+  const peerKey = checkCertificate(connection, clock());
+  const expected = { role: otherRole(role), id: peerId };
+  const peer = await findPeer(peers, peerKey.fingerprint, expected);
+  // An error that came meanwhile would not be told again.
+  if (connection.destroyed) throw closedEarly(connection.errored);
   const ws = new WebSocket(`ws://companion${CHANNEL_PATH}`, compatibility ? [] : [...VERSIONS], {
     createConnection: () => connection,
     perMessageDeflate: false,
@@ -103,7 +106,8 @@ const dial = async (
       const version = ws.protocol || undefined;
       const limits = limitsOf(options.limits);
       const codec = createCodec();
-      resolve(startSession({ ws, connection, trust, codec, version, limits, channel: options }));
+      const channel = options;
+      resolve(startSession({ ws, connection, peer, peerKey, codec, version, limits, channel }));
     });
     ws.once("unexpected-response", (_request, response) => {
       void refusalOf(response).then(reject);

@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, TLSSocket } from "node:tls";
 import { CryptoError } from "@lango/crypto-core";
 import { type WebSocket, WebSocketServer } from "ws";
+import type { Peer } from "../peers.ts";
 import { createCodec, MAX_FRAME_BYTES } from "../protocol/frame.ts";
 import { VERSIONS } from "../protocol/hello.ts";
 import { CHANNEL_PATH, PAIRING_PATH } from "./connect.ts";
@@ -13,7 +14,7 @@ import { limitsOf } from "./limits.ts";
 import type { ChannelListener, ListenerOptions, PairingHandler } from "./options.ts";
 import { refuseUpgrade } from "./refusal.ts";
 import { CLOSE, type Session, startSession } from "./session.ts";
-import { checkCertificate, findPeer, otherRole, type Trust, tlsOptionsOf } from "./trust.ts";
+import { checkCertificate, findPeer, otherRole, type PeerKey, tlsOptionsOf } from "./trust.ts";
 
 const MAX_HANDSHAKES = 64;
 const MAX_CHANNELS = 8;
@@ -59,13 +60,14 @@ export const createChannelListener = (options: ListenerOptions): ChannelListener
   };
 
   /** Who may go on: a paired device; and, while a pairing is open, whoever has a certificate. */
-  const admit = async (connection: TLSSocket): Promise<Trust | undefined> => {
-    const publicKey = checkCertificate(connection, clock());
+  const admit = async (connection: TLSSocket): Promise<Admitted> => {
+    const peerKey = checkCertificate(connection, clock());
     try {
-      return await findPeer(peers, publicKey, { role: otherRole(role) });
+      const peer = await findPeer(peers, peerKey.fingerprint, { role: otherRole(role) });
+      return { peerKey, peer };
     } catch (error) {
       if (pairing === undefined) throw error;
-      return undefined;
+      return { peerKey };
     }
   };
 
@@ -82,7 +84,7 @@ export const createChannelListener = (options: ListenerOptions): ChannelListener
     connection: TLSSocket,
     head: Buffer,
   ): Promise<void> => {
-    const trust = await admit(connection);
+    const { peerKey, peer } = await admit(connection);
     if (isClosed || connection.destroyed) return connection.destroySoon();
     const accept = (then: (ws: WebSocket) => void): void =>
       webSockets.handleUpgrade(request, connection, head, then);
@@ -94,19 +96,20 @@ export const createChannelListener = (options: ListenerOptions): ChannelListener
         handler(ws, connection);
       });
     }
-    if (trust === undefined) {
+    if (peer === undefined) {
       throw new CryptoError("ERR_ACCESS_DENIED", "The other side is not paired, or was revoked");
     }
     if (path !== CHANNEL_PATH) return refuseUpgrade(connection, "not-found");
     const isOld = compatibility && request.headers["sec-websocket-protocol"] === undefined;
     if (!isOld && !offers(request)) return refuseUpgrade(connection, "version");
-    if (isFull(trust)) return refuseUpgrade(connection, "full");
+    if (isFull(peer)) return refuseUpgrade(connection, "full");
     accept((ws) => {
       const version = isOld ? undefined : ws.protocol;
       const session = startSession({
         ws,
         connection,
-        trust,
+        peer,
+        peerKey,
         codec: createCodec(),
         version,
         limits,
@@ -119,13 +122,12 @@ export const createChannelListener = (options: ListenerOptions): ChannelListener
     });
   };
 
-  const isFull = ({ peer }: Pick<Trust, "peer">): boolean =>
-    sessions.size >= maxChannels && !sessions.has(peer.id);
+  const isFull = ({ id }: Peer): boolean => sessions.size >= maxChannels && !sessions.has(id);
 
   const admitSession = (session: Session, connection: TLSSocket): void => {
     opened(connection);
     const { peer } = session;
-    if (isFull(session)) {
+    if (isFull(peer)) {
       const reason = new CryptoError("ERR_RATE_LIMITED", `${maxChannels} channels are open`);
       report.refused(reason, connection.remoteAddress);
       session.end(CLOSE.later, reason);
@@ -211,6 +213,12 @@ export const createChannelListener = (options: ListenerOptions): ChannelListener
     },
   };
 };
+
+interface Admitted {
+  readonly peerKey: PeerKey;
+  /** `undefined`: a stranger, for whom a pairing is open. */
+  readonly peer?: Peer;
+}
 
 const offers = (request: IncomingMessage): boolean => {
   const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",");

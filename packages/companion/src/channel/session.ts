@@ -1,6 +1,7 @@
 import type { TLSSocket } from "node:tls";
-import { CryptoError, isCryptoError } from "@lango/crypto-core";
+import { CryptoError, isCryptoError, toPlain } from "@lango/crypto-core";
 import type { WebSocket } from "ws";
+import type { Peer } from "../peers.ts";
 import type { Codec, Frame } from "../protocol/frame.ts";
 import { checkHello, makeHello } from "../protocol/hello.ts";
 import { fault } from "../protocol/json.ts";
@@ -8,7 +9,7 @@ import { createAnswerer } from "./answerer.ts";
 import { createCaller } from "./caller.ts";
 import { watchLiveness } from "./liveness.ts";
 import type { ChannelLimits, ChannelOptions } from "./options.ts";
-import { bindingOf, findPeer, otherRole, type Trust } from "./trust.ts";
+import { bindingOf, findPeer, otherRole, type PeerKey } from "./trust.ts";
 import type { Channel } from "./types.ts";
 
 /** Codes of WebSocket's close frame (RFC 6455 §7.4.1), and one of our own. */
@@ -19,7 +20,8 @@ const CLOSE_TIMEOUT_MS = 1000;
 export interface SessionOptions {
   readonly ws: WebSocket;
   readonly connection: TLSSocket;
-  readonly trust: Trust;
+  readonly peer: Peer;
+  readonly peerKey: PeerKey;
   readonly codec: Codec;
   /** The subprotocol that the upgrade agreed on; `undefined` in compatibility mode. */
   readonly version: string | undefined;
@@ -36,9 +38,8 @@ export interface Session extends Channel {
 
 /** Runs the protocol on an upgraded connection whose key is known. It must be called in the tick of the upgrade. */
 export const startSession = (options: SessionOptions): Session => {
-  const { ws, connection, trust, codec, version, limits, channel } = options;
+  const { ws, connection, peer, peerKey, codec, version, limits, channel } = options;
   const { role } = channel;
-  const { peer } = trust;
   const binding = bindingOf(connection);
   const ready = Promise.withResolvers<void>();
   // It is also told by `closed`.
@@ -69,7 +70,7 @@ export const startSession = (options: SessionOptions): Session => {
 
   const checkPin = async (): Promise<void> => {
     try {
-      await findPeer(channel.peers, trust.publicKey, { role: peer.role, id: peer.id });
+      await findPeer(channel.peers, peerKey.fingerprint, { role: peer.role, id: peer.id });
     } catch (error) {
       const revoked = isCryptoError(error)
         ? error
@@ -97,7 +98,7 @@ export const startSession = (options: SessionOptions): Session => {
     if (frame.kind === "hello") {
       if (isReady) throw fault("a second hello");
       if (version !== undefined) {
-        const expected = { version, role: otherRole(role), binding, publicKey: trust.publicKey };
+        const expected = { version, role: otherRole(role), binding, publicKey: peerKey.publicKey };
         checkHello(frame.hello, expected);
       }
       become();
@@ -146,6 +147,7 @@ export const startSession = (options: SessionOptions): Session => {
 
   return {
     peer,
+    publicKey: toPlain(trust.publicKey.export({ type: "spki", format: "der" })),
     binding,
     ready: ready.promise,
     end,

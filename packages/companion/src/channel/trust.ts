@@ -46,7 +46,7 @@ const denied = (message: string, hint?: string): CryptoError =>
  * @throws CryptoError `ERR_ACCESS_DENIED` for another TLS than 1.3, a resumed session, and a certificate that is missing, not of
  *   P-256 or not valid now.
  */
-export const checkCertificate = (connection: TLSSocket, now: number): KeyObject => {
+export const checkCertificate = (connection: TLSSocket, now: number): PeerKey => {
   if (connection.getProtocol() !== "TLSv1.3") throw denied("The connection is not TLS 1.3");
   if (connection.isSessionReused()) throw denied("The connection resumes an earlier one");
   const certificate = connection.getPeerX509Certificate();
@@ -59,26 +59,26 @@ export const checkCertificate = (connection: TLSSocket, now: number): KeyObject 
   if (now > certificate.validToDate.getTime()) {
     throw denied("The certificate of the other side has expired", "Pair the devices again");
   }
-  return publicKey;
+  return { publicKey, fingerprint: keyFingerprint(publicKey) };
 };
 
-export interface Trust {
-  readonly peer: Peer;
+export interface PeerKey {
   readonly publicKey: KeyObject;
+  readonly fingerprint: string;
 }
 
 /**
- * The paired device behind a key.
+ * The paired device of a pin.
  *
  * @param expected - `role`: which it must have; `id`: the device that is meant, when one is.
  * @throws CryptoError `ERR_ACCESS_DENIED` when it is not paired, suspended, of another role or another device.
  */
 export const findPeer = async (
   peers: Peers,
-  publicKey: KeyObject,
+  fingerprint: string,
   expected: { readonly role: Role; readonly id?: string | undefined },
-): Promise<Trust> => {
-  const peer = await peers.find(keyFingerprint(publicKey));
+): Promise<Peer> => {
+  const peer = await peers.find(fingerprint);
   if (peer === undefined) {
     throw denied("The other side is not paired, or was revoked", "Run lango companion pair");
   }
@@ -89,7 +89,7 @@ export const findPeer = async (
   if (expected.id !== undefined && peer.id !== expected.id) {
     throw denied(`This is the device ${peer.name}, not the one that was meant`);
   }
-  return { peer, publicKey };
+  return peer;
 };
 
 export const otherRole = (role: Role): Role => (role === "agent" ? "companion" : "agent");

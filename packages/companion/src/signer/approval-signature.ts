@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject, sign, verify } from "node:crypto";
-import { type Bytes, parts, toBase64Url, toPlain, utf8 } from "@lango/crypto-core";
+import { type Bytes, parts, toBase64Url, toPlain } from "@lango/crypto-core";
 import { sha256 } from "./hash.ts";
 
 /** What the companion signs when a person answered `approval.request`. */
@@ -20,8 +20,6 @@ export interface ApprovalStatement {
   readonly decidedAt: number;
 }
 
-const LABEL = utf8("lango/v1/approval");
-
 /**
  * The bytes that are signed: parts(`lango/v1/approval`, binding, commitment, parts of the lines of the summary, `dangerous` or
  * `normal`, `yes` or `no`, decidedAt and expiresAt in decimal, id). Nothing of it can be exchanged, so a yes is worth nothing
@@ -29,15 +27,15 @@ const LABEL = utf8("lango/v1/approval");
  */
 export const approvalBytes = (statement: ApprovalStatement): Bytes =>
   parts(
-    LABEL,
+    "lango/v1/approval",
     statement.binding,
     statement.commitment,
-    parts(...statement.summary.map(utf8)),
-    utf8(statement.dangerous ? "dangerous" : "normal"),
-    utf8(statement.approved ? "yes" : "no"),
-    utf8(String(statement.decidedAt)),
-    utf8(String(statement.expiresAt)),
-    utf8(statement.id),
+    parts(...statement.summary),
+    statement.dangerous ? "dangerous" : "normal",
+    statement.approved ? "yes" : "no",
+    String(statement.decidedAt),
+    String(statement.expiresAt),
+    statement.id,
   );
 
 /**

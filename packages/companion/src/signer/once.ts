@@ -45,10 +45,10 @@ export const createOnce = (
 ): ((request: IncomingRequest, perform: Perform) => Promise<OnceAnswer>) => {
   const running = new Map<string, Run>();
 
-  const find = async ({ peer, id, hash, method }: IncomingRequest) => {
+  const find = async ({ peer, id, method }: IncomingRequest, run: Run) => {
     const found = await results.find(peer.id, id);
     if (found === undefined) return undefined;
-    if (!bytesEqual(found.hash, hash)) throw conflict();
+    if (!bytesEqual(found.hash, run.hash)) throw conflict();
     return { result: decodeResult(method, found.result), replayed: true };
   };
 
@@ -57,15 +57,16 @@ export const createOnce = (
     run: Run,
     perform: Perform,
   ): Promise<OnceAnswer> => {
-    const { peer, id, hash, method } = request;
-    const found = await find(request);
+    const { peer, id, method } = request;
+    const found = await find(request, run);
     if (found !== undefined) return found;
     const result = await perform(run);
     try {
-      await results.put(peer.id, id, hash, encodeResult(method, result));
+      await results.put(peer.id, id, run.hash, encodeResult(method, result));
     } catch (error) {
       // Another process of this companion was faster. Its result counts, and this one is never seen.
-      const first = isCryptoError(error) && error.code === "ERR_CONFLICT" && (await find(request));
+      const first =
+        isCryptoError(error) && error.code === "ERR_CONFLICT" && (await find(request, run));
       if (!first) throw error;
       return first;
     }
@@ -74,19 +75,21 @@ export const createOnce = (
 
   return async (request, perform) => {
     const name = `${request.peer.id}/${request.id}`;
+    // Once: the channel makes it anew each time.
+    const { hash } = request;
     let run = running.get(name);
     if (run === undefined) {
       const forget = (): void => {
         if (running.get(name) === begun) running.delete(name);
       };
-      const begun = new Run(request.hash, forget);
+      const begun = new Run(hash, forget);
       running.set(name, begun);
       begun.answer = work(request, begun, perform).finally(forget);
       // Everybody may have gone when it fails.
       begun.answer.catch(() => undefined);
       run = begun;
     }
-    if (!bytesEqual(run.hash, request.hash)) throw conflict();
+    if (!bytesEqual(run.hash, hash)) throw conflict();
     return run.join(request);
   };
 };
