@@ -34,6 +34,7 @@ export interface CompanionSettings {
 /** A companion and an agent that are paired, on this machine. */
 export interface Pair {
   readonly folder: string;
+  readonly keysFile: string;
   readonly identity: Identity;
   /** The agent's pins. */
   readonly peers: MemoryPeers;
@@ -82,6 +83,7 @@ export const makePair = async (): Promise<Pair> => {
   const base = { name: companion.name, folder: path.join(folder, "companion"), pins: [agent] };
   return {
     folder,
+    keysFile,
     identity,
     peers: peersOf([companion]),
     companion,
