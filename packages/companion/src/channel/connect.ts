@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
 import { CryptoError } from "@lango/crypto-core";
 import { WebSocket } from "ws";
-import { createCodec, MAX_FRAME_BYTES } from "../protocol/frame.ts";
+import { MAX_FRAME_BYTES } from "../protocol/frame.ts";
 import { VERSIONS } from "../protocol/hello.ts";
 import { createReporter } from "./events.ts";
 import { limitsOf } from "./limits.ts";
@@ -105,9 +105,8 @@ const dial = async (
     ws.once("open", () => {
       const version = ws.protocol || undefined;
       const limits = limitsOf(options.limits);
-      const codec = createCodec();
       const channel = options;
-      resolve(startSession({ ws, connection, peer, peerKey, codec, version, limits, channel }));
+      resolve(startSession({ ws, connection, peer, peerKey, version, limits, channel }));
     });
     ws.once("unexpected-response", (_request, response) => {
       void refusalOf(response).then(reject);

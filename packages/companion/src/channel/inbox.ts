@@ -10,45 +10,46 @@ export interface Inbox {
   add(message: string): void;
   /** Takes whatever waits, at once: nothing more will come. */
   flush(): void;
-  /** Whether it has room; reading may go on when it has. */
-  readonly hasRoom: boolean;
 }
 
 /**
  * Hands messages over a few at a time. One read of a socket may bring hundreds, and without this the first answer would go
  * out when the last request is done: everybody waits for everybody, and each side for the other.
+ *
+ * @param resume - Reads on, if nothing else is against it.
  */
 export const createInbox = (
   ws: WebSocket,
   take: (message: string) => void,
-  onRoom: () => void,
+  resume: () => void,
 ): Inbox => {
   const waiting: string[] = [];
   let taken = 0;
+  let isPaused = false;
+
+  const takeOne = (message: string): void => {
+    if (taken++ === 0) setImmediate(turn);
+    take(message);
+  };
 
   const turn = (): void => {
     taken = 0;
-    while (taken < A_TURN && waiting.length > 0) {
-      if (taken++ === 0) setImmediate(turn);
-      take(waiting.shift() ?? "");
-    }
-    if (waiting.length === 0) onRoom();
+    while (taken < A_TURN && waiting.length > 0) takeOne(waiting.shift() ?? "");
+    if (!isPaused || waiting.length > 0) return;
+    isPaused = false;
+    resume();
   };
 
   return {
     add: (message) => {
-      if (waiting.length === 0 && taken < A_TURN) {
-        if (taken++ === 0) setImmediate(turn);
-        return take(message);
-      }
+      if (waiting.length === 0 && taken < A_TURN) return takeOne(message);
       waiting.push(message);
-      if (waiting.length >= MAX_WAITING) ws.pause();
+      if (isPaused || waiting.length < MAX_WAITING) return;
+      isPaused = true;
+      ws.pause();
     },
     flush: () => {
       for (const message of waiting.splice(0)) take(message);
-    },
-    get hasRoom() {
-      return waiting.length < MAX_WAITING;
     },
   };
 };

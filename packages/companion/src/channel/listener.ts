@@ -6,7 +6,7 @@ import { createServer as createTlsServer, TLSSocket } from "node:tls";
 import { CryptoError } from "@lango/crypto-core";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Peer } from "../peers.ts";
-import { createCodec, MAX_FRAME_BYTES } from "../protocol/frame.ts";
+import { MAX_FRAME_BYTES } from "../protocol/frame.ts";
 import { VERSIONS } from "../protocol/hello.ts";
 import { CHANNEL_PATH, PAIRING_PATH } from "./connect.ts";
 import { createReporter } from "./events.ts";
@@ -110,7 +110,6 @@ export const createChannelListener = (options: ListenerOptions): ChannelListener
         connection,
         peer,
         peerKey,
-        codec: createCodec(),
         version,
         limits,
         channel: options,

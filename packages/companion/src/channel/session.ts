@@ -1,12 +1,15 @@
+import { createPublicKey, type KeyObject } from "node:crypto";
 import type { TLSSocket } from "node:tls";
-import { CryptoError, isCryptoError, toPlain } from "@lango/crypto-core";
+import { CryptoError, isCryptoError, toBase64, toPlain } from "@lango/crypto-core";
 import type { WebSocket } from "ws";
 import type { Peer } from "../peers.ts";
-import type { Codec, Frame } from "../protocol/frame.ts";
+import { type Codec, createCodec, type Frame } from "../protocol/frame.ts";
 import { checkHello, makeHello } from "../protocol/hello.ts";
 import { fault } from "../protocol/json.ts";
+import { createSeedAgentCodec, createSeedCompanionCodec } from "../protocol/seed-codec.ts";
 import { createAnswerer } from "./answerer.ts";
 import { createCaller } from "./caller.ts";
+import { createInbox } from "./inbox.ts";
 import { watchLiveness } from "./liveness.ts";
 import type { ChannelLimits, ChannelOptions } from "./options.ts";
 import { bindingOf, findPeer, otherRole, type PeerKey } from "./trust.ts";
@@ -16,13 +19,14 @@ import type { Channel } from "./types.ts";
 export const CLOSE = { normal: 1000, protocol: 1002, policy: 1008, later: 1013, replaced: 4001 };
 /** How long a close frame may take; then the connection is cut. */
 const CLOSE_TIMEOUT_MS = 1000;
+/** RFC 6455 §5.5: 125 bytes with the code. */
+const MAX_REASON = 123;
 
 export interface SessionOptions {
   readonly ws: WebSocket;
   readonly connection: TLSSocket;
   readonly peer: Peer;
   readonly peerKey: PeerKey;
-  readonly codec: Codec;
   /** The subprotocol that the upgrade agreed on; `undefined` in compatibility mode. */
   readonly version: string | undefined;
   readonly limits: ChannelLimits;
@@ -38,14 +42,16 @@ export interface Session extends Channel {
 
 /** Runs the protocol on an upgraded connection whose key is known. It must be called in the tick of the upgrade. */
 export const startSession = (options: SessionOptions): Session => {
-  const { ws, connection, peer, peerKey, codec, version, limits, channel } = options;
+  const { ws, connection, peer, peerKey, version, limits, channel } = options;
   const { role } = channel;
   const binding = bindingOf(connection);
+  const codec = version === undefined ? seedCodec(channel, peerKey) : createCodec();
   const ready = Promise.withResolvers<void>();
   // It is also told by `closed`.
   ready.promise.catch(() => {});
   const closed = Promise.withResolvers<string>();
   let isReady = false;
+  let isCorked = false;
   let ended: CryptoError | undefined;
   let cut: NodeJS.Timeout | undefined;
 
@@ -56,13 +62,28 @@ export const startSession = (options: SessionOptions): Session => {
     ready.reject(error);
     caller.end(error);
     answerer?.end(error);
-    ws.close(code);
+    // Faults quote nothing, so that who writes the other side may read them.
+    ws.close(code, code === CLOSE.protocol ? error.message.slice(0, MAX_REASON) : "");
     cut = setTimeout(() => ws.terminate(), CLOSE_TIMEOUT_MS);
+  };
+
+  /** What is sent in one tick goes out as one TLS record. */
+  const cork = (): void => {
+    if (isCorked) return;
+    isCorked = true;
+    connection.cork();
+    process.nextTick(() => {
+      isCorked = false;
+      connection.uncork();
+    });
   };
 
   const send = (frame: Frame): void => {
     if (ended) return;
-    ws.send(codec.format(frame));
+    const text = codec.format(frame);
+    if (text === undefined) return;
+    cork();
+    ws.send(text);
     // Whoever does not read what it asked for is not read either. The agent goes on: what it reads are answers, which are bounded
     // by its requests, and were both to stop, neither would start again.
     if (role === "companion" && ws.bufferedAmount > limits.bufferedBytes) ws.pause();
@@ -117,33 +138,38 @@ export const startSession = (options: SessionOptions): Session => {
     else caller.onWaiting(frame.id);
   };
 
-  ws.on("message", (data, isBinary) => {
+  const read = (text: string): void => {
     if (ended) return;
     try {
-      if (isBinary) throw fault("a binary message");
-      const { frame, reply } = codec.parse(String(data));
+      const { frame, reply } = codec.parse(text);
       if (reply !== undefined) ws.send(reply);
       if (frame) take(frame);
     } catch (error) {
       end(CLOSE.protocol, error as CryptoError);
     }
+  };
+  const resume = (): void => {
+    if (!isFull()) ws.resume();
+  };
+  const inbox = createInbox(ws, read, resume);
+  ws.on("message", (data, isBinary) => {
+    if (isBinary) end(CLOSE.protocol, fault("a binary message"));
+    else inbox.add(String(data));
   });
   // What ws itself refuses: too large, no UTF-8, not masked.
   ws.on("error", () => end(CLOSE.protocol, fault("a message that WebSocket does not take")));
   ws.on("close", (code) => {
+    inbox.flush();
     end(CLOSE.normal, goneBecause(code));
     clearTimeout(cut);
     closed.resolve(ended?.message ?? "");
   });
   connection.on("drain", () => ws.resume());
 
-  if (version === undefined) {
-    // The old protocol: the companion alone introduces itself.
-    if (role === "companion") become();
-  } else {
-    const hello = makeHello(version, role, binding, channel.identity.privateKey);
-    send({ kind: "hello", hello });
-  }
+  const hello = makeHello(version ?? "", role, binding, channel.identity.privateKey);
+  send({ kind: "hello", hello });
+  // In the old protocol the companion alone introduces itself.
+  if (version === undefined && role === "companion") become();
 
   return {
     peer,
@@ -159,6 +185,14 @@ export const startSession = (options: SessionOptions): Session => {
     },
   };
 };
+
+const seedCodec = ({ role, identity }: ChannelOptions, { publicKey }: PeerKey): Codec => {
+  const keys = { own: spkiOf(createPublicKey(identity.privateKey)), other: spkiOf(publicKey) };
+  return role === "agent" ? createSeedAgentCodec(keys) : createSeedCompanionCodec(keys);
+};
+
+const spkiOf = (publicKey: KeyObject): string =>
+  toBase64(publicKey.export({ type: "spki", format: "der" }));
 
 const goneBecause = (code: number): CryptoError => {
   if (code === CLOSE.policy) {

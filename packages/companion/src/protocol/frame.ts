@@ -44,12 +44,26 @@ export interface Codec {
    * @throws CryptoError `ERR_UNAVAILABLE`: the channel must be closed.
    */
   parse(text: string): { readonly frame?: Frame; readonly reply?: string };
-  /** @throws CryptoError `ERR_INVALID_ARGUMENT` when the frame is too large; `ERR_UNSUPPORTED` when the format has no word for it. */
-  format(frame: Frame): string;
+  /**
+   * `undefined` when the format has no such frame, and needs none.
+   *
+   * @throws CryptoError `ERR_INVALID_ARGUMENT` when the frame is too large; `ERR_UNSUPPORTED` when the format has no word for it.
+   */
+  format(frame: Frame): string | undefined;
 }
 
+const ID_BYTES = 16;
+// One call of the generator for many ids: it costs as much as the rest of a frame.
+const ID_POOL_BYTES = 256 * ID_BYTES;
+let idPool = Buffer.alloc(0);
+
 /** 128 bits of the machine's generator in base64url: 22 characters. */
-export const newRequestId = (): string => randomBytes(16).toString("base64url");
+export const newRequestId = (): string => {
+  if (idPool.length === 0) idPool = randomBytes(ID_POOL_BYTES);
+  const id = idPool.toString("base64url", 0, ID_BYTES);
+  idPool = idPool.subarray(ID_BYTES);
+  return id;
+};
 
 // The last of 22 characters holds two bits.
 const REQUEST_ID = /^[A-Za-z0-9_-]{21}[AQgw]$/;

@@ -15,9 +15,7 @@ export interface WireError {
     | undefined;
 }
 
-const FAILED = -32_000;
-export const PARSE_ERROR = -32_700;
-export const INVALID_REQUEST = -32_600;
+export const FAILED = -32_000;
 export const METHOD_NOT_FOUND = -32_601;
 export const INVALID_PARAMS = -32_602;
 
