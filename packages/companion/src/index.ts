@@ -28,8 +28,12 @@ export {
 } from "./discovery/browse.ts";
 export type { CompanionAddress, CompanionEvent } from "./discovery/sightings.ts";
 export { fingerprintOf } from "./pairing/fingerprint.ts";
+export { createPairingHost } from "./pairing/host.ts";
 export { type Identity, type LoadIdentityOptions, loadIdentity } from "./pairing/identity.ts";
+export { joinPairing } from "./pairing/join.ts";
 export { cleanName } from "./pairing/names.ts";
+export { type Renewal, type RenewalOptions, renewIdentity } from "./pairing/renew.ts";
+export { checkRollover, proveRollover } from "./pairing/rollover.ts";
 export type {
   ConfirmDigits,
   JoinPairingOptions,

@@ -33,6 +33,19 @@ describe("every method", () => {
     expect(rig.questions.map(({ method }) => method)).toEqual(["unwrapKey"]);
   });
 
+  test("secrets of the params are zeroed also when nothing is done with them", async () => {
+    const rules = [{ methods: ["encrypt", "wrapKey"], ask: true }] as const;
+    const rig = await makeRig({ policy: { rules }, prompter: { ask: async () => false } });
+    const plaintext = bytes(32);
+    const key = bytes(32);
+    const encrypt = { method: "encrypt", params: { keyId: "seal", plaintext } } as const;
+    await expect(rig.ask(encrypt)).rejects.toEqual(code("ERR_DENIED"));
+    const wrap = { method: "wrapKey", params: { keyId: "seal", key } } as const;
+    await expect(rig.ask(wrap)).rejects.toEqual(code("ERR_DENIED"));
+    expect([plaintext, key]).toEqual([new Uint8Array(32), new Uint8Array(32)]);
+    for (const { lines } of rig.questions) expect(lines[2]).toMatch(/: 32 bytes$/);
+  });
+
   test("sign with getPublicKey, checked by Node", async () => {
     const rig = await makeRig();
     const message = utf8("deploy 1.2.3");
@@ -108,6 +121,26 @@ describe("listKeys", () => {
     }
     expect(sizes).toEqual([256, 256, 88]);
     expect(found).toEqual(ids.toSorted());
+  });
+
+  test("pages that fit into a frame, without ids that no request could name", async () => {
+    const real = await makeKeys();
+    const template = await real.describeKey({ keyId: "sign" });
+    const longId = (i: number) => `${i}`.padStart(3, "0") + "é".repeat(509);
+    const keys: CryptoProvider = {
+      ...real,
+      async *listKeys() {
+        for (let i = 0; i < 200; i++) yield { ...template, keyId: longId(i) };
+        yield { ...template, keyId: "x".repeat(513) };
+      },
+    };
+    const rig = await makeRig({ keys });
+    const first = await rig.ask({ method: "listKeys", params: {} });
+    expect(JSON.stringify(first.keys).length).toBeLessThan(131_072);
+    const second = await rig.ask({ method: "listKeys", params: { cursor: first.cursor } });
+    const ids = [...first.keys, ...second.keys].map(({ keyId }) => keyId);
+    expect(second.cursor).toBeUndefined();
+    expect(ids).toEqual(Array.from({ length: 200 }, (_, i) => longId(i)));
   });
 
   test("one key, or none", async () => {

@@ -1,11 +1,11 @@
 import type { KeyObject } from "node:crypto";
-import { type CryptoClient, CryptoError, type Signable, toHex, zero } from "@lango/crypto-core";
+import { type CryptoClient, CryptoError, type Signable, toHex } from "@lango/crypto-core";
 import type { IncomingRequest } from "../channel/types.ts";
 import type { MethodName, Result } from "../protocol/methods.ts";
 import { signApproval } from "./approval-signature.ts";
 import { listKeys, seenKeys } from "./keys.ts";
 import type { CheckedPolicy } from "./policy.ts";
-import { describeBytes, escapeText } from "./text.ts";
+import { describeBytes, escapeText, sizeAndHash } from "./text.ts";
 import { decodeTransaction, describeTransaction } from "./transaction.ts";
 import { messageHash, transactionHash, walletAddress, walletSign } from "./wallet.ts";
 
@@ -18,6 +18,8 @@ export interface Job<M extends MethodName = MethodName> {
   readonly dangerous?: boolean | undefined;
   /** Milliseconds since the epoch. */
   readonly expiresAt?: number | undefined;
+  /** What of the params is zeroed in the end, whatever happens. */
+  readonly secret?: Uint8Array | undefined;
   readonly act: () => Promise<Result<M>>;
   /** What a no is answered with. Default: `ERR_DENIED`. */
   readonly refuse?: (() => Promise<Result<M>>) | undefined;
@@ -46,35 +48,29 @@ const JOBS: Jobs = {
   encrypt: ({ keys }, { params, signal }) => ({
     keyId: params.keyId,
     lines: () => [`Value: ${params.plaintext.length} bytes`],
+    secret: params.plaintext,
     act: async () => {
-      try {
-        const { keyId, keyVersion, ciphertext } = await keys.encrypt({ ...params, signal });
-        return { keyId, keyVersion, ciphertext };
-      } finally {
-        zero(params.plaintext);
-      }
+      const { keyId, keyVersion, ciphertext } = await keys.encrypt({ ...params, signal });
+      return { keyId, keyVersion, ciphertext };
     },
   }),
   decrypt: ({ keys }, { params, signal }) => ({
     keyId: params.keyId,
-    lines: () => [...describeBytes("Ciphertext", params.ciphertext), ...belongsTo(params.aad)],
+    lines: () => [sizeAndHash("Ciphertext", params.ciphertext), ...belongsTo(params.aad)],
     act: async () => ({ plaintext: await keys.decrypt({ ...params, signal }) }),
   }),
   wrapKey: ({ keys }, { params, signal }) => ({
     keyId: params.keyId,
     lines: () => [`Key to wrap: ${params.key.length} bytes`],
+    secret: params.key,
     act: async () => {
-      try {
-        const { keyId, keyVersion, wrappedKey } = await keys.wrapKey({ ...params, signal });
-        return { keyId, keyVersion, wrappedKey };
-      } finally {
-        zero(params.key);
-      }
+      const { keyId, keyVersion, wrappedKey } = await keys.wrapKey({ ...params, signal });
+      return { keyId, keyVersion, wrappedKey };
     },
   }),
   unwrapKey: ({ keys }, { params, signal }) => ({
     keyId: params.keyId,
-    lines: () => [...describeBytes("Wrapped key", params.wrappedKey), ...belongsTo(params.aad)],
+    lines: () => [sizeAndHash("Wrapped key", params.wrappedKey), ...belongsTo(params.aad)],
     act: async () => ({ key: await keys.unwrapKey({ ...params, signal }) }),
   }),
   sign: ({ keys, policy }, { params }) => {

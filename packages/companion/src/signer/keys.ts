@@ -4,7 +4,11 @@ import type { Peer } from "../peers.ts";
 import type { Result } from "../protocol/methods.ts";
 import type { CheckedPolicy } from "./policy.ts";
 
-const PAGE = 256;
+/** What a page holds: room for it in a frame of 256 KiB. */
+const PAGE_KEYS = 256;
+const PAGE_BYTES = 131_072;
+/** A longer id cannot be named in a request. */
+const MAX_ID = 512;
 
 export type ListKeys = IncomingRequest<"listKeys">;
 
@@ -18,7 +22,13 @@ export const listKeys = async (
   if (keyId !== undefined) return { keys: [plain(await keys.describeKey({ keyId, signal }))] };
   const all = await seenKeys(keys, policy, peer, signal);
   const rest = cursor === undefined ? all : all.filter((key) => key.keyId > cursor);
-  const page = rest.slice(0, PAGE);
+  const page: KeyDescription[] = [];
+  let bytes = 0;
+  for (const key of rest) {
+    bytes += Buffer.byteLength(JSON.stringify(key));
+    if (page.length === PAGE_KEYS || bytes > PAGE_BYTES) break;
+    page.push(key);
+  }
   return rest.length > page.length ? { keys: page, cursor: page.at(-1)?.keyId } : { keys: page };
 };
 
@@ -31,7 +41,7 @@ export const seenKeys = async (
 ): Promise<KeyDescription[]> => {
   const seen: KeyDescription[] = [];
   for await (const key of keys.listKeys({ signal })) {
-    if (policy.sees(peer, key.keyId)) seen.push(plain(key));
+    if (key.keyId.length <= MAX_ID && policy.sees(peer, key.keyId)) seen.push(plain(key));
   }
   return seen.sort((a, b) => (a.keyId < b.keyId ? -1 : 1));
 };

@@ -7,6 +7,7 @@ import {
   createCryptoClient,
   isCryptoError,
   toCryptoError,
+  zero,
 } from "@lango/crypto-core";
 import type { IncomingRequest, RequestHandler } from "../channel/types.ts";
 import type { MethodName, Result } from "../protocol/methods.ts";
@@ -75,7 +76,7 @@ export const createSigner = ({
 }: SignerOptions): RequestHandler => {
   const policy = checkPolicy(rules);
   const ask = createAsking({ prompter, timeoutMs: questionTimeoutMs, clock });
-  const once = createOnce(results);
+  const runOnce = createOnce(results);
   // For its checks: params of a device are no more trusted than those of an application.
   const context: JobContext = {
     keys: createCryptoClient({ provider }),
@@ -103,22 +104,26 @@ export const createSigner = ({
   const answer = async (request: IncomingRequest, note: Note): Promise<Result<MethodName>> => {
     const { peer, method, signal } = request;
     const job = jobFor(context, request);
-    if (job.keyId !== undefined) checkSees(policy, peer, job.keyId);
-    const asks = policy.asks(peer, method, job.keyId);
-    const decide = async (waiting: Waiting): Promise<Job["act"]> => {
-      if (!asks) return job.act;
-      note.asked = true;
-      if (await askPerson(request, job, waiting)) return job.act;
-      return job.refuse ?? refuse(method);
-    };
-    if (!ONCE.has(method)) {
+    try {
+      if (job.keyId !== undefined) checkSees(policy, peer, job.keyId);
+      const asks = policy.asks(peer, method, job.keyId);
+      const decide = async (waiting: Waiting): Promise<Job["act"]> => {
+        if (!asks) return job.act;
+        note.asked = true;
+        if (await askPerson(request, job, waiting)) return job.act;
+        return job.refuse ?? refuse(method);
+      };
+      if (ONCE.has(method)) {
+        const once = await runOnce(request, async (run) => run.act(await decide(run)));
+        if (once.replayed) note.outcome = "replayed";
+        return once.result;
+      }
       const act = await decide({ signal, waiting: () => request.waiting() });
       signal.throwIfAborted();
-      return act();
+      return await act();
+    } finally {
+      zero(job.secret);
     }
-    const { result, replayed } = await once(request, async (run) => run.act(await decide(run)));
-    if (replayed) note.outcome = "replayed";
-    return result;
   };
 
   return async (request) => {

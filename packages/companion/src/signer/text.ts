@@ -14,13 +14,14 @@ export const escapeText = (text: string): string =>
     character === "\\" ? "\\\\" : `\\u{${character.codePointAt(0)?.toString(16)}}`,
   );
 
+export const sizeAndHash = (what: string, bytes: Uint8Array): string =>
+  `${what}: ${bytes.length} byte${bytes.length === 1 ? "" : "s"}, SHA-256 ${toHex(sha256(bytes))}`;
+
 /** The size and hash of some bytes, and what they say when they are UTF-8. */
 export const describeBytes = (what: string, bytes: Uint8Array): string[] => {
-  const size = `${bytes.length} byte${bytes.length === 1 ? "" : "s"}`;
-  const lines = [`${what}: ${size}, SHA-256 ${toHex(sha256(bytes))}`];
   const text = textOf(bytes);
-  if (text !== undefined) lines.push(`It says: ${shorten(text)}`);
-  return lines;
+  const line = sizeAndHash(what, bytes);
+  return text === undefined ? [line] : [line, `It says: ${shorten(text)}`];
 };
 
 const shorten = (text: string): string => {

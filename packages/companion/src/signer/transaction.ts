@@ -93,6 +93,7 @@ export const describeTransaction = (transaction: Transaction): string[] => {
     `Value: ${ether(value)}, ${value} wei`,
     `Fee: at most ${ether(gasLimit * maxFeePerGas)}`,
     ...(data.length > 0 ? [`Data: ${data.length} bytes${selector}`] : []),
+    ...(type === 3 ? ["The fees of its blobs come on top (EIP-4844)"] : []),
     ...(type === 4 ? ["It hands accounts over to the code of contracts (EIP-7702)"] : []),
   ];
 };
