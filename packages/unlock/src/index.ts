@@ -1,4 +1,6 @@
+export { createOsKeyring, type OsKeyringOptions, type WritableKeyring } from "./os-keyring.ts";
 export { parseMasterKey } from "./parse-master-key.ts";
+export { readMasterKey } from "./read-master-key.ts";
 export { chmodHint } from "./secret-file.ts";
 export type {
   Credential,

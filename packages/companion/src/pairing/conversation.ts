@@ -9,7 +9,7 @@ import {
   type RefusalReason,
 } from "./messages.ts";
 
-/** A step that only a machine takes part in: slower is an attack on our patience. */
+/** For a step that only machines take part in: whoever is slower wants to wear us out. */
 export const STEP_MS = 10_000;
 const CLOSE_MS = 1000;
 /** No side ever has more to say before it must listen. */
@@ -37,7 +37,7 @@ export interface Conversation {
   abort(reason: unknown): void;
 }
 
-export const createConversation = (socket: WebSocket): Conversation => {
+export const createConversation = (socket: WebSocket, stepMs: number = STEP_MS): Conversation => {
   const gone = new AbortController();
   const unread: Message[] = [];
   let wake: () => void = () => undefined;
@@ -75,7 +75,7 @@ export const createConversation = (socket: WebSocket): Conversation => {
       this.send({ type: "refused", reason });
       close();
     },
-    async receive<T extends Message["type"]>(type: T, timeoutMs = STEP_MS) {
+    async receive<T extends Message["type"]>(type: T, timeoutMs = stepMs) {
       if (unread.length === 0 && !gone.signal.aborted) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(() => abort(late()), timeoutMs);

@@ -65,6 +65,7 @@ export const createPairingHost = (options: PairingHostOptions): PairingHost => {
   };
   const fail = (error: unknown): void => {
     end(() => {
+      winner?.refuse("refused");
       winner?.abort(error);
       reject(error);
     });
@@ -88,7 +89,7 @@ export const createPairingHost = (options: PairingHostOptions): PairingHost => {
     const opening = { version: PAIRING_VERSION, mode: mode.kind, role, name, id, ...commitment };
     conversation.send({ type: "hello", ...opening });
     const hello = await conversation.receive("hello");
-    const unfit = misfit(hello);
+    const unfit = far.fingerprint === own.fingerprint ? "refused" : misfit(hello);
     if (unfit) {
       conversation.refuse(unfit);
       return undefined;
@@ -172,7 +173,7 @@ export const createPairingHost = (options: PairingHostOptions): PairingHost => {
       return renderUnicodeCompact(uri);
     },
     accept(socket, connection) {
-      const conversation = createConversation(socket);
+      const conversation = createConversation(socket, options.stepMs);
       if (over || candidates.size >= MAX_CANDIDATES) return conversation.refuse("refused");
       candidates.add(conversation);
       serve(conversation, connection)

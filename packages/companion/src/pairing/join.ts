@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { isIP } from "node:net";
-import { connect, type TLSSocket } from "node:tls";
+import { connect } from "node:tls";
 import { type Bytes, bytesEqual, CryptoError, zero } from "@lango/crypto-core";
 import { WebSocket } from "ws";
 import { PAIRING_PATH } from "../channel/connect.ts";
@@ -10,7 +10,6 @@ import { parseCode } from "./code.ts";
 import { compareDigits } from "./compare.ts";
 import { type Conversation, createConversation, refusalError, STEP_MS } from "./conversation.ts";
 import { type FarEnd, farEndOf } from "./far-end.ts";
-import type { Identity } from "./identity.ts";
 import { MAX_MESSAGE_BYTES, PAIRING_VERSION } from "./messages.ts";
 import { cleanName } from "./names.ts";
 import { codeProof, commitTo, newNonce, type Transcript } from "./proofs.ts";
@@ -28,30 +27,22 @@ const HOST_DECIDES_MS = 120_000;
  *   `ERR_UNSUPPORTED` for another version; `ERR_UNAVAILABLE`, `ERR_TIMEOUT`; what `store` rejected with.
  */
 export const joinPairing = async (options: JoinPairingOptions): Promise<PairedPeer> => {
-  const { identity, signal, clock = Date.now } = options;
   const target = targetOf(options);
-  let connection: TLSSocket | undefined;
   try {
-    signal?.throwIfAborted();
-    connection = await dial(target, identity, signal);
-    const end = farEndOf(connection, clock());
-    if (target.fingerprint !== undefined && end.fingerprint !== target.fingerprint)
-      throw stranger();
-    const conversation = await upgrade(connection, signal);
+    options.signal?.throwIfAborted();
+    const { conversation, end } = await open(options, target);
     const onAbort = (): void => {
-      conversation.refuse("refused");
-      conversation.abort(signal?.reason);
+      conversation.refuse("declined");
+      conversation.abort(options.signal?.reason);
     };
-    signal?.addEventListener("abort", onAbort, { once: true });
+    options.signal?.addEventListener("abort", onAbort, { once: true });
+    if (options.signal?.aborted) onAbort();
     try {
       return await converse(options, target.code, conversation, end);
     } finally {
-      signal?.removeEventListener("abort", onAbort);
+      options.signal?.removeEventListener("abort", onAbort);
       conversation.close();
     }
-  } catch (error) {
-    connection?.destroy();
-    throw error;
   } finally {
     zero(target.code);
   }
@@ -73,45 +64,49 @@ const targetOf = ({ url, code, fingerprint, confirm }: JoinPairingOptions): Pair
   return { ...address, code: secret, fingerprint: fingerprint ?? address.fingerprint };
 };
 
-const dial = async (
-  { host, port }: PairingAddress,
-  identity: Identity,
-  signal: AbortSignal | undefined,
-): Promise<TLSSocket> => {
+interface Opened {
+  readonly conversation: Conversation;
+  readonly end: FarEnd;
+}
+
+/** TLS, a look at who is there, and only then the first byte. */
+const open = async (
+  { identity, signal, stepMs = STEP_MS, clock = Date.now }: JoinPairingOptions,
+  { host, port, fingerprint }: PairingAddress,
+): Promise<Opened> => {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(silent()), stepMs);
+  const limit = { signal: AbortSignal.any([late.signal, ...(signal ? [signal] : [])]) };
   // RFC 6066 §3: a name of a server is no address.
   const servername = isIP(host) === 0 ? host : "";
-  const socket = connect({ ...tlsOptionsOf(identity), host, port, servername });
+  const connection = connect({ ...tlsOptionsOf(identity), host, port, servername });
+  // One that comes when nobody waits any more.
+  connection.on("error", () => undefined);
   try {
-    await once(socket, "secureConnect", { signal: within(STEP_MS, signal) });
-    return socket;
-  } catch (cause) {
-    socket.destroy();
-    throw unreachable(cause, signal);
-  }
-};
-
-const upgrade = async (
-  connection: TLSSocket,
-  signal: AbortSignal | undefined,
-): Promise<Conversation> => {
-  // TLS is there already: to `ws` this is a plain connection.
-  const socket = new WebSocket(`ws://companion${PAIRING_PATH}`, {
-    createConnection: () => connection,
-    perMessageDeflate: false,
-    maxPayload: MAX_MESSAGE_BYTES,
-    followRedirects: false,
-  });
-  // Before it is open: the first message may come with the answer.
-  const conversation = createConversation(socket);
-  const refused = new Promise<never>((_, reject) => {
-    socket.once("unexpected-response", () => reject(closed()));
-  });
-  try {
-    await Promise.race([once(socket, "open", { signal: within(STEP_MS, signal) }), refused]);
-    return conversation;
-  } catch (cause) {
-    socket.terminate();
-    throw unreachable(cause, signal);
+    await once(connection, "secureConnect", limit).catch((cause: unknown) => {
+      throw unreachable(cause);
+    });
+    const end = farEndOf(connection, clock());
+    if (fingerprint !== undefined && end.fingerprint !== fingerprint) throw stranger();
+    if (end.fingerprint === identity.fingerprint) throw oneself();
+    // TLS is there already: to `ws` this is a plain connection.
+    const socket = new WebSocket(`ws://companion${PAIRING_PATH}`, {
+      createConnection: () => connection,
+      perMessageDeflate: false,
+      maxPayload: MAX_MESSAGE_BYTES,
+      followRedirects: false,
+    });
+    // Before it is open: the first message may come with the answer.
+    const conversation = createConversation(socket, stepMs);
+    await once(socket, "open", limit).catch((cause: unknown) => {
+      throw notOpen(cause);
+    });
+    return { conversation, end };
+  } catch (error) {
+    connection.destroy();
+    throw limit.signal.aborted ? limit.signal.reason : error;
+  } finally {
+    clearTimeout(timer);
   }
 };
 
@@ -174,27 +169,30 @@ const proveCode = async (
   });
 };
 
-const within = (timeoutMs: number, signal: AbortSignal | undefined): AbortSignal =>
-  AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]);
-
-const unreachable = (cause: unknown, signal: AbortSignal | undefined): unknown => {
-  if (signal?.aborted) return signal.reason;
-  if (cause instanceof CryptoError) return cause;
-  if ((cause as Error).name === "AbortError") {
-    return new CryptoError("ERR_TIMEOUT", "The other device does not answer", { cause });
-  }
-  const reason = (cause as NodeJS.ErrnoException).code ?? "no TLS 1.3 with certificates";
-  return new CryptoError("ERR_UNAVAILABLE", `The other device cannot be reached: ${reason}`, {
-    cause,
+const silent = (): CryptoError =>
+  new CryptoError("ERR_TIMEOUT", "The other device does not answer", {
+    context: { hint: "Check its address, and that its pairing is open" },
   });
+
+const unreachable = (cause: unknown): CryptoError => {
+  const reason = (cause as NodeJS.ErrnoException).code ?? "closed";
+  const message = `The other device cannot be reached: ${reason}`;
+  return new CryptoError("ERR_UNAVAILABLE", message, { cause });
 };
+
+/** A listener without an open pairing hangs up on strangers. */
+const notOpen = (cause: unknown): CryptoError =>
+  new CryptoError("ERR_ACCESS_DENIED", "The other device has no pairing open", {
+    cause,
+    context: { hint: "Start the pairing there first: lango companion pair" },
+  });
+
+const oneself = (): CryptoError =>
+  new CryptoError("ERR_CONFLICT", "The device there has the key of this one", {
+    context: { hint: "Give each role on a machine a folder of its own" },
+  });
 
 const stranger = (): CryptoError =>
   new CryptoError("ERR_ACCESS_DENIED", "Another device answers than the one whose code it is", {
     context: { hint: "Someone may be in between: try another network" },
-  });
-
-const closed = (): CryptoError =>
-  new CryptoError("ERR_ACCESS_DENIED", "The other device has no pairing open", {
-    context: { hint: "Start the pairing there first: lango companion pair" },
   });

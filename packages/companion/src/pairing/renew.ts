@@ -74,6 +74,8 @@ export async function renewIdentity(options: RenewalOptions): Promise<Renewal | 
           context: { hint: "Connect them, or revoke those that are gone" },
         });
       }
+      // Ended by another process, or by an earlier call.
+      if ((await readPrivate(nextFiles.key)) === undefined) return loadIdentity(options);
       // A key without a certificate gets a new one, so that every state in between is an identity: the old one, then the new one.
       await movePrivate(files.certificate);
       await movePrivate(nextFiles.key, files.key);

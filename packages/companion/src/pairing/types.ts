@@ -29,6 +29,8 @@ interface PairingOptions {
   /** Called when both proofs hold, before the other side is told; when it rejects, nobody is paired. */
   readonly store: StorePeer;
   readonly signal?: AbortSignal | undefined;
+  /** Milliseconds that the other device may take for a step in which no person takes part. Default: 10,000. */
+  readonly stepMs?: number | undefined;
   /** Milliseconds since the epoch, for the validity of certificates and of the code. Default: `Date.now`. */
   readonly clock?: (() => number) | undefined;
 }
