@@ -4,7 +4,7 @@ export interface AvahiOptions {
   /** Its name in `.local`. */
   readonly name: string;
   /** Default: both. */
-  readonly ip?: "ipv4" | "ipv6";
+  readonly ip?: "ipv4" | "ipv6" | undefined;
 }
 
 /** Avahi on a host, with the system bus that its tools speak over. Both end with the host. */

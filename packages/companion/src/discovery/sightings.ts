@@ -34,7 +34,7 @@ export interface Sightings {
   take(packet: Packet, zone: string): CompanionEvent[];
   /** What has to be asked before companions that were named can be told of. */
   missing(): Question[];
-  /** Companions that were not heard of for too long are gone. */
+  /** Those that said goodbye, or were not heard of for too long, are gone. */
   expire(): CompanionEvent[];
 }
 
@@ -42,6 +42,8 @@ const MAX_SERVICES = 64;
 const MAX_ADDRESSES = 16;
 /** For one that was named, and about which nothing else was told. */
 const MAX_PARTIAL_MS = 120_000;
+/** RFC 6762 §10.1: what was taken back stays for a second, in case an answer that is on its way says otherwise. */
+const GOODBYE_MS = 1000;
 const SUFFIX = `.${SERVICE}`;
 
 interface Sighting {
@@ -83,9 +85,7 @@ export const createSightings = (clock: () => number = () => performance.now()): 
     const ttlMs = (("ttl" in record ? record.ttl : undefined) ?? 0) * 1000;
     if (ttlMs === 0) {
       const known = sightings.get(keyOf(instance));
-      if (known !== undefined && record.type !== "TXT") {
-        events.push(...forget(keyOf(instance), known));
-      }
+      if (known !== undefined && record.type !== "TXT") known.expiresAt = clock() + GOODBYE_MS;
       return;
     }
     const sighting = sightingOf(instance, events);
