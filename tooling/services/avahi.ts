@@ -64,7 +64,7 @@ export function said(program: HostProgram, text: string): Promise<void> {
     program.stdout.on("data", look);
     program.stderr.on("data", look);
     look();
-    program.ended.then(() => {
+    void program.ended.then(() => {
       reject(new Error(`it ended without "${text}":\n${program.output()}`));
     });
   });

@@ -53,6 +53,8 @@ interface Sighting {
   port?: number;
   txt?: Pick<CompanionAddress, "fingerprint" | "protocol">;
   addresses: string[];
+  /** Something was heard since it was looked whether there is something to tell. */
+  heard: boolean;
   reported?: CompanionAddress;
 }
 
@@ -74,7 +76,8 @@ export const createSightings = (clock: () => number = () => performance.now()): 
     if (known !== undefined) return known;
     const [oldest] = sightings;
     if (sightings.size >= MAX_SERVICES && oldest) events.push(...forget(...oldest));
-    const sighting = { instance, expiresAt: clock() + MAX_PARTIAL_MS, addresses: [] };
+    const expiresAt = clock() + MAX_PARTIAL_MS;
+    const sighting: Sighting = { instance, expiresAt, addresses: [], heard: true };
     sightings.set(key, sighting);
     return sighting;
   };
@@ -89,6 +92,7 @@ export const createSightings = (clock: () => number = () => performance.now()): 
       return;
     }
     const sighting = sightingOf(instance, events);
+    sighting.heard = true;
     if (record.type === "SRV") {
       sighting.expiresAt = clock() + ttlMs;
       const host = lowerCase(record.data.target);
@@ -106,6 +110,7 @@ export const createSightings = (clock: () => number = () => performance.now()): 
       for (const version of [4, 6]) {
         const ofVersion = own.filter(({ address }) => isIP(address) === version);
         if (ofVersion.length === 0) continue;
+        sighting.heard = true;
         sighting.addresses = [
           ...sighting.addresses.filter((address) => isKept(address, version, zone)),
           ...ofVersion.map(({ address }) => withZone(address, zone)),
@@ -116,6 +121,8 @@ export const createSightings = (clock: () => number = () => performance.now()): 
 
   const report = (): CompanionEvent[] =>
     [...sightings.values()].flatMap((sighting): CompanionEvent[] => {
+      if (!sighting.heard) return [];
+      sighting.heard = false;
       const companion = companionOf(sighting);
       if (companion === undefined || isSame(companion, sighting.reported)) return [];
       sighting.reported = companion;
