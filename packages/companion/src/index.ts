@@ -28,7 +28,9 @@ export {
 } from "./discovery/browse.ts";
 export type { CompanionAddress, CompanionEvent } from "./discovery/sightings.ts";
 export { fingerprintOf } from "./pairing/fingerprint.ts";
+export { createPairingHost } from "./pairing/host.ts";
 export { type Identity, type LoadIdentityOptions, loadIdentity } from "./pairing/identity.ts";
+export { joinPairing } from "./pairing/join.ts";
 export { cleanName } from "./pairing/names.ts";
 export type {
   ConfirmDigits,
@@ -40,6 +42,20 @@ export type {
 } from "./pairing/types.ts";
 export type { Peer, Peers, Role } from "./peers.ts";
 export type { MethodName, Methods, Params, Result } from "./protocol/methods.ts";
+export {
+  type ApprovalSigner,
+  type ApprovalStatement,
+  approvalBytes,
+  signApproval,
+  verifyApproval,
+} from "./signer/approval-signature.ts";
+export {
+  type CompanionSurface,
+  type CompanionSurfaceOptions,
+  createCompanionSurface,
+  type SurfaceAnswer,
+  type SurfaceRequest,
+} from "./signer/companion-surface.ts";
 export type { PolicyRule, SignerPolicy } from "./signer/policy.ts";
 export type { Prompter, Question } from "./signer/question.ts";
 export {

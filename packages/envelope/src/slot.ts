@@ -7,6 +7,7 @@ import {
   isCryptoError,
   NONCE_BYTES,
   parseKeyUri,
+  parts,
   randomBytesFresh,
   toBase64,
   toHex,
@@ -14,7 +15,7 @@ import {
   zero,
 } from "@lango/crypto-core";
 import { createDataKey, newDataKeyId } from "./data-key.ts";
-import { hkdf, parts } from "./encoding.ts";
+import { hkdf } from "./encoding.ts";
 import { type JsonValue, jcs } from "./json.ts";
 import {
   defaultKdf,

@@ -6,6 +6,7 @@ import type {
 } from "@lango/crypto-core";
 import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
 import type { SkippedSource, SlotInfo, Unlocker, UnlockResult } from "@lango/unlock";
+import type { Companions } from "./companion-types.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
 
@@ -117,6 +118,7 @@ export interface Vault extends AsyncDisposable {
   readonly keys: Keys;
   readonly slots: Slots;
   readonly providers: Providers;
+  readonly companions: Companions;
   readonly audit: Audit;
   status(): Promise<VaultStatus>;
   /** Waits for audit rows under way, zeroes every key and closes the store. Idempotent. */
@@ -130,6 +132,7 @@ export interface LockedVault extends AsyncDisposable {
   readonly secrets: Pick<Secrets, "list">;
   readonly keys: Pick<Keys, "list">;
   readonly slots: Pick<Slots, "list">;
+  readonly companions: Pick<Companions, "list">;
   readonly audit: {
     /** Checks numbers, links and hashes of the chain, and row hashes with `rows`; MACs need the key. */
     verifyLinks(options?: VerifyOptions): Promise<AuditReport>;

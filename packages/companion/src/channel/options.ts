@@ -38,8 +38,6 @@ export interface ChannelOptions {
   /** The own role; the other side must have the other one. The agent asks, the companion answers. */
   readonly role: Role;
   readonly identity: Identity;
-  /** What the other side may show to people. */
-  readonly name: string;
   readonly peers: Peers;
   /** What answers; needed by the companion, not used by the agent. */
   readonly handler?: RequestHandler | undefined;

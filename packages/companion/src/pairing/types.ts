@@ -29,10 +29,20 @@ interface PairingOptions {
   /** Called when both proofs hold, before the other side is told; when it rejects, nobody is paired. */
   readonly store: StorePeer;
   readonly signal?: AbortSignal | undefined;
+  /** Milliseconds since the epoch, for the validity of certificates and of the code. Default: `Date.now`. */
+  readonly clock?: (() => number) | undefined;
 }
 
-/** Shows digits to the person and resolves to whether the other device shows the same. */
-export type ConfirmDigits = (digits: string, peerName: string) => Promise<boolean>;
+/**
+ * Shows six digits to the person, and resolves to whether the other device shows the same.
+ *
+ * @param about.peerName - As the other device calls itself, cleaned; nothing vouches for it yet.
+ * @param about.signal - Aborts when the answer does not matter any more.
+ */
+export type ConfirmDigits = (
+  digits: string,
+  about: { readonly peerName: string; readonly signal: AbortSignal },
+) => Promise<boolean>;
 
 export interface PairingHostOptions extends PairingOptions {
   /** A one-time code that is shown here and typed or scanned there; or six digits that two people compare. */
@@ -41,7 +51,7 @@ export interface PairingHostOptions extends PairingOptions {
     | { readonly kind: "compare"; readonly confirm: ConfirmDigits };
   /** Where the listener is reached, for the URI; without it there is none. */
   readonly address?: { readonly host: string; readonly port: number } | undefined;
-  /** Milliseconds that the code is valid. Default: 120,000. */
+  /** Milliseconds until nobody can be paired any more. Default: 120,000. */
   readonly validMs?: number | undefined;
 }
 
@@ -51,11 +61,14 @@ export interface PairingHost {
   readonly code?: string | undefined;
   /** `lango-pair:` with address, fingerprint and code; in code mode with an address. */
   readonly uri?: string | undefined;
-  /** The URI as a QR code for a terminal. @throws CryptoError `ERR_INVALID_ARGUMENT` without a URI. */
+  /** The URI as a QR code for a terminal; rejects with `ERR_INVALID_ARGUMENT` without a URI. */
   qr(): Promise<string>;
-  /** Takes a connection at `/companion/pair`. Never rejects: whatever goes wrong there is told by `done`, or may be tried again. */
-  accept(socket: WebSocket, connection: TLSSocket): void;
-  /** Settles once: the device that was paired; rejects when the tries or the time are used up, or the pairing was cancelled. */
+  /** Takes a connection at `/companion/pair`; never throws. What fails there ends the pairing only after the code was right. */
+  readonly accept: (socket: WebSocket, connection: TLSSocket) => void;
+  /**
+   * The device that was paired. Rejects with `ERR_TIMEOUT` when the time is over, `ERR_ACCESS_DENIED` after 3 wrong codes,
+   * `ERR_DENIED` when a person said no, `ERR_CLOSED` after `cancel`, the reason of the signal, or what `store` rejected with.
+   */
   readonly done: Promise<PairedPeer>;
   cancel(): void;
 }

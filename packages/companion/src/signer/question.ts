@@ -11,7 +11,7 @@ export interface Question {
    * others wrote is escaped: no line holds a control character, an escape sequence or a change of direction.
    */
   readonly lines: readonly string[];
-  /** Whether the action was called dangerous, or what is signed could not be shown. */
+  /** Whether the other side calls the action dangerous, or it could take everything that a key holds. */
   readonly dangerous: boolean;
   /** Milliseconds since the epoch; a yes that comes later is worth nothing. */
   readonly expiresAt: number;

@@ -1,10 +1,23 @@
 import type { KeyObject } from "node:crypto";
-import { type CryptoErrorCode, type CryptoProvider, CryptoError } from "@lango/crypto-core";
-import type { RequestHandler } from "../channel/types.ts";
-import type { MethodName } from "../protocol/methods.ts";
-import type { SignerPolicy } from "./policy.ts";
+import {
+  CryptoError,
+  type CryptoErrorCode,
+  type CryptoProvider,
+  callHook,
+  createCryptoClient,
+  isCryptoError,
+  toCryptoError,
+} from "@lango/crypto-core";
+import type { IncomingRequest, RequestHandler } from "../channel/types.ts";
+import type { MethodName, Result } from "../protocol/methods.ts";
+import { createAsking, type Waiting } from "./asking.ts";
+import { type Job, type JobContext, jobFor } from "./jobs.ts";
+import { checkSees } from "./keys.ts";
+import { createOnce, ONCE } from "./once.ts";
+import { checkPolicy, type SignerPolicy } from "./policy.ts";
 import type { Prompter } from "./question.ts";
 import type { ResultStore } from "./results.ts";
+import { escapeText } from "./text.ts";
 
 export interface SignerOptions {
   /** Where the keys are: one provider, or a composite, whose key ids are URIs. It stays open; closing it is the caller's. */
@@ -22,7 +35,7 @@ export interface SignerOptions {
   /** Milliseconds since the epoch. Default: `Date.now`. */
   readonly clock?: (() => number) | undefined;
   /** Told of every request when it ended. Not awaited; what it throws becomes a warning of the process. */
-  readonly onEvent?: ((event: SignerEvent) => void) | undefined;
+  readonly onEvent?: ((event: SignerEvent) => void | Promise<void>) | undefined;
 }
 
 /** A request that ended. It holds no value, and no text that the other side chose. */
@@ -37,6 +50,106 @@ export interface SignerEvent {
   readonly durationMs: number;
 }
 
-/** A companion whose keys are held by any provider. */
-export const createSigner = (_options: SignerOptions): RequestHandler => () =>
-  Promise.reject(new CryptoError("ERR_UNSUPPORTED", "Not offered yet"));
+/**
+ * A companion whose keys any provider holds: what answers the requests of a channel, all but `rollover`.
+ *
+ * Requests go through the policy, then to a person where it says so, then to the keys. `sign`, `mac`, `wallet.sign` and
+ * `approval.request` happen once for a device and an id: the result is in `results` before it is given out, and the same
+ * request again gets the same bytes. Values to encrypt and keys to wrap are zeroed in the params.
+ *
+ * @returns A handler that rejects with a {@link CryptoError}, or with the reason of the request's signal: `ERR_KEY_NOT_FOUND`
+ *   also for keys that the device may not see; `ERR_DENIED` for a no; `ERR_APPROVAL_TIMEOUT`; `ERR_RATE_LIMITED` for more than
+ *   8 open questions; `ERR_CONFLICT` for an id that came with another request; and what the provider fails with.
+ * @throws {@link CryptoError} `ERR_CONFIG` for a policy that would answer approvals without a person.
+ */
+export const createSigner = ({
+  keys: provider,
+  name,
+  results,
+  identity,
+  prompter,
+  policy: rules = {},
+  questionTimeoutMs = 120_000,
+  clock = Date.now,
+  onEvent,
+}: SignerOptions): RequestHandler => {
+  const policy = checkPolicy(rules);
+  const ask = createAsking({ prompter, timeoutMs: questionTimeoutMs, clock });
+  const once = createOnce(results);
+  // For its checks: params of a device are no more trusted than those of an application.
+  const context: JobContext = {
+    keys: createCryptoClient({ provider }),
+    name,
+    policy,
+    identity,
+    clock,
+  };
+
+  const askPerson = async (
+    { peer, method }: IncomingRequest,
+    { keyId, lines, dangerous = false, expiresAt }: Job,
+    waiting: Waiting,
+  ): Promise<boolean> => {
+    // Nobody is troubled for a key that is not there.
+    if (keyId !== undefined) await context.keys.describeKey({ keyId, signal: waiting.signal });
+    const question = [
+      `Device: ${escapeText(peer.name)}`,
+      `Asks for: ${method}${keyId === undefined ? "" : `, key ${escapeText(keyId)}`}`,
+      ...(lines?.() ?? []),
+    ];
+    return ask({ peer, method, keyId, lines: question, dangerous, expiresAt }, waiting);
+  };
+
+  const answer = async (request: IncomingRequest, note: Note): Promise<Result<MethodName>> => {
+    const { peer, method, signal } = request;
+    const job = jobFor(context, request);
+    if (job.keyId !== undefined) checkSees(policy, peer, job.keyId);
+    const asks = policy.asks(peer, method, job.keyId);
+    const decide = async (waiting: Waiting): Promise<Job["act"]> => {
+      if (!asks) return job.act;
+      note.asked = true;
+      if (await askPerson(request, job, waiting)) return job.act;
+      return job.refuse ?? refuse(method);
+    };
+    if (!ONCE.has(method)) {
+      const act = await decide({ signal, waiting: () => request.waiting() });
+      signal.throwIfAborted();
+      return act();
+    }
+    const { result, replayed } = await once(request, async (run) => run.act(await decide(run)));
+    if (replayed) note.outcome = "replayed";
+    return result;
+  };
+
+  return async (request) => {
+    const startedAt = performance.now();
+    const note: Note = { asked: false, outcome: "ok" };
+    try {
+      return await answer(request, note);
+    } catch (error) {
+      const aborted = request.signal.aborted && Object.is(error, request.signal.reason);
+      note.outcome = aborted ? "aborted" : codeOf(error);
+      throw aborted ? error : toCryptoError(error, { operation: request.method });
+    } finally {
+      callHook("onEvent", onEvent, {
+        peerId: request.peer.id,
+        id: request.id,
+        method: request.method,
+        ...note,
+        durationMs: performance.now() - startedAt,
+      });
+    }
+  };
+};
+
+/** What becomes of a request, for its event. */
+interface Note {
+  asked: boolean;
+  outcome: SignerEvent["outcome"];
+}
+
+const codeOf = (error: unknown): CryptoErrorCode =>
+  isCryptoError(error) ? error.code : "ERR_INTERNAL";
+
+const refuse = (method: MethodName) => (): Promise<never> =>
+  Promise.reject(new CryptoError("ERR_DENIED", `The companion's owner said no to ${method}`));
