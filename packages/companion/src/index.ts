@@ -32,6 +32,8 @@ export { createPairingHost } from "./pairing/host.ts";
 export { type Identity, type LoadIdentityOptions, loadIdentity } from "./pairing/identity.ts";
 export { joinPairing } from "./pairing/join.ts";
 export { cleanName } from "./pairing/names.ts";
+export { type Renewal, type RenewalOptions, renewIdentity } from "./pairing/renew.ts";
+export { checkRollover, proveRollover } from "./pairing/rollover.ts";
 export type {
   ConfirmDigits,
   JoinPairingOptions,

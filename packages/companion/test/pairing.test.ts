@@ -1,6 +1,15 @@
-import { type ChannelListener, createChannelListener, createPairingHost, joinPairing, type JoinPairingOptions, type PairedPeer, type PairingHost, type PairingHostOptions } from "../src/index.ts";
 import { isCryptoError } from "@lango/crypto-core";
 import { describe, expect, onTestFinished, test } from "vitest";
+import {
+  type ChannelListener,
+  createChannelListener,
+  createPairingHost,
+  type JoinPairingOptions,
+  joinPairing,
+  type PairedPeer,
+  type PairingHost,
+  type PairingHostOptions,
+} from "../src/index.ts";
 import type { Identity } from "../src/pairing/identity.ts";
 import { makeIdentity, memoryPeers } from "./support/devices.ts";
 import { expectCode } from "./support/expect-code.ts";
@@ -20,7 +29,6 @@ const rig = async (options: Partial<PairingHostOptions> = {}): Promise<Rig> => {
   const listener = createChannelListener({
     role: "companion",
     identity: identities.host,
-    name: "h",
     peers: memoryPeers(),
     handler: () => Promise.reject(new Error("nothing asks")),
   });

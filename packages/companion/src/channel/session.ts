@@ -147,7 +147,7 @@ export const startSession = (options: SessionOptions): Session => {
 
   return {
     peer,
-    publicKey: toPlain(trust.publicKey.export({ type: "spki", format: "der" })),
+    publicKey: toPlain(peerKey.publicKey.export({ type: "spki", format: "der" })),
     binding,
     ready: ready.promise,
     end,

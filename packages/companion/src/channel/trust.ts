@@ -59,12 +59,15 @@ export const checkCertificate = (connection: TLSSocket, now: number): PeerKey =>
   if (now > certificate.validToDate.getTime()) {
     throw denied("The certificate of the other side has expired", "Pair the devices again");
   }
-  return { publicKey, fingerprint: keyFingerprint(publicKey) };
+  const fingerprint = keyFingerprint(publicKey);
+  return { publicKey, fingerprint, certificate: toPlain(certificate.raw) };
 };
 
 export interface PeerKey {
   readonly publicKey: KeyObject;
   readonly fingerprint: string;
+  /** DER. Kept, because on the side that dials `node:tls` gives it once only. */
+  readonly certificate: Bytes;
 }
 
 /**

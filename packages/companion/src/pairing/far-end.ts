@@ -1,7 +1,6 @@
 import type { TLSSocket } from "node:tls";
 import { type Bytes, toPlain } from "@lango/crypto-core";
 import { checkCertificate } from "../channel/trust.ts";
-import { keyFingerprint } from "./fingerprint.ts";
 
 /** RFC 5705 §4: labels of applications begin with EXPORTER. */
 const EXPORTER = "EXPORTER-lango-pairing-v1";
@@ -24,11 +23,7 @@ export interface FarEnd {
  *   is valid now.
  */
 export const farEndOf = (connection: TLSSocket, now: number): FarEnd => {
-  const { publicKey, raw } = checkCertificate(connection, now);
+  const { certificate, fingerprint } = checkCertificate(connection, now);
   const exporter = connection.exportKeyingMaterial(EXPORTER_BYTES, EXPORTER, Buffer.alloc(0));
-  return {
-    certificate: toPlain(raw),
-    fingerprint: keyFingerprint(publicKey),
-    exporter: toPlain(exporter),
-  };
+  return { certificate, fingerprint, exporter: toPlain(exporter) };
 };

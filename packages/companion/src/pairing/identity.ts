@@ -64,12 +64,10 @@ export const loadOrMake = async (
   { name, clock = Date.now }: Pick<LoadIdentityOptions, "name" | "clock">,
 ): Promise<Identity> => {
   const now = clock();
-  const privateKeyPem = (await readPrivate(files.key)) ?? (await makeKey(files));
-  const privateKey = readKey(files.key, privateKeyPem);
-  const certificatePem =
-    (await readPrivate(files.certificate)) ??
-    (await makeCertificateFile(files, privateKey, name, now));
-  const identity = assemble(files, { privateKey, privateKeyPem, certificatePem });
+  // Once more, because another process may have ended a renewal between the two files.
+  const identity = (await readBoth(files, name, now)) ?? (await readBoth(files, name, now));
+  if (!identity)
+    throw damaged(`${files.certificate} is not the certificate of ${files.key}`, files);
   if (identity.notAfter > now) return identity;
   const date = new Date(identity.notAfter).toISOString().slice(0, 10);
   throw new CryptoError("ERR_CONFIG", `The certificate ${files.certificate} expired on ${date}`, {
@@ -77,6 +75,20 @@ export const loadOrMake = async (
       hint: `Remove ${files.certificate}: a new one is made for the same key, and pairings stay`,
     },
   });
+};
+
+/** `undefined` when the two do not fit. */
+const readBoth = async (
+  files: IdentityFiles,
+  name: string,
+  now: number,
+): Promise<Identity | undefined> => {
+  const privateKeyPem = (await readPrivate(files.key)) ?? (await makeKey(files));
+  const privateKey = readKey(files.key, privateKeyPem);
+  const certificatePem =
+    (await readPrivate(files.certificate)) ??
+    (await makeCertificateFile(files, privateKey, name, now));
+  return assemble(files, { privateKey, privateKeyPem, certificatePem });
 };
 
 const makeKey = async (files: IdentityFiles): Promise<string> => {
@@ -123,16 +135,14 @@ const assemble = (
     privateKeyPem,
     certificatePem,
   }: Omit<Identity, "certificate" | "fingerprint" | "notAfter">,
-): Identity => {
+): Identity | undefined => {
   let certificate: X509Certificate;
   try {
     certificate = new X509Certificate(certificatePem);
   } catch (cause) {
     throw damaged(`${files.certificate} holds no certificate`, files, cause);
   }
-  if (!certificate.checkPrivateKey(privateKey)) {
-    throw damaged(`${files.certificate} is not the certificate of ${files.key}`, files);
-  }
+  if (!certificate.checkPrivateKey(privateKey)) return undefined;
   return {
     certificate: toPlain(certificate.raw),
     certificatePem,

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { link, mkdir, open, rm, stat } from "node:fs/promises";
+import { link, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { CryptoError, type CryptoErrorCode, isCryptoError } from "@lango/crypto-core";
 
@@ -77,8 +77,35 @@ export const createPrivate = async (path: string, text: string): Promise<boolean
   }
 };
 
+/** Adds a line to a file for its owner alone; it lasts through a power cut. A line that was cut off has no line feed. */
+export const appendPrivate = async (path: string, line: string): Promise<void> => {
+  try {
+    const file = await open(path, "a", 0o600);
+    try {
+      await file.writeFile(`${line}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await syncFolder(dirname(path));
+  } catch (error) {
+    throw fileFault(path, "write", error);
+  }
+};
+
+/** Puts a file in the place of another, or removes it without `to`. One that is not there stays so. */
+export const movePrivate = async (path: string, to?: string): Promise<void> => {
+  try {
+    await (to === undefined ? rm(path, { force: true }) : rename(path, to));
+    await syncFolder(dirname(path));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw fileFault(path, "move", error);
+  }
+};
+
 /** Makes names in a folder last through a power cut; Windows cannot open a folder, and does it by itself. */
-export const syncFolder = async (folder: string): Promise<void> => {
+const syncFolder = async (folder: string): Promise<void> => {
   if (process.platform === "win32") return;
   const handle = await open(folder, "r");
   try {

@@ -1,7 +1,6 @@
 import { createHash, createHmac, randomBytes } from "node:crypto";
-import { type Bytes, bytesEqual, concat, toPlain } from "@lango/crypto-core";
+import { type Bytes, bytesEqual, concat, parts, toPlain } from "@lango/crypto-core";
 import type { Role } from "../peers.ts";
-import { parts } from "./parts.ts";
 
 /** Who shows the code, or was called; and who called. */
 export type Side = "host" | "joiner";

@@ -16,7 +16,8 @@ export interface CompanionSettings {
   readonly folder: string;
   readonly pins: readonly Pin[];
   readonly keysFile?: string;
-  readonly usesFile?: string;
+  /** Where each signature leaves a line. */
+  readonly usesFile?: string | undefined;
   /** Milliseconds that each signature takes longer. */
   readonly delayMs?: number;
   readonly listen?: { readonly host: string; readonly port: number };

@@ -34,6 +34,7 @@ export const scriptedChannel = (
       state: "active",
       pairedAt: 0,
     },
+    publicKey: new Uint8Array(),
     binding: new Uint8Array(32),
     call: (method, params, options = {}) =>
       new Promise((resolve, reject) => {

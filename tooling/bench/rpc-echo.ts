@@ -1,0 +1,17 @@
+// A bare `ws` server in a process of its own that sends back what it gets, over the TLS that companions speak: `node rpc-echo.ts`
+// with the folder of its identity as the only argument. It prints its port, and ends with its standard input.
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { loadIdentity } from "@lango/companion";
+import { WebSocketServer } from "ws";
+import { echoTls } from "./rpc-tls.ts";
+
+const identity = await loadIdentity({ folder: process.argv[2]!, name: "echo" });
+const server = createServer(echoTls(identity));
+new WebSocketServer({ server, perMessageDeflate: false }).on("connection", (socket) => {
+  socket.on("message", (data) => socket.send(String(data)));
+});
+server.listen(0, "127.0.0.1", () => {
+  process.stdout.write(`${(server.address() as AddressInfo).port}\n`);
+});
+process.stdin.on("end", () => process.exit()).resume();
