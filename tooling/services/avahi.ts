@@ -4,7 +4,7 @@ export interface AvahiOptions {
   /** Its name in `.local`. */
   readonly name: string;
   /** Default: both. */
-  readonly ip?: "ipv4" | "ipv6";
+  readonly ip?: "ipv4" | "ipv6" | undefined;
 }
 
 /** Avahi on a host, with the system bus that its tools speak over. Both end with the host. */
@@ -64,7 +64,7 @@ export function said(program: HostProgram, text: string): Promise<void> {
     program.stdout.on("data", look);
     program.stderr.on("data", look);
     look();
-    program.ended.then(() => {
+    void program.ended.then(() => {
       reject(new Error(`it ended without "${text}":\n${program.output()}`));
     });
   });

@@ -64,7 +64,6 @@ export const advertiseCompanion = async (options: AdvertiseOptions): Promise<Adv
       timers.delete(timer);
       run();
     }, ms);
-    timer.unref();
     timers.add(timer);
   };
 

@@ -16,6 +16,8 @@ const FIRST_PAUSE_MS = 1000;
 const MAX_PAUSE_MS = 60_000;
 /** What is missing about a companion is asked for at once, but not for each packet of a flood. */
 const MIN_GAP_MS = 250;
+/** How often it is looked who is gone. */
+const EXPIRY_MS = 250;
 
 /**
  * Looks for companions on the local network by multicast DNS (RFC 6762, RFC 6763), over IPv4 and IPv6, until the loop is left
@@ -47,13 +49,13 @@ export async function* browseCompanions(
 
   let pauseMs = FIRST_PAUSE_MS;
   const askAgain = (): void => {
-    waiting.push(sightings.expire());
     const questions = [{ name: SERVICE, type: "PTR" } as const, ...sightings.missing()];
     for (const link of links.all) link.ask(questions.slice(0, MAX_QUESTIONS));
     pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS);
     timer = setTimeout(askAgain, pauseMs);
   };
   let timer = setTimeout(askAgain, pauseMs);
+  const expiry = setInterval(() => waiting.push(sightings.expire()), EXPIRY_MS);
   const end = timeoutMs === undefined ? undefined : setTimeout(waiting.end, timeoutMs);
   signal?.addEventListener("abort", waiting.end, { once: true });
   try {
@@ -65,6 +67,7 @@ export async function* browseCompanions(
     }
   } finally {
     clearTimeout(timer);
+    clearInterval(expiry);
     clearTimeout(end);
     signal?.removeEventListener("abort", waiting.end);
     await links.close();

@@ -57,7 +57,6 @@ export const openLinks = (options: LinksOptions): Links => {
   };
   refresh();
   const timer = setInterval(refresh, REFRESH_MS);
-  timer.unref();
   return {
     get all() {
       return [...open.values()];

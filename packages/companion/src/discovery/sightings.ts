@@ -34,7 +34,7 @@ export interface Sightings {
   take(packet: Packet, zone: string): CompanionEvent[];
   /** What has to be asked before companions that were named can be told of. */
   missing(): Question[];
-  /** Companions that were not heard of for too long are gone. */
+  /** Those that said goodbye, or were not heard of for too long, are gone. */
   expire(): CompanionEvent[];
 }
 
@@ -42,6 +42,8 @@ const MAX_SERVICES = 64;
 const MAX_ADDRESSES = 16;
 /** For one that was named, and about which nothing else was told. */
 const MAX_PARTIAL_MS = 120_000;
+/** RFC 6762 §10.1: what was taken back stays for a second, in case an answer that is on its way says otherwise. */
+const GOODBYE_MS = 1000;
 const SUFFIX = `.${SERVICE}`;
 
 interface Sighting {
@@ -51,6 +53,8 @@ interface Sighting {
   port?: number;
   txt?: Pick<CompanionAddress, "fingerprint" | "protocol">;
   addresses: string[];
+  /** Something was heard since it was looked whether there is something to tell. */
+  heard: boolean;
   reported?: CompanionAddress;
 }
 
@@ -72,7 +76,8 @@ export const createSightings = (clock: () => number = () => performance.now()): 
     if (known !== undefined) return known;
     const [oldest] = sightings;
     if (sightings.size >= MAX_SERVICES && oldest) events.push(...forget(...oldest));
-    const sighting = { instance, expiresAt: clock() + MAX_PARTIAL_MS, addresses: [] };
+    const expiresAt = clock() + MAX_PARTIAL_MS;
+    const sighting: Sighting = { instance, expiresAt, addresses: [], heard: true };
     sightings.set(key, sighting);
     return sighting;
   };
@@ -83,12 +88,11 @@ export const createSightings = (clock: () => number = () => performance.now()): 
     const ttlMs = (("ttl" in record ? record.ttl : undefined) ?? 0) * 1000;
     if (ttlMs === 0) {
       const known = sightings.get(keyOf(instance));
-      if (known !== undefined && record.type !== "TXT") {
-        events.push(...forget(keyOf(instance), known));
-      }
+      if (known !== undefined && record.type !== "TXT") known.expiresAt = clock() + GOODBYE_MS;
       return;
     }
     const sighting = sightingOf(instance, events);
+    sighting.heard = true;
     if (record.type === "SRV") {
       sighting.expiresAt = clock() + ttlMs;
       const host = lowerCase(record.data.target);
@@ -106,6 +110,7 @@ export const createSightings = (clock: () => number = () => performance.now()): 
       for (const version of [4, 6]) {
         const ofVersion = own.filter(({ address }) => isIP(address) === version);
         if (ofVersion.length === 0) continue;
+        sighting.heard = true;
         sighting.addresses = [
           ...sighting.addresses.filter((address) => isKept(address, version, zone)),
           ...ofVersion.map(({ address }) => withZone(address, zone)),
@@ -116,6 +121,8 @@ export const createSightings = (clock: () => number = () => performance.now()): 
 
   const report = (): CompanionEvent[] =>
     [...sightings.values()].flatMap((sighting): CompanionEvent[] => {
+      if (!sighting.heard) return [];
+      sighting.heard = false;
       const companion = companionOf(sighting);
       if (companion === undefined || isSame(companion, sighting.reported)) return [];
       sighting.reported = companion;
