@@ -1,6 +1,12 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import type { Channel, MethodName, Params, Result } from "@lango/companion";
-import { type CallOptions, isCryptoError, randomBytesFresh, toBase64Url } from "@lango/crypto-core";
+import {
+  type CallOptions,
+  isCryptoError,
+  isUnavailable,
+  randomBytesFresh,
+  toBase64Url,
+} from "@lango/crypto-core";
 import { fail, inScope, type Scope } from "./errors.ts";
 import type { Link } from "./link.ts";
 
@@ -45,7 +51,22 @@ export const createCaller = (options: CallerOptions): Caller => {
   const { link, timeoutMs, approvalTimeoutMs, random } = options;
   let meant = options.peerId;
   let closing: Promise<void> | undefined;
+  /** Whether the companion's last word was that it does not take this device any more. */
+  let isRefused = false;
   const inFlight = new Set<Promise<unknown>>();
+
+  // A companion gives strangers nothing, not even a reason: to one that was revoked it looks as if nobody were there.
+  const connect = async (signal: AbortSignal | undefined, scope: Scope): Promise<Channel> => {
+    try {
+      const channel = await link.channel(signal);
+      isRefused = false;
+      return channel;
+    } catch (error) {
+      if (!isRefused || !isUnavailable(error)) throw error;
+      const hint = "Pair the devices again, if the companion's owner agrees";
+      throw fail("ERR_ACCESS_DENIED", "The companion does not take this device", scope, hint);
+    }
+  };
 
   const call = async <M extends MethodName>(
     method: M,
@@ -61,7 +82,7 @@ export const createCaller = (options: CallerOptions): Caller => {
     for (let attempt = 0; ; attempt++) {
       let channel: Channel | undefined;
       try {
-        channel = await link.channel(signal);
+        channel = await connect(signal, scope);
         meant = checkPeer(meant, channel, scope);
         sent = true;
         const rest = { id, signal, timeoutMs: left(), approvalTimeoutMs };
@@ -69,6 +90,7 @@ export const createCaller = (options: CallerOptions): Caller => {
       } catch (error) {
         if (signal?.aborted) throw signal.reason;
         const broken = channel === undefined ? sent : await isClosed(channel);
+        if (broken && isCryptoError(error) && error.code === "ERR_ACCESS_DENIED") isRefused = true;
         if (!broken || !mayPass(error) || attempt === RETRIES) throw inScope(error, scope);
         const pause = random() * BASE_PAUSE_MS * 2 ** attempt;
         if (pause >= left()) throw inScope(error, scope);

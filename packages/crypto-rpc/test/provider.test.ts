@@ -335,6 +335,31 @@ test("the companion of the first request is that of all", async () => {
   await named.encrypt({ keyId: "k", plaintext: digest });
 });
 
+test("a device that was revoked stays refused, though nobody says so again, until it is taken again", async () => {
+  const refuse = failing("ERR_ACCESS_DENIED");
+  let channel: ScriptedChannel | undefined = scriptedChannel(() => {
+    // In this order: what is in flight hears why, and then the channel is gone.
+    process.nextTick(() => {
+      channel?.drop();
+      channel = undefined;
+    });
+    return refuse();
+  });
+  const link = {
+    channel: async () => channel ?? failing("ERR_UNAVAILABLE")(),
+    close: async () => undefined,
+  };
+  const provider = createRpcProvider({ link });
+  const call = () => provider.encrypt({ keyId: "k", plaintext: digest });
+  for (let i = 0; i < 3; i++) {
+    await expect(call()).rejects.toMatchObject({ code: "ERR_ACCESS_DENIED", retryable: false });
+  }
+  channel = scriptedChannel(() => sealed);
+  expect(await call()).toMatchObject(used);
+  channel = undefined;
+  await expect(call()).rejects.toMatchObject({ code: "ERR_UNAVAILABLE" });
+});
+
 test("health asks for metadata, and tells what is wrong", async () => {
   const { provider, sent } = over([() => ({ name: "phone", asks: true, keys: 1 })]);
   expect(await provider.health({})).toMatchObject({ healthy: true });

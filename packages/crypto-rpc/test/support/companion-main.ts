@@ -15,6 +15,7 @@ import { type CryptoProvider, type SignRequest, toHex } from "@lango/crypto-core
 import { createLocalProvider } from "@lango/crypto-local";
 import { createReference } from "../../../crypto-conformance/test/reference-provider.ts";
 import type { CompanionSettings } from "./companion.ts";
+import { fileResults } from "./file-results.ts";
 import { readKeys } from "./keys.ts";
 import { peersOf } from "./pins.ts";
 
@@ -75,7 +76,7 @@ const peers = peersOf(settings.pins);
 const handler = createSigner({
   keys: counted(await makeKeys()),
   name,
-  results: memoryResults(),
+  results: settings.resultsFile === undefined ? memoryResults() : fileResults(settings.resultsFile),
   policy: { rules: [{ methods: METHODS, ask: false }] },
 });
 const device = { role: "companion", identity, peers, handler } as const;

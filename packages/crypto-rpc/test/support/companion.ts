@@ -18,6 +18,8 @@ export interface CompanionSettings {
   readonly keysFile?: string;
   /** Where each signature leaves a line. */
   readonly usesFile?: string | undefined;
+  /** Where results are kept. Default: in memory. */
+  readonly resultsFile?: string;
   /** Milliseconds that each signature takes longer. */
   readonly delayMs?: number;
   readonly listen?: { readonly host: string; readonly port: number };
@@ -31,6 +33,8 @@ export interface CompanionSettings {
   };
 }
 
+type StartOptions = Omit<Partial<CompanionSettings>, "folder" | "pins">;
+
 /** A companion and an agent that are paired, on this machine. */
 export interface Pair {
   readonly folder: string;
@@ -41,7 +45,9 @@ export interface Pair {
   readonly companion: Pin;
   readonly agent: Pin;
   /** Starts the companion in a process of its own, also again after its end. */
-  start(settings?: Omit<Partial<CompanionSettings>, "folder" | "pins">): Promise<CompanionProcess>;
+  start(settings?: StartOptions): Promise<CompanionProcess>;
+  /** The arguments with which Node is that companion, for another machine. */
+  args(settings: StartOptions): string[];
   /** What was signed with the companion's keys, in any of its processes. */
   uses(): string[];
   remove(): void;
@@ -59,6 +65,13 @@ export interface CompanionProcess {
 }
 
 const main = fileURLToPath(new URL("companion-main.ts", import.meta.url));
+
+/** What Node is started with to be a companion. */
+const argsOf = (settings: CompanionSettings): string[] => [
+  "--conditions=@lango/source",
+  main,
+  JSON.stringify(settings),
+];
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
@@ -89,14 +102,14 @@ export const makePair = async (): Promise<Pair> => {
     companion,
     agent,
     start: (settings) => startCompanion({ ...base, keysFile, usesFile, ...settings }),
+    args: (settings) => argsOf({ ...base, keysFile, usesFile, ...settings }),
     uses: () => readFileSync(usesFile, "utf8").split("\n").filter(Boolean),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
 };
 
 const startCompanion = async (settings: CompanionSettings): Promise<CompanionProcess> => {
-  const args = ["--conditions=@lango/source", main, JSON.stringify(settings)];
-  const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(process.execPath, argsOf(settings), { stdio: ["pipe", "pipe", "pipe"] });
   running.add(child);
   const ended = once(child, "exit").then(() => running.delete(child));
   let output = "";
