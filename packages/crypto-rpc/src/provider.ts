@@ -39,6 +39,10 @@ export interface RpcOptions {
   readonly timeoutMs?: number | undefined;
   /** Milliseconds that a person may take. Default: 120,000. */
   readonly approvalTimeoutMs?: number | undefined;
+  /** What the keys over there take at most, where that is less than what the protocol carries. Default: 65,536. */
+  readonly maxPlaintextBytes?: number | undefined;
+  /** Likewise. Default: 8,192. */
+  readonly maxAadBytes?: number | undefined;
   /** Milliseconds that never go back. Default: `performance.now`. */
   readonly clock?: (() => number) | undefined;
   /** From 0 up to, but not, 1. Default: `Math.random`; jitter needs no secret randomness. */
@@ -58,13 +62,19 @@ export type RpcProviderOptions = RpcOptions & ({ readonly link: Link } | DialOpt
  */
 export function createRpcProvider(options: RpcProviderOptions): CryptoProvider {
   const { keyId, peerId, timeoutMs = 30_000, approvalTimeoutMs = 120_000 } = options;
+  const { maxPlaintextBytes = MAX_VALUE_BYTES, maxAadBytes = MAX_AAD_BYTES } = options;
   const { clock = () => performance.now(), random = Math.random } = options;
   const link = "link" in options ? options.link : dial(options);
   const caller = createCaller({ link, peerId, timeoutMs, approvalTimeoutMs, random });
   const resolveKey = createResolveKey(keyId);
   return {
     name: NAME,
-    capabilities: { ...CAPABILITIES, resilience: resilienceFor(timeoutMs + approvalTimeoutMs) },
+    capabilities: {
+      ...CAPABILITIES,
+      maxPlaintextBytes: Math.min(maxPlaintextBytes, MAX_VALUE_BYTES),
+      maxAadBytes: Math.min(maxAadBytes, MAX_AAD_BYTES),
+      resilience: resilienceFor(timeoutMs + approvalTimeoutMs),
+    },
     ...createSealing(caller, resolveKey),
     ...createSigning(caller, resolveKey, createPublicKeys(caller, clock)),
     ...createKeys(caller, resolveKey, keyId),
