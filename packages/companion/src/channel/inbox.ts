@@ -19,7 +19,7 @@ export interface Inbox {
  * @param resume - Reads on, if nothing else is against it.
  */
 export const createInbox = (
-  ws: WebSocket,
+  ws: Pick<WebSocket, "pause">,
   take: (message: string) => void,
   resume: () => void,
 ): Inbox => {
