@@ -280,6 +280,22 @@ describe("interrupted", () => {
     await expectCode(two.host.done, "ERR_UNAVAILABLE");
   });
 
+  test("too late: while the pin is being kept neither time nor person ends it", async () => {
+    const { promise: kept, resolve: keep } = Promise.withResolvers<void>();
+    const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+    const store = (): Promise<void> => {
+      ask();
+      return kept;
+    };
+    const { host, join } = await makeRig({ validMs: 400, store });
+    const joining = join({ code: host.code });
+    await asked;
+    host.cancel();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    keep();
+    expect((await host.done).id).toBe((await joining).id);
+  });
+
   test("by the person, on either side", async () => {
     const cancelled = await makeRig();
     cancelled.host.cancel();

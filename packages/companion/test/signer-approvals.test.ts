@@ -10,9 +10,9 @@ import {
   verifyApproval,
 } from "@lango/companion";
 import { type Bytes, fromBase64, isCryptoError, toPlain } from "@lango/crypto-core";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { sha256 } from "../src/signer/hash.ts";
-import { makeRig, newId, newPeer } from "./signer-setup.ts";
+import { makeRig, newId, newPeer } from "./support/signer.ts";
 
 const code = (wanted: string) => expect.objectContaining({ code: wanted });
 const bytes = (length: number): Bytes => new Uint8Array(randomBytes(length));
@@ -196,8 +196,10 @@ describe("the surface", () => {
       },
       () => now,
     );
+    const call = vi.spyOn(channel, "call");
     const late = createCompanionSurface({ channel: () => channel, clock: () => now });
     await expect(late.ask(asked, signal)).rejects.toEqual(code("ERR_APPROVAL_TIMEOUT"));
+    expect(call).not.toHaveBeenCalled();
     const early = createCompanionSurface({ channel: () => channel, clock: () => 0 });
     await expect(early.ask(asked, signal)).rejects.toEqual(code("ERR_APPROVAL_TIMEOUT"));
     expect(rig.questions).toHaveLength(0);

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { memoryResults, type ResultStore } from "@lango/companion";
 import { CryptoError, type CryptoProvider, utf8 } from "@lango/crypto-core";
 import { describe, expect, test, vi } from "vitest";
-import { makeKeys, makeRig, newId, newPeer } from "./signer-setup.ts";
+import { makeKeys, makeRig, newId, newPeer } from "./support/signer.ts";
 
 const code = (wanted: string) => expect.objectContaining({ code: wanted });
 const unasked = { rules: [{ methods: ["sign", "mac", "wallet.sign"], ask: false }] } as const;
@@ -82,15 +82,17 @@ describe("one id, one signature", () => {
     const id = newId();
     const first = rig.ask(signWith(id));
     await expect(rig.ask(signWith(id, "pay 6"))).rejects.toEqual(code("ERR_CONFLICT"));
+    const another = rig.ask({ ...signWith(id, "pay 6"), peer: newPeer() });
     open();
     const { signature } = await first;
+    expect((await another).signature).not.toEqual(signature);
     await expect(rig.ask(signWith(id, "pay 6"))).rejects.toEqual(code("ERR_CONFLICT"));
     const mac = { method: "mac", params: { keyId: "tag", message: utf8("pay 5") }, id } as const;
     await expect(rig.ask(mac)).rejects.toEqual(code("ERR_CONFLICT"));
-    expect(count()).toBe(1);
+    expect(count()).toBe(2);
     const other = await rig.ask({ ...signWith(id), peer: newPeer() });
     expect(other.signature).not.toEqual(signature);
-    expect(count()).toBe(2);
+    expect(count()).toBe(3);
   });
 
   test("a crash between put and answer: the retry gets the bytes that were kept", async () => {
@@ -147,6 +149,30 @@ describe("one id, one signature", () => {
     const rig = await makeRig({ results, policy: unasked });
     const asked = { ...signWith(newId()), hash: new Uint8Array(32) };
     await expect(rig.ask(asked)).rejects.toEqual(code("ERR_INTEGRITY"));
+  });
+
+  test("who gives up before anything was done leaves nothing done, and the id free", async () => {
+    const kept = memoryResults();
+    const slow = Promise.withResolvers<void>();
+    const results: ResultStore = {
+      put: kept.put,
+      find: async (peer, id) => {
+        await slow.promise;
+        return kept.find(peer, id);
+      },
+    };
+    const { keys, open, count } = await countingKeys();
+    open();
+    const rig = await makeRig({ keys, results, policy: unasked });
+    const lost = new AbortController();
+    const id = newId();
+    const first = rig.ask({ ...signWith(id), signal: lost.signal });
+    lost.abort(new Error("gone"));
+    await expect(first).rejects.toThrow("gone");
+    const retry = rig.ask(signWith(id));
+    slow.resolve();
+    await retry;
+    expect(count()).toBe(1);
   });
 
   test("what is being signed when the connection is lost is kept for the retry", async () => {

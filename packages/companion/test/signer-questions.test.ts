@@ -3,7 +3,7 @@ import { utf8 } from "@lango/crypto-core";
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import { escapeText } from "../src/signer/text.ts";
-import { makeRig, newId, newPeer } from "./signer-setup.ts";
+import { makeRig, newId, newPeer } from "./support/signer.ts";
 
 const code = (wanted: string) => expect.objectContaining({ code: wanted });
 const sign = (text: string, id = newId()) =>
@@ -84,6 +84,11 @@ describe("asking", () => {
     const odd = await makeRig({ prompter: { ask: async () => "yes" as unknown as boolean } });
     await expect(odd.ask(sign("x"))).rejects.toEqual(code("ERR_DENIED"));
     expect(no.heartbeats).toEqual({ open: 0, begun: 1 });
+    const decrypt = { keyId: "seal", ciphertext: new Uint8Array(40) };
+    await expect(no.ask({ method: "decrypt", params: decrypt })).rejects.toEqual(
+      code("ERR_DENIED"),
+    );
+    expect(no.heartbeats).toEqual({ open: 0, begun: 2 });
   });
 
   test("one question at a time, in their order; heartbeats run for those that wait", async () => {

@@ -1,7 +1,7 @@
 import { createPublicKey, randomBytes, verify } from "node:crypto";
 import { type CryptoProvider, utf8 } from "@lango/crypto-core";
 import { describe, expect, test } from "vitest";
-import { makeKeys, makeRig, newPeer } from "./signer-setup.ts";
+import { makeKeys, makeRig, newPeer } from "./support/signer.ts";
 
 const bytes = (length: number) => new Uint8Array(randomBytes(length));
 const code = (wanted: string) => expect.objectContaining({ code: wanted });

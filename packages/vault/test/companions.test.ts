@@ -1,8 +1,13 @@
-import { randomBytes } from "node:crypto";
-import { copyFileSync, existsSync, rmSync } from "node:fs";
+import { hkdfSync, randomBytes } from "node:crypto";
+import { copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { createAesKey, openAesGcm } from "@lango/crypto-core";
+import { deriveVaultKeys, parts } from "@lango/envelope";
+import { openStore } from "@lango/store";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { createCompanionResults } from "../src/companion-results.ts";
+import { createGate } from "../src/gate.ts";
 import { acceptRollback, readVault, type Vault } from "../src/index.ts";
 import { bytes, expectCode, makeVault, newHome, reopen, text, withPassphrase } from "./helpers.ts";
 import { Sqlite } from "./sqlite.ts";
@@ -217,6 +222,47 @@ describe("results", () => {
       "fulfilled",
     ]);
     expect((await results.find("peer", "a"))?.result).toEqual(Uint8Array.of(0));
+  });
+
+  test("of two processes one answers", async () => {
+    const home = newHome();
+    const first = (await makeVault(home)).companions.results;
+    const second = (await reopen(home)).companions.results;
+    for (let round = 0; round < 10; round += 1) {
+      const settled = await Promise.allSettled([
+        first.put("peer", `${round}`, HASH, bytes("first")),
+        second.put("peer", `${round}`, HASH, bytes("second")),
+      ]);
+      const won = settled.findIndex(({ status }) => status === "fulfilled");
+      expect(settled[1 - won]).toMatchObject({ reason: { code: "ERR_CONFLICT" } });
+      const found = await first.find("peer", `${round}`);
+      expect(text(found?.result ?? HASH)).toBe(["first", "second"][won]);
+    }
+  });
+
+  test("are sealed as docs/formats.md says", async () => {
+    const folder = newHome();
+    mkdirSync(folder, { mode: 0o700 });
+    const file = join(folder, "lango.db");
+    const [vaultKey, vaultId] = [new Uint8Array(32).fill(1), new Uint8Array(16).fill(2)];
+    await using store = await openStore({ file, mode: "create" });
+    const keys = deriveVaultKeys(vaultKey, vaultId);
+    const results = createCompanionResults(
+      { store, keys, vaultId, clock: Date.now },
+      createGate("x"),
+    );
+    await results.put("peer", "request", HASH, bytes("signature"));
+    const rowsKey = hkdfSync("sha256", vaultKey, vaultId, "lango/v1/rows", 32);
+    const info = parts(
+      bytes("lango/v1/companion-result"),
+      vaultId,
+      bytes("peer"),
+      bytes("request"),
+    );
+    const key = new Uint8Array(hkdfSync("sha256", new Uint8Array(rowsKey), "", info, 32));
+    const sealed = (await store.companions.findResult("peer", "request"))?.sealed ?? HASH;
+    const opened = openAesGcm(createAesKey(key), sealed.subarray(0, 12), HASH, sealed.subarray(12));
+    expect(text(opened)).toBe("signature");
   });
 
   test("results come back as they were, for any ids and bytes", async () => {

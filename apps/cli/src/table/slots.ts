@@ -1,5 +1,18 @@
-import type { Command } from "../cli/command.ts";
+import type { Command, Option } from "../cli/command.ts";
 import { KDF_OPTIONS } from "./kdf-options.ts";
+
+const NEW_PASSPHRASE: Readonly<Record<string, Option>> = {
+  "new-passphrase-fd": {
+    type: "string",
+    value: "N",
+    summary: "read the new passphrase from file descriptor N",
+  },
+  "new-passphrase-file": {
+    type: "string",
+    value: "FILE",
+    summary: "read the new passphrase from FILE",
+  },
+};
 
 /** What opens the vault. */
 export const SLOT_COMMANDS: readonly Command[] = [
@@ -23,19 +36,10 @@ export const SLOT_COMMANDS: readonly Command[] = [
         value: "KIND",
         choices: ["passphrase", "master-key-file", "env"],
         summary:
-          "passphrase, master-key-file or env; for the keyring: lango security keyring store",
+          "passphrase, master-key-file or env; for others see keyring store and recovery setup",
       },
       label: { type: "string", value: "TEXT", summary: "a name for people" },
-      "new-passphrase-fd": {
-        type: "string",
-        value: "N",
-        summary: "read the passphrase of the slot from file descriptor N",
-      },
-      "new-passphrase-file": {
-        type: "string",
-        value: "FILE",
-        summary: "read the passphrase of the slot from FILE",
-      },
+      ...NEW_PASSPHRASE,
       "key-fd": {
         type: "string",
         value: "N",
@@ -83,5 +87,28 @@ export const SLOT_COMMANDS: readonly Command[] = [
     unlocks: true,
     writes: true,
     load: () => import("../commands/keyring-clear.ts"),
+  },
+  {
+    path: "security recovery setup",
+    summary: "make 24 words on paper that open the vault when the passphrase is lost",
+    examples: ["lango security recovery setup"],
+    unlocks: true,
+    writes: true,
+    load: () => import("../commands/recovery-setup.ts"),
+  },
+  {
+    path: "security recovery restore",
+    summary: "open the vault with the recovery words, and choose a new passphrase",
+    examples: [
+      "lango security recovery restore",
+      "lango security recovery restore --words-file /dev/fd/3 --new-passphrase-fd 4 3<words 4<new",
+    ],
+    options: {
+      "words-file": { type: "string", value: "FILE", summary: "read the words from FILE" },
+      ...NEW_PASSPHRASE,
+      ...KDF_OPTIONS,
+    },
+    writes: true,
+    load: () => import("../commands/recovery-restore.ts"),
   },
 ];

@@ -26,8 +26,6 @@ interface Candidate {
 /**
  * Opens a pairing, to be joined by one device with `joinPairing`: hand `accept` to `setPairing` of a listener, and take it away
  * when `done` settles. Only one device wins; a code is good for 3 tries.
- *
- * @throws {@link CryptoError} `ERR_INVALID_ARGUMENT`.
  */
 export const createPairingHost = (options: PairingHostOptions): PairingHost => {
   const {
@@ -49,6 +47,8 @@ export const createPairingHost = (options: PairingHostOptions): PairingHost => {
   const candidates = new Set<Conversation>();
   let tries = MAX_TRIES;
   let winner: Conversation | undefined;
+  /** From here on only the two devices can end it: what is on the disk must not be called cancelled. */
+  let storing = false;
   let over = false;
   const { promise: done, resolve, reject } = Promise.withResolvers<PairedPeer>();
   // Whoever asks later is told; until then it is no unhandled rejection.
@@ -70,8 +70,11 @@ export const createPairingHost = (options: PairingHostOptions): PairingHost => {
       reject(error);
     });
   };
-  const onAbort = (): void => fail(signal?.reason);
-  const timer = setTimeout(() => fail(expired()), validMs);
+  const interrupt = (error: unknown): void => {
+    if (!storing) fail(error);
+  };
+  const onAbort = (): void => interrupt(signal?.reason);
+  const timer = setTimeout(() => interrupt(expired()), validMs);
   signal?.addEventListener("abort", onAbort, { once: true });
   if (signal?.aborted) onAbort();
 
@@ -127,6 +130,7 @@ export const createPairingHost = (options: PairingHostOptions): PairingHost => {
     // In mode `compare` the person at the other device may still be looking.
     await conversation.receive("ready", mode.kind === "compare" ? validMs : undefined);
     if (over) return;
+    storing = true;
     const { certificate, fingerprint } = far;
     const { role: theirs, name: called } = transcript.joiner;
     const peer = { id, name: cleanName(called), role: theirs, fingerprint, certificate };
@@ -183,7 +187,7 @@ export const createPairingHost = (options: PairingHostOptions): PairingHost => {
         })
         .finally(() => candidates.delete(conversation));
     },
-    cancel: () => fail(new CryptoError("ERR_CLOSED", "The pairing was cancelled")),
+    cancel: () => interrupt(new CryptoError("ERR_CLOSED", "The pairing was cancelled")),
   };
 };
 

@@ -25,7 +25,7 @@ interface Read {
 
 const readItem = (bytes: Uint8Array, start: number, limit: number, depth: number): Read => {
   const first = bytes[start];
-  if (first === undefined || start >= limit) throw invalid("an item that is cut off");
+  if (first === undefined) throw invalid("an item that is cut off");
   if (first < 0x80) return { item: bytes.subarray(start, start + 1), end: start + 1 };
   const isList = first >= 0xc0;
   const short = first - (isList ? 0xc0 : 0x80);

@@ -119,7 +119,6 @@ export const createSigner = ({
         return once.result;
       }
       const act = await decide({ signal, waiting: () => request.waiting() });
-      signal.throwIfAborted();
       return await act();
     } finally {
       zero(job.secret);
