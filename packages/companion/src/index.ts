@@ -33,7 +33,7 @@ export { type Identity, type LoadIdentityOptions, loadIdentity } from "./pairing
 export { joinPairing } from "./pairing/join.ts";
 export { cleanName } from "./pairing/names.ts";
 export { type Renewal, type RenewalOptions, renewIdentity } from "./pairing/renew.ts";
-export { checkRollover, proveRollover } from "./pairing/rollover.ts";
+export { checkRollover, proveRollover, withRollover } from "./pairing/rollover.ts";
 export type {
   ConfirmDigits,
   JoinPairingOptions,
