@@ -99,6 +99,7 @@ export type HomeState = "absent" | "half-made" | "ready" | { readonly damaged: E
 
 /** How the vault was opened. */
 export interface UnlockedBy {
+  readonly slotId: string;
   readonly kind: SlotKind;
   /** `LANGO_PASSPHRASE`, `keyfile`, `prompt`, … */
   readonly source: string;
@@ -276,6 +277,19 @@ export interface Slots {
    *   below the floor that is not accepted; `ERR_CONFLICT` when another lango holds the lock.
    */
   changePassphrase(options: ChangePassphraseOptions): Promise<SlotSummary>;
+  /**
+   * Adds a slot and opens it, from the disk, before it counts.
+   *
+   * @throws `ERR_INVALID_ARGUMENT` for a credential that {@link SlotCredential} does not allow; what a provider throws;
+   *   `ERR_CONFLICT` when another lango holds the lock.
+   */
+  add(credential: SlotCredential): Promise<SlotSummary>;
+  /**
+   * Removes a slot. Whoever kept an older `keyslots.json` can still open that with it.
+   *
+   * @throws `ERR_NOT_FOUND`; `ERR_CONFLICT` for the last slot, and for the one that opened this vault.
+   */
+  remove(id: string): Promise<SlotSummary>;
 }
 
 /** Who did it. */

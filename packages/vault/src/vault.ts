@@ -79,7 +79,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     unlockedBy,
     secrets: createSecrets({ context, dataKeys, registry, gate }),
     keys: createKeys({ context, registry, local, providers, gate }),
-    slots: createSlots({ context, paths, vaultKey, gate }),
+    slots: createSlots({ context, paths, vaultKey, gate, openedBy: unlockedBy.slotId }),
     providers: createProviders(parts, gate),
     companions: createCompanions(context, gate),
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),
