@@ -12,7 +12,8 @@ export interface Journal {
   end(): Promise<number>;
 }
 
-export function createJournal(context: Context, vault: Vault): Journal {
+/** @param hasPrompter - Whether there is somebody to ask. */
+export function createJournal(context: Context, vault: Vault, hasPrompter: boolean): Journal {
   const pending = new Set<Promise<unknown>>();
   const names = new Map<string, string>();
   let requests = 0;
@@ -27,7 +28,7 @@ export function createJournal(context: Context, vault: Vault): Journal {
   return {
     async request({ peerId, method, asked, outcome, durationMs }) {
       requests++;
-      const how = asked ? "asked" : "not asked";
+      const how = asked && hasPrompter ? "asked" : "not asked";
       const name = names.get(peerId) ?? peerId;
       context.note(`${name}: ${method}, ${outcome}, ${how}, ${Math.round(durationMs)} ms`);
       const isCode = Object.hasOwn(ERROR_CODES, outcome);

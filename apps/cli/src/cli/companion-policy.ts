@@ -6,32 +6,15 @@ import { type Arguments, usageError } from "./arguments.ts";
 /** What a person is asked for; an approval is a person's yes, and no rule can give it. */
 const ASKED = ["sign", "decrypt", "unwrapKey", "mac", "wallet.sign"] as const;
 
-/**
- * What paired agents may do with the keys of the vault. Keys that this vault itself needs do not exist for them: the default
- * key, those that its secrets are sealed under, and the one that anchors its log.
- */
-export async function policyOf(
-  vault: Vault,
-  args: Arguments,
-  anchor: string,
-): Promise<SignerPolicy> {
-  const keys = await vault.keys.list();
-  const used = new Set((await vault.secrets.list()).map(({ key }) => key));
-  const own = keys.filter(
-    ({ name, uri }) => name === "default" || used.has(uri) || anchor === name || anchor === uri,
-  );
+/** What paired agents may do with the keys of the vault. */
+export async function policyOf({ keys }: Vault, args: Arguments): Promise<SignerPolicy> {
   const wallets = args.strings("wallet");
+  const known = wallets.length === 0 ? [] : await keys.list();
   for (const name of wallets) {
-    const key = keys.find((each) => each.name === name);
-    if (key?.algorithm !== "secp256k1") {
-      throw usageError(`--wallet ${name}: there is no key of that name on secp256k1`);
-    }
+    if (known.some((key) => key.name === name && key.algorithm === "secp256k1")) continue;
+    throw usageError(`--wallet ${name}: there is no key of that name on secp256k1`);
   }
-  return {
-    rules: args.strings("allow").map(ruleOf),
-    reserved: own.map(({ name }) => name),
-    wallets,
-  };
+  return { rules: args.strings("allow").map(ruleOf), wallets };
 }
 
 function ruleOf(text: string): PolicyRule {

@@ -7,19 +7,28 @@ import {
   SIGNATURE_SCHEMES,
   type SignatureAlgorithm,
 } from "@lango/crypto-core";
+import type { KeyInfo } from "@lango/vault";
 import { clientFor, type Keyring } from "./crypto.ts";
 
 /**
  * The keys of a registry under the names that they have there, whoever keeps them: a provider for those who shall learn
- * neither the URIs behind the names nor of keys outside the registry.
+ * neither the URIs behind the names nor of keys outside the registry. Keys that this vault itself needs are not among them:
+ * the default one, those that its secrets are sealed under, and the one that anchors its log.
+ *
+ * @param anchor - Name or URI of the key that anchors the log; may be empty.
  */
-export function registryProvider(keyring: Keyring): CryptoProvider {
+export function registryProvider(keyring: Keyring, anchor: string): CryptoProvider {
   const { vault } = keyring;
   const local = vault.keys.provider();
 
+  const isOwn = async ({ name, uri, type }: KeyInfo): Promise<boolean> =>
+    [name, uri].includes(anchor) ||
+    name === "default" ||
+    // Looked for each time: a secret may have been stored a moment ago.
+    (type === "encryption" && (await vault.secrets.list()).some(({ key }) => key === uri));
   const find = async (name: string): Promise<ReturnType<typeof clientFor>> => {
     const key = (await vault.keys.list()).find((each) => each.name === name);
-    if (key !== undefined) return clientFor(keyring, key.uri);
+    if (key !== undefined && !(await isOwn(key))) return clientFor(keyring, key.uri);
     throw new CryptoError("ERR_KEY_NOT_FOUND", `There is no key ${name}`);
   };
   /** Makes a call with the key behind the name, and gives the result the name. */
@@ -62,7 +71,9 @@ export function registryProvider(keyring: Keyring): CryptoProvider {
     getPublicKey: named((client, request) => client.getPublicKey(request)),
     describeKey,
     async *listKeys({ signal }) {
-      for (const { name } of await vault.keys.list()) yield describeKey({ keyId: name, signal });
+      for (const key of await vault.keys.list()) {
+        if (!(await isOwn(key))) yield describeKey({ keyId: key.name, signal });
+      }
     },
     health: (request) => local.health(request),
     close: async () => undefined,

@@ -34,15 +34,15 @@ export const run: Handler = (context, args) => {
     const { audit } = await loadConfig(context.home);
     const identity = await identityOf(context, "companion");
     const name = args.string("name") ?? deviceName();
-    const journal = createJournal(context, vault);
     const prompter = terminalPrompter(context);
+    const journal = createJournal(context, vault, prompter !== undefined);
     if (prompter === undefined) {
       context.note("there is no terminal to ask on: what needs a yes is denied, but for --allow");
     }
     const signer = companion.createSigner({
-      ...{ keys: registryProvider({ vault, providers }), name, identity },
+      ...{ keys: registryProvider({ vault, providers }, audit.anchor), name, identity },
       results: vault.companions.results,
-      policy: await policyOf(vault, args, audit.anchor),
+      policy: await policyOf(vault, args),
       ...(prompter && { prompter }),
       onEvent: journal.request,
     });
