@@ -38,7 +38,7 @@ export const services: readonly Service[] = [
   },
   ...awsServices,
   ...cloudServices,
-  ...networkServices,
   ...keyringServices,
+  ...networkServices,
   ...pkcs11Services,
 ];

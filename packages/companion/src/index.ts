@@ -26,7 +26,11 @@ export {
   type FindOptions,
   findCompanion,
 } from "./discovery/browse.ts";
-export type { CompanionAddress, CompanionEvent } from "./discovery/sightings.ts";
+export {
+  type CompanionAddress,
+  type CompanionEvent,
+  companionUrl,
+} from "./discovery/sightings.ts";
 export { fingerprintOf } from "./pairing/fingerprint.ts";
 export { createPairingHost } from "./pairing/host.ts";
 export { type Identity, type LoadIdentityOptions, loadIdentity } from "./pairing/identity.ts";

@@ -18,6 +18,16 @@ export interface CompanionAddress {
   readonly protocol?: number | undefined;
 }
 
+/**
+ * Where to dial a companion that was found: an IPv4 address if it has one, then IPv6; its name when it has only addresses of
+ * one link, which no URL can hold.
+ */
+export const companionUrl = ({ host, port, addresses }: CompanionAddress): string => {
+  const global = addresses.filter((address) => !address.includes("%"));
+  const best = global.find((address) => isIP(address) === 4) ?? global[0] ?? host;
+  return `https://${best.includes(":") ? `[${best}]` : best}:${port}`;
+};
+
 export type CompanionEvent =
   /** Seen for the first time, or with something changed. */
   | { readonly type: "found"; readonly companion: CompanionAddress }

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { FUZZ_TIMEOUT_MS, fuzz } from "../../../../tooling/vitest/fuzz.ts";
 import type { Packet } from "../../src/discovery/links.ts";
 import { type DnsRecord, serviceNames, serviceRecords } from "../../src/discovery/records.ts";
-import { createSightings } from "../../src/discovery/sightings.ts";
+import { companionUrl, createSightings } from "../../src/discovery/sightings.ts";
 
 const FINGERPRINT = "q".repeat(43);
 const PHONE = "phone aaaaaaaaaaaa";
@@ -100,6 +100,14 @@ describe("what answers tell", () => {
     const [more] = sightings.take(answer(records("phone", ["fe80::1", "10.0.0.7"])), "wlan0");
     expect(more?.companion.addresses).toEqual(["10.0.0.7", "fe80::1%eth0", "fe80::1%wlan0"]);
   });
+});
+
+it.each([
+  [["fd00::1", "10.0.0.7", "fe80::1%eth0"], "https://10.0.0.7:4001"],
+  [["fe80::1%eth0", "fd00::1"], "https://[fd00::1]:4001"],
+  [["fe80::1%eth0"], "https://lango-aaaaaaaaaaaa.local:4001"],
+])("is dialled at one address of %j", (addresses, url) => {
+  expect(companionUrl({ ...found.companion, addresses })).toBe(url);
 });
 
 describe("what strangers tell", () => {
