@@ -35,7 +35,10 @@ interface Program {
   kill(signal: NodeJS.Signals): unknown;
 }
 
-const agentArgs = (pair: Pair, settings: Pick<AgentSettings, "url"> & { giveUpMs?: number }): string[] => [
+const agentArgs = (
+  pair: Pair,
+  settings: Pick<AgentSettings, "url"> & { giveUpMs?: number },
+): string[] => [
   "--conditions=@lango/source",
   main,
   JSON.stringify({
@@ -197,7 +200,9 @@ const STRIKES: Readonly<Record<RpcFault, (pair: Pair) => Promise<AgentReport>>> 
   },
   "agent revoked": async (pair) => {
     const companion = await pair.start();
-    const agent = await agentOf(onThisMachine(agentArgs(pair, { url: companion.url, giveUpMs: 500 })));
+    const agent = await agentOf(
+      onThisMachine(agentArgs(pair, { url: companion.url, giveUpMs: 500 })),
+    );
     await sleep(1000);
     companion.revoke(pair.agent.id);
     await sleep(1000);
