@@ -188,6 +188,7 @@ describe("on terminals", () => {
     laptop.type(`${code.toLowerCase()}\r`);
     expect(await laptop.end()).toMatchObject({ exitCode: 0 });
     expect(laptop.output).toMatch(/paired with the companion/);
+    expect(laptop.output).toContain(`lango settings set security.signer.rpcUrl ${url}`);
     expect(laptop.output.toUpperCase()).not.toContain(code);
     await phone.see('paired with the agent "laptop"');
 
@@ -289,7 +290,8 @@ describe("a pairing", () => {
     );
     await shown(phone);
     const uri = /lango-pair:\/\/[^\s]+/.exec(phone.output)?.[0] ?? "";
-    await good(["companion", "pair", "--code-fd", "0"], { home: agent, input: uri });
+    const told = await good(["companion", "pair", "--code-fd", "0"], { home: agent, input: uri });
+    expect(told).toMatch(/security\.signer\.rpcUrl https:\/\/127\.0\.0\.1:\d+$/m);
     expect(await good(["companion", "list"], { home: agent })).toMatch(/companion/);
   });
 
@@ -376,8 +378,9 @@ test("a companion goes to an agent that listens, and comes again when it is back
     unlock: async (slots) => {
       const secret = toPlain(Buffer.from(PASSPHRASE));
       const slotIds = slots.map(({ id }) => id);
-      const credential = { kind: "passphrase", source: "test", ambient: false, secret, slotIds };
-      return { credential, skipped: [] } as const;
+      const kind = "passphrase" as const;
+      const credential = { kind, source: "test", ambient: false, secret, slotIds };
+      return { credential, skipped: [] };
     },
   });
   onTestFinished(() => vault.close());
