@@ -5,6 +5,7 @@ import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
 import { printable } from "./output.ts";
+import { hardenProcess } from "./process.ts";
 import { orInterrupted } from "./terminal.ts";
 import { withVault } from "./vault.ts";
 
@@ -31,6 +32,7 @@ export async function withApprover<T>(
       },
     );
   }
+  hardenProcess();
   const lines = what.map(printable);
   const label = "Passphrase, to approve this: ";
   const passphrase = await orInterrupted(
