@@ -17,15 +17,19 @@ export function promptHidden(label: string): Promise<Bytes | undefined> {
   return ask(label, hiddenEditor());
 }
 
-/** Asks on the terminal for a line that may be seen. Otherwise like {@link promptHidden}. */
-export async function promptLine(label: string): Promise<string | undefined> {
-  const answer = await ask(label, visibleEditor());
+/**
+ * Asks on the terminal for a line that may be seen. Otherwise like {@link promptHidden}.
+ *
+ * @param signal - Withdraws the question: `undefined`.
+ */
+export async function promptLine(label: string, signal?: AbortSignal): Promise<string | undefined> {
+  const answer = await ask(label, visibleEditor(), signal);
   return answer === undefined ? undefined : new TextDecoder().decode(answer);
 }
 
 /** Asks a question to which everything but `y` or `yes` means no. Otherwise like {@link promptLine}. */
-export async function confirm(question: string): Promise<boolean> {
-  return /^y(es)?$/i.test((await promptLine(`${question} [y/N] `))?.trim() ?? "");
+export async function confirm(question: string, signal?: AbortSignal): Promise<boolean> {
+  return /^y(es)?$/i.test((await promptLine(`${question} [y/N] `, signal))?.trim() ?? "");
 }
 
 /** Echoes a star for each character. */
@@ -39,23 +43,24 @@ export const visibleEditor = (): LineEditor => {
   return new LineEditor((typed) => decoder.decode(typed, { stream: true }));
 };
 
-function ask(label: string, editor: LineEditor): Promise<Bytes | undefined> {
+function ask(label: string, editor: LineEditor, signal?: AbortSignal): Promise<Bytes | undefined> {
   const { stdin, stderr } = process;
   if (!stdin.isTTY || !stderr.isTTY) {
     throw new CryptoError("ERR_INVALID_ARGUMENT", "There is no terminal to ask on");
   }
   const release = holdTerminal(stdin);
-  return readLine({ input: stdin, write: (text) => stderr.write(text), release }, label, editor);
+  const write = (text: string): unknown => stderr.write(text);
+  return readLine({ input: stdin, write, release, signal }, label, editor);
 }
 
 /** A terminal in raw mode. */
 export interface HeldTerminal {
   readonly input: ReadStream;
-  readonly write: (text: string) => void;
+  readonly write: (text: string) => unknown;
   /** Puts it back. */
   readonly release: () => void;
-  /** Ends the question; it then rejects with the reason. */
-  readonly signal?: AbortSignal;
+  /** Withdraws the question: `undefined`. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Shows a question and reads the answer; the terminal is released when it has ended. */
@@ -67,7 +72,7 @@ export function readLine(
   return new Promise((resolve, reject) => {
     const finish = (settle: () => void): void => {
       input.off("data", onData).off("end", onEnd).off("error", onError).pause();
-      signal?.removeEventListener("abort", onAbort);
+      signal?.removeEventListener("abort", onEnd);
       release();
       write("\n");
       settle();
@@ -89,9 +94,8 @@ export function readLine(
     };
     const onEnd = (): void => finish(() => resolve(undefined));
     const onError = (error: unknown): void => finish(() => reject(error));
-    const onAbort = (): void => onError(signal?.reason);
     input.on("data", onData).on("end", onEnd).on("error", onError);
-    signal?.addEventListener("abort", onAbort);
+    signal?.addEventListener("abort", onEnd, { once: true });
     // Only now, with echo off, may the person see the question and start to type.
     write(label);
     input.resume();
