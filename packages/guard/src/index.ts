@@ -1,17 +1,11 @@
-export type {
-  Action,
-  Answer,
-  ApprovalRequest,
-  Broker,
-  DecideOptions,
-  Decision,
-  JsonObject,
-  JsonValue,
-  Requester,
-  Safety,
-  Scope,
-  Surface,
-} from "./approvals/types.ts";
+export {
+  type ChatText,
+  createGuard,
+  type Direction,
+  type Exit,
+  type Guard,
+  type GuardOptions,
+} from "./guard.ts";
 export type { PiiCategory, PiiName } from "./pii/patterns.ts";
 export {
   createPiiRedactor,
@@ -51,3 +45,12 @@ export type {
   Unmasked,
   UnmaskedReason,
 } from "./scanner/types.ts";
+export type {
+  ApprovalNeeds,
+  GuardedTool,
+  ToolAnnotations,
+  ToolContext,
+  ToolDefinition,
+  ToolHandler,
+} from "./tools/definition.ts";
+export type { TextFilter } from "./tools/filter.ts";
