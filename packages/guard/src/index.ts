@@ -1,3 +1,17 @@
+export type {
+  Action,
+  Answer,
+  ApprovalRequest,
+  Broker,
+  DecideOptions,
+  Decision,
+  JsonObject,
+  JsonValue,
+  Requester,
+  Safety,
+  Scope,
+  Surface,
+} from "./approvals/types.ts";
 export {
   type ChatText,
   createGuard,
