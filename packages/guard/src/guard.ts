@@ -107,7 +107,7 @@ export const createGuard = (options: GuardOptions): Guard => {
             definition.check?.(args);
             const target = definition.target?.(args) ?? { kind: "tool", name: definition.name };
             const approval = createApproval(options, definition, args, signal);
-            await approval.ofCall();
+            const approvedBy = await approval.ofCall();
             const resolved = await resolveParameters(args, {
               tool: definition.name,
               parameters: definition.references ?? [],
@@ -115,7 +115,7 @@ export const createGuard = (options: GuardOptions): Guard => {
               approve: approval.ofUse,
             });
             const context: ToolContext = {
-              session,
+              ...{ session, approvedBy },
               signal: signal ?? new AbortController().signal,
             };
             const result = await raceSignal(signal, async () => handler(resolved, context));
@@ -145,19 +145,20 @@ const createApproval = (
   definition: ToolDefinition,
   args: JsonObject,
   signal: AbortSignal | undefined,
-): { ofCall(): Promise<void>; ofUse(use: ReferenceUse): Promise<boolean> } => {
-  const decide = async (about: ApprovalNeeds): Promise<void> => {
+): { ofCall(): Promise<string>; ofUse(use: ReferenceUse): Promise<boolean> } => {
+  const decide = async (about: ApprovalNeeds): Promise<string> => {
     const { safety = definition.safety, required = false, ...more } = about;
     const action: Action = {
       ...{ session, tool: definition.name },
       arguments: shown(args, definition.withheld ?? [], scanner),
       ...more,
     };
-    await broker.decide(action, {
+    const { by, via } = await broker.decide(action, {
       ...{ safety, required },
       ...(requester !== undefined && { requester }),
       ...(signal !== undefined && { signal }),
     });
+    return by ?? via;
   };
   return {
     ofCall: async () => decide((await definition.approval?.(args)) ?? {}),

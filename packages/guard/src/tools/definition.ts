@@ -48,6 +48,8 @@ export interface ApprovalNeeds extends Pick<Action, "secret" | "destination" | "
 /** What a tool is given beside its arguments. */
 export interface ToolContext {
   readonly session: string;
+  /** Who approved the call, for the audit: a person, or `policy` when nobody needed to be asked. */
+  readonly approvedBy: string;
   /** Aborts when the call is cancelled. */
   readonly signal: AbortSignal;
 }
