@@ -4,6 +4,8 @@ import { auditReads, auditRows } from "./tables/audit.ts";
 import { counts } from "./tables/counters.ts";
 import { dataKeyReads, dataKeyRows } from "./tables/data-keys.ts";
 import { keyReads, keyRows } from "./tables/keys.ts";
+import { permitReads, permitRows } from "./tables/permits.ts";
+import { policyReads, policyRows } from "./tables/policies.ts";
 import { secretReads, secretRows } from "./tables/secrets.ts";
 import { vaultReads, vaultRows } from "./tables/vault.ts";
 
@@ -11,6 +13,8 @@ import { vaultReads, vaultRows } from "./tables/vault.ts";
 const EMPTY_ALL: readonly Statement<object, unknown>[] = [
   statement((q) => q.deleteFrom("audit_head")),
   statement((q) => q.deleteFrom("audit_log")),
+  statement((q) => q.deleteFrom("permits")),
+  statement((q) => q.deleteFrom("policies")),
   statement((q) => q.deleteFrom("secret_versions")),
   statement((q) => q.deleteFrom("secrets")),
   statement((q) => q.deleteFrom("data_keys")),
@@ -25,6 +29,8 @@ export const readsOf = (executor: ReadExecutor): StoreReads => ({
   keys: keyReads(executor),
   dataKeys: dataKeyReads(executor),
   secrets: secretReads(executor),
+  permits: permitReads(executor),
+  policies: policyReads(executor),
   audit: auditReads(executor),
   counts: () => counts(executor),
 });
@@ -34,6 +40,8 @@ export const transactionOf = (executor: Executor): StoreTransaction => ({
   keys: keyRows(executor),
   dataKeys: dataKeyRows(executor),
   secrets: secretRows(executor),
+  permits: permitRows(executor),
+  policies: policyRows(executor),
   audit: auditRows(executor),
   counts: () => counts(executor),
 

@@ -147,10 +147,13 @@ it("mode read does not migrate", async () => {
 it("a database made by other migrations is refused", async () => {
   const store = await newStore();
   await store.close();
-  const [first] = MIGRATIONS;
+  const [first, ...others] = MIGRATIONS;
   const error = await fails(
     "ERR_INTEGRITY",
-    openAs([{ ...first!, checksum: "0".repeat(64) }], { file: store.file, mode: "open" }),
+    openAs([{ ...first!, checksum: "0".repeat(64) }, ...others], {
+      file: store.file,
+      mode: "open",
+    }),
   );
   expect(error.message).toContain(store.file);
 });

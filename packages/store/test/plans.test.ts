@@ -2,7 +2,15 @@ import { readFileSync } from "node:fs";
 import type { SqliteConstructor, SqliteDatabase, Store } from "@lango/store";
 import { expect, it } from "vitest";
 import { fails, insertKeys, insertSecret, newStore, open, Sqlite } from "./helpers.ts";
-import { auditRow, bytes, keyVersionRow, vaultRow, versionRow } from "./rows.ts";
+import {
+  auditRow,
+  bytes,
+  keyVersionRow,
+  permitRow,
+  policyRow,
+  vaultRow,
+  versionRow,
+} from "./rows.ts";
 
 interface Trace {
   readonly sqlite: SqliteConstructor;
@@ -83,6 +91,16 @@ async function useAll(store: Store): Promise<void> {
     await tx.secrets.listVersions(secret.id);
     await tx.secrets.list({ collection: "secrets" });
     await tx.secrets.tombstone({ id: secret.id, deletedAt: 3, mac: bytes(32) }, 2);
+    const permit = permitRow();
+    await tx.permits.insert(permit);
+    await tx.permits.use(permit, permit.mac);
+    await tx.permits.find(permit.id);
+    await tx.permits.listFor("grant", permit.subject);
+    await tx.permits.remove(permit.id);
+    const policy = policyRow();
+    await tx.policies.put(policy);
+    await tx.policies.find(policy.subject);
+    await tx.policies.remove(policy.subject);
     await tx.audit.append([auditRow({ seq: 1 })]);
     await tx.audit.append([auditRow({ seq: 2, prev: (await tx.audit.lockHead()).hash })]);
     await tx.audit.page(1, 10);

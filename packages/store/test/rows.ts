@@ -5,6 +5,8 @@ import type {
   DataKeyRow,
   KeyRow,
   KeyVersionRow,
+  PermitRow,
+  PolicyRow,
   SecretRow,
   SecretVersionRow,
   VaultRow,
@@ -101,5 +103,29 @@ export const auditRow = (row: Partial<AuditRow> & Pick<AuditRow, "seq">): AuditR
   mac: bytes(32),
   epoch: 1,
   entry: `{"seq":${row.seq}}`,
+  ...row,
+});
+
+export const permitRow = (row: Partial<PermitRow> = {}): PermitRow => ({
+  id: hex(12),
+  kind: "grant",
+  subject: "exec",
+  terms: "{}",
+  dangerous: false,
+  approvedBy: "terminal",
+  createdAt: 1_700_000_000_006,
+  expiresAt: 1_700_000_900_006,
+  maxUses: null,
+  uses: 0,
+  lastUsedAt: null,
+  mac: bytes(32),
+  ...row,
+});
+
+export const policyRow = (row: Partial<PolicyRow> = {}): PolicyRow => ({
+  subject: "approvals",
+  content: "{}",
+  updatedAt: 1_700_000_000_007,
+  mac: bytes(32),
   ...row,
 });

@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { CryptoError } from "@lango/crypto-core";
 import { buildKeyslots, type Keyslots, parseKeyslots, verifyKeyslots } from "@lango/envelope";
 import type { StoreTransaction, VaultRow } from "@lango/store";
+import { removeAllIn } from "./approvals/permits.ts";
 import type { RowChange } from "./audit/entry.ts";
 import { changeOf } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
@@ -71,7 +72,10 @@ const accept = async (
     async (tx) => {
       const changes = await retireDataKeys(context, tx);
       retiredDataKeys = changes.length;
-      return changes;
+      if (older === "keyslots") return changes;
+      // With an older database would come back what was revoked or used up since.
+      const permits = [...(await tx.permits.list("grant")), ...(await tx.permits.list("handle"))];
+      return [...changes, ...(await removeAllIn(tx, permits))];
     },
   );
   // An older database cannot hold the anchors of a newer one. They are kept, and so are those that were sent elsewhere.

@@ -9,7 +9,15 @@ import {
   utf8,
 } from "@lango/crypto-core";
 import { parts } from "@lango/envelope";
-import type { DataKeyRow, KeyRow, KeyVersionRow, SecretRow, VaultRow } from "@lango/store";
+import type {
+  DataKeyRow,
+  KeyRow,
+  KeyVersionRow,
+  PermitRow,
+  PolicyRow,
+  SecretRow,
+  VaultRow,
+} from "@lango/store";
 
 /** The rows that steer security: whoever changes one without the vault's key is found out at the next read. */
 export interface SteeringTables {
@@ -18,6 +26,8 @@ export interface SteeringTables {
   key_versions: KeyVersionRow;
   data_keys: DataKeyRow;
   secrets: SecretRow;
+  permits: PermitRow;
+  policies: PolicyRow;
 }
 export type SteeringTable = keyof SteeringTables;
 
@@ -88,6 +98,27 @@ const TABLES: { readonly [T in SteeringTable]: TableFacts<Omit<SteeringTables[T]
       "updatedAt",
       "deletedAt",
     ],
+  },
+  permits: {
+    primaryKey: (row) => row.id,
+    // The uses too: whoever could set them back would have a permit as often as wanted.
+    columns: [
+      "id",
+      "kind",
+      "subject",
+      "terms",
+      "dangerous",
+      "approvedBy",
+      "createdAt",
+      "expiresAt",
+      "maxUses",
+      "uses",
+      "lastUsedAt",
+    ],
+  },
+  policies: {
+    primaryKey: (row) => row.subject,
+    columns: ["subject", "content", "updatedAt"],
   },
 };
 

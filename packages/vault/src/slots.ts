@@ -40,7 +40,8 @@ export const createSlots = ({ context, paths, vaultKey, gate }: SlotsOptions): S
       try {
         return await context.store.withLock(async () => {
           const { keyslots } = await settle(context, paths, vaultKey);
-          const old = await passphraseSlot(keyslots, oldPassphrase);
+          const { slot: old, key } = await openPassphraseSlot(keyslots, oldPassphrase);
+          zero(key);
           const passphrase = newPassphrase;
           const made = { action: ACTION, passphrase, kdf, acceptWeakKdf };
           return replaceSlot(context, paths, vaultKey, keyslots, old, made);
@@ -67,18 +68,26 @@ export const slotSummary = ({ id, kind, label, createdAt, kdf, uri }: Slot): Slo
   ...(uri === undefined ? {} : { uri }),
 });
 
-/** The slot that a passphrase opens. @throws {@link CryptoError} `ERR_WRONG_PASSPHRASE`. */
-export const passphraseSlot = async (keyslots: Keyslots, passphrase: Uint8Array): Promise<Slot> => {
+/**
+ * The slot that a passphrase opens, and the key in it, which the caller zeroes.
+ *
+ * @param what - How the error calls the passphrase.
+ * @throws {@link CryptoError} `ERR_WRONG_PASSPHRASE`.
+ */
+export const openPassphraseSlot = async (
+  keyslots: Keyslots,
+  passphrase: Uint8Array,
+  what = "The old passphrase",
+): Promise<{ readonly slot: Slot; readonly key: Bytes }> => {
   for (const slot of keyslots.slots) {
     if (slot.kind !== "passphrase") continue;
     try {
-      zero(await openSlot(keyslots, slot, passphrase));
-      return slot;
+      return { slot, key: await openSlot(keyslots, slot, passphrase) };
     } catch (error) {
       if (!isCryptoError(error) || error.code !== "ERR_WRONG_PASSPHRASE") throw error;
     }
   }
-  throw new CryptoError("ERR_WRONG_PASSPHRASE", "The old passphrase opens no slot of the vault");
+  throw new CryptoError("ERR_WRONG_PASSPHRASE", `${what} opens no slot of the vault`);
 };
 
 /** What comes in the place of an old slot. */

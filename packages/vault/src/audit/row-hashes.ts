@@ -45,6 +45,8 @@ const rowNames: {
   key_versions: (row) => `${row.keyId}/${row.version}`,
   data_keys: (row) => row.id,
   secrets: secretRowName,
+  permits: (row) => row.id,
+  policies: (row) => row.subject,
 };
 
 /** Every row that the chain knows of, as it is in the database now; tombstones are left out. */
@@ -58,6 +60,10 @@ export async function* currentRows(store: StoreReads): AsyncGenerator<RowChange>
     }
   }
   for (const key of await store.dataKeys.list()) yield changeOf("data_keys", key);
+  for (const kind of ["grant", "handle"] as const) {
+    for (const permit of await store.permits.list(kind)) yield changeOf("permits", permit);
+  }
+  for (const policy of await store.policies.list()) yield changeOf("policies", policy);
   for await (const row of liveSecrets(store)) {
     yield changeOf("secrets", row);
     for (const { version } of await store.secrets.listVersions(row.id)) {
@@ -113,6 +119,14 @@ const findRow = async (
     case "data_keys": {
       const row = await store.dataKeys.find(name);
       return row && changeOf("data_keys", row);
+    }
+    case "permits": {
+      const row = await store.permits.find(name);
+      return row && changeOf("permits", row);
+    }
+    case "policies": {
+      const row = await store.policies.find(name);
+      return row && changeOf("policies", row);
     }
     case "secrets":
     case "secret_versions": {
