@@ -1,5 +1,5 @@
-import { createHash, timingSafeEqual } from "node:crypto";
-import { type CryptoClient, toBase64, toHex, zero, CryptoError, decryptionFailed, isCryptoError } from "@lango/crypto-core";
+import { createHash } from "node:crypto";
+import { decryptionFailed, isCryptoError, toBase64, toHex, zero } from "@lango/crypto-core";
 import { open, seal } from "@lango/envelope";
 import { formatReference, type Guard } from "@lango/guard";
 import { decodeText, ENCODING, type Encoding, encodeText } from "./encoding.ts";
@@ -44,7 +44,7 @@ const encryptTool = ({ keys }: CryptoToolsOptions): ToolSpec => ({
   },
   withheld: ["data"],
   async run({ data, keyId, encoding }, { signal }) {
-    const plaintext = decodeText(String(data), encoding as Encoding | undefined, "data");
+    const plaintext = decodeText(String(data), "data", encoding as Encoding | undefined);
     try {
       const key = await keys.find(keyId as string | undefined, "encryption");
       const recipients = [{ uri: key.uri, provider: key.client, keyId: key.keyId }];
@@ -69,7 +69,10 @@ const decryptTool = ({ keys, guard, references }: CryptoToolsOptions): ToolSpec 
     required: ["data"],
     properties: {
       data: { ...DATA, description: "The ciphertext in base64" },
-      keyId: { ...KEY_ID, description: "The only key to use; left out: the one named in the ciphertext" },
+      keyId: {
+        ...KEY_ID,
+        description: "The only key to use; left out: the one named in the ciphertext",
+      },
       output: {
         type: "string",
         description: "What to return: reference or plaintext",
@@ -81,10 +84,9 @@ const decryptTool = ({ keys, guard, references }: CryptoToolsOptions): ToolSpec 
   },
   withheld: ["data"],
   exact: false,
-  approval: ({ output }) =>
-    output === "plaintext" ? { safety: "dangerous", required: true } : {},
+  approval: ({ output }) => (output === "plaintext" ? { safety: "dangerous", required: true } : {}),
   async run({ data, keyId, output, encoding }, { session, signal }) {
-    const sealed = decodeText(String(data), "base64", "data");
+    const sealed = decodeText(String(data), "data", "base64");
     const only =
       keyId === undefined ? undefined : (await keys.find(String(keyId), "encryption")).uri;
     const plaintext = await opened(keys, sealed, only, signal);
@@ -143,7 +145,7 @@ const signTool = ({ keys }: CryptoToolsOptions): ToolSpec => ({
     properties: { data: DATA, keyId: KEY_ID, encoding: ENCODING },
   },
   async run({ data, keyId, encoding }, { signal }) {
-    const message = decodeText(String(data), encoding as Encoding | undefined, "data");
+    const message = decodeText(String(data), "data", encoding as Encoding | undefined);
     const key = await keys.find(keyId as string | undefined, "signing");
     const request = { keyId: key.keyId, message, signal };
     if (key.algorithm.startsWith("hmac-")) {
@@ -177,8 +179,8 @@ const verifyTool = ({ keys }: CryptoToolsOptions): ToolSpec => ({
     },
   },
   async run({ data, signature, keyId, encoding }, { signal }) {
-    const message = decodeText(String(data), encoding as Encoding | undefined, "data");
-    const given = decodeText(String(signature), "base64", "signature");
+    const message = decodeText(String(data), "data", encoding as Encoding | undefined);
+    const given = decodeText(String(signature), "signature", "base64");
     const key = await keys.find(keyId as string | undefined, "signing");
     const request = { keyId: key.keyId, message, signal };
     const isMac = key.algorithm.startsWith("hmac-");
@@ -208,7 +210,7 @@ const hashTool = (): ToolSpec => ({
     },
   },
   async run({ data, algorithm = "sha256", encoding }) {
-    const bytes = decodeText(String(data), encoding as Encoding | undefined, "data");
+    const bytes = decodeText(String(data), "data", encoding as Encoding | undefined);
     const hash = toHex(createHash(String(algorithm)).update(bytes).digest());
     return { hash, algorithm };
   },

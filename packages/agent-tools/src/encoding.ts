@@ -11,7 +11,7 @@ export const ENCODING = {
 } as const;
 
 /** @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` that names the parameter and not its value. */
-export const decodeText = (text: string, encoding: Encoding = "utf8", parameter: string): Bytes => {
+export const decodeText = (text: string, parameter: string, encoding: Encoding = "utf8"): Bytes => {
   if (encoding === "utf8") return utf8(text);
   const bytes = fromBase64(text);
   if (bytes !== undefined) return bytes;

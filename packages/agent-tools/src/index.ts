@@ -1,1 +1,10 @@
-export {};
+export type { Encoding } from "./encoding.ts";
+export type { FindClient, KeyUse } from "./keys.ts";
+export {
+  createVaultReferences,
+  type VaultReferences,
+  type VaultReferencesOptions,
+} from "./references.ts";
+export type { EnteredSecret, RequestSecret, SecretRequest } from "./secret-tools.ts";
+export { type CreateToolsOptions, createTools } from "./tools.ts";
+export type { ToolVault } from "./vault.ts";

@@ -1,4 +1,9 @@
-import { CryptoError, type CryptoClient, createCryptoClient, parseKeyUri } from "@lango/crypto-core";
+import {
+  type CryptoClient,
+  CryptoError,
+  createCryptoClient,
+  parseKeyUri,
+} from "@lango/crypto-core";
 import type { KeyInfo, KeyType } from "@lango/vault";
 import type { ToolVault } from "./vault.ts";
 
@@ -63,9 +68,13 @@ export const createAgentKeys = ({ vault, crypto, reserved = [] }: AgentKeysOptio
         });
       }
       if (key.type !== type) {
-        throw new CryptoError("ERR_KEY_USAGE", `Key ${key.name} is for ${key.type}, not for ${type}`, {
-          context: { hint: `The tool crypto.keys lists the keys; name one for ${type} as keyId` },
-        });
+        throw new CryptoError(
+          "ERR_KEY_USAGE",
+          `Key ${key.name} is for ${key.type}, not for ${type}`,
+          {
+            context: { hint: `The tool crypto.keys lists the keys; name one for ${type} as keyId` },
+          },
+        );
       }
       return { ...key, ...clientOf(key.uri) };
     },

@@ -91,7 +91,10 @@ export const createVaultReferences = (options: VaultReferencesOptions): VaultRef
 
 const AGENT = { audience: "agent" } as const;
 
-const handleUse = (secret: string, { sink, target, session }: ReferenceUse): HandleUse & typeof AGENT => ({
+const handleUse = (
+  secret: string,
+  { sink, target, session }: ReferenceUse,
+): HandleUse & typeof AGENT => ({
   ...AGENT,
   secret,
   session: session ?? "",

@@ -43,10 +43,7 @@ export const schemaOf = ({ required, properties }: Parameters): JsonObject => ({
  *
  * @throws {@link CryptoError} `ERR_INVALID_ARGUMENT`.
  */
-export const checkArguments = (
-  { required, properties }: Parameters,
-  args: JsonObject,
-): void => {
+export const checkArguments = ({ required, properties }: Parameters, args: JsonObject): void => {
   for (const name of required) {
     if (!Object.hasOwn(args, name)) throw refuse(`${name} is required`);
   }

@@ -1,6 +1,12 @@
 import { CryptoError, zero } from "@lango/crypto-core";
-import { formatReference, type Guard, type JsonObject, judgePlainForm, type Target } from "@lango/guard";
-import { type Encoding, ENCODING, decodeText } from "./encoding.ts";
+import {
+  formatReference,
+  type Guard,
+  type JsonObject,
+  judgePlainForm,
+  type Target,
+} from "@lango/guard";
+import { decodeText, ENCODING, type Encoding } from "./encoding.ts";
 import { destinationOf, toolOfHandle } from "./references.ts";
 import type { Parameters } from "./schema.ts";
 import type { ToolSpec } from "./spec.ts";
@@ -72,7 +78,7 @@ const storeTool = ({ vault, guard }: SecretToolsOptions): ToolSpec => ({
       ? { secret: String(name), safety: "dangerous" }
       : { secret: String(name) },
   async run({ name, value, encoding }) {
-    const bytes = decodeText(String(value), encoding as Encoding | undefined, "value");
+    const bytes = decodeText(String(value), "value", encoding as Encoding | undefined);
     try {
       return await keep({ vault, guard }, String(name), bytes);
     } finally {
@@ -93,12 +99,23 @@ const GET_PARAMETERS: Parameters = {
     },
     destination: {
       type: "string",
-      description: "With tool: where the value may go: host, host:port, or the absolute path of a program",
+      description:
+        "With tool: where the value may go: host, host:port, or the absolute path of a program",
       minLength: 1,
       maxLength: 512,
     },
-    uses: { type: "integer", description: "How often it may be used (1)", minimum: 1, maximum: 1000 },
-    minutes: { type: "integer", description: "How long it is good (10)", minimum: 1, maximum: 1440 },
+    uses: {
+      type: "integer",
+      description: "How often it may be used (1)",
+      minimum: 1,
+      maximum: 1000,
+    },
+    minutes: {
+      type: "integer",
+      description: "How long it is good (10)",
+      minimum: 1,
+      maximum: 1440,
+    },
   },
 };
 
@@ -119,7 +136,10 @@ const getTool = ({ vault }: SecretToolsOptions): ToolSpec => ({
     const secret = String(args["name"]);
     const target = targetOf(args);
     if (target === undefined) return { secret, required: true };
-    const verdict = judgePlainForm({ ...(await policyOf(vault, secret)), requiresHandle: false }, target);
+    const verdict = judgePlainForm(
+      { ...(await policyOf(vault, secret)), requiresHandle: false },
+      target,
+    );
     if (verdict === "forbidden") throw notThere();
     // A destination that the owner has not listed is for an approver, as it is when the plain form goes there.
     const safety = verdict === "listed" ? "moderate" : "dangerous";
@@ -131,9 +151,13 @@ const getTool = ({ vault }: SecretToolsOptions): ToolSpec => ({
     const target = targetOf(args);
     if (target === undefined) {
       if (policy.requiresHandle) {
-        throw new CryptoError("ERR_INVALID_ARGUMENT", "This secret is given out for one use at a time", {
-          context: { hint: "Name the tool and the destination" },
-        });
+        throw new CryptoError(
+          "ERR_INVALID_ARGUMENT",
+          "This secret is given out for one use at a time",
+          {
+            context: { hint: "Name the tool and the destination" },
+          },
+        );
       }
       const { destinations, commands } = policy;
       return { name, reference: formatReference({ kind: "secret", name }), destinations, commands };
@@ -277,7 +301,10 @@ const targetOf = ({ tool, destination }: JsonObject): Target | undefined => {
   const found = /^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?$/.exec(text);
   const port = Number(found?.[2] ?? 443);
   if (!found || port < 1 || port > 65_535) {
-    throw new CryptoError("ERR_INVALID_ARGUMENT", "destination is host, host:port or an absolute path");
+    throw new CryptoError(
+      "ERR_INVALID_ARGUMENT",
+      "destination is host, host:port or an absolute path",
+    );
   }
   return { kind: "destination", host: found[1]!.toLowerCase(), port };
 };
