@@ -1,5 +1,9 @@
 export type { Encoding } from "./encoding.ts";
 export type { FindClient, KeyUse } from "./keys.ts";
+export { createElicitation, type Elicitation } from "./mcp/elicitation.ts";
+export type { McpServerInstance, McpServerOptions } from "./mcp/server.ts";
+export type { ServeMcpOptions } from "./mcp/stdio.ts";
+export { createMcpServer, serveMcp } from "./mcp.ts";
 export {
   createVaultReferences,
   type VaultReferences,
