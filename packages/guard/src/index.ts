@@ -1,6 +1,23 @@
+export {
+  type BrokerOptions,
+  type BrokerVault,
+  createBroker,
+  type GrantRef,
+} from "./approvals/broker.ts";
+export { needsApproval, tightenPolicy } from "./approvals/policy.ts";
+export { identitiesFrom, isTerminalApart } from "./approvals/processes.ts";
+export { createProgrammaticSurface, type ProgrammaticOptions } from "./approvals/programmatic.ts";
+export { toolName } from "./approvals/snapshot.ts";
+export { escapeText } from "./approvals/summary.ts";
+export {
+  createTerminalSurface,
+  type TerminalDevice,
+  type TerminalSurfaceOptions,
+} from "./approvals/terminal.ts";
 export type {
   Action,
   Answer,
+  ApprovalPolicy,
   ApprovalRequest,
   Broker,
   DecideOptions,

@@ -11,6 +11,14 @@ export interface JsonObject {
 /** How much a tool can do, as its definition says. */
 export type Safety = "safe" | "moderate" | "dangerous";
 
+/** When agents need an approval, as in `security.interceptor` of the configuration. */
+export interface ApprovalPolicy {
+  readonly enabled: boolean;
+  readonly approvalPolicy: "dangerous" | "all" | "configured" | "none";
+  readonly sensitiveTools: readonly string[];
+  readonly exemptTools: readonly string[];
+}
+
 /** What is to be done: everything that the commitment covers; no secret values. */
 export interface Action {
   /** The session of the agent. */
