@@ -56,7 +56,10 @@ const POLICY: ApprovalPolicy = {
   exemptTools: [],
 };
 
-export const makeVault = async (options: Partial<CreateVaultOptions> = {}): Promise<Vault> => {
+export const makeVault = async (
+  options: Partial<CreateVaultOptions> = {},
+  scope: (end: () => void | Promise<void>) => void = onTestFinished,
+): Promise<Vault> => {
   const folder = mkdtempSync(join(tmpdir(), "lango-tools-"));
   const vault = await createVault({
     home: join(folder, "home"),
@@ -69,7 +72,7 @@ export const makeVault = async (options: Partial<CreateVaultOptions> = {}): Prom
     acceptWeakKdf: true,
     ...options,
   });
-  onTestFinished(async () => {
+  scope(async () => {
     await vault.close();
     rmSync(folder, { recursive: true, force: true });
   });
