@@ -65,4 +65,4 @@ const jsonEscape = (character: string): string =>
 const shortened = (line: string): string =>
   line.length <= MAX_LINE
     ? line
-    : `${line.slice(0, MAX_LINE)} (and ${line.length - MAX_LINE} more characters)`;
+    : `${line.slice(0, MAX_LINE).toWellFormed()} (and ${line.length - MAX_LINE} more characters)`;
