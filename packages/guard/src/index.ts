@@ -34,6 +34,7 @@ export type {
   MaskOptions,
   ScanResult,
   SecretValue,
+  TerminalMasker,
   Unmasked,
   UnmaskedReason,
 } from "./scanner/types.ts";

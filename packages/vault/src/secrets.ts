@@ -5,6 +5,7 @@ import {
   CryptoError,
   type CryptoErrorCode,
   isCryptoError,
+  isUnavailable,
   zero,
 } from "@lango/crypto-core";
 import { openValue } from "@lango/envelope";
@@ -27,7 +28,7 @@ import {
 } from "./names.ts";
 import { deleteIn, noSecret, type SecretWrite, writeIn } from "./secret-write.ts";
 import { reached } from "./stages.ts";
-import type { AudienceOption, SecretInfo, Secrets, SetSecretResult } from "./types.ts";
+import type { AudienceOption, LoadedSecret, SecretInfo, Secrets, SetSecretResult } from "./types.ts";
 
 export interface SecretsOptions {
   readonly context: VaultContext;
@@ -115,6 +116,27 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
     return row;
   };
 
+  async function* loadValues(): AsyncGenerator<LoadedSecret, void, undefined> {
+    for await (const { name } of liveSecrets(store)) {
+      const opened = await gate.run(() => load(name));
+      if (opened !== undefined) yield opened;
+    }
+  }
+
+  const load = async (name: string): Promise<LoadedSecret | undefined> => {
+    try {
+      return { name, value: (await read(name, undefined)).value };
+    } catch (error) {
+      if (!isCryptoError(error)) throw error;
+      // Deleted since the page was read.
+      if (error.code === "ERR_NOT_FOUND") return undefined;
+      // The others would each wait for the same provider.
+      if (isUnavailable(error)) throw error;
+      await auditFailure(log, { action: "secret.load", target: name }, error);
+      return { name, error };
+    }
+  };
+
   const write = async (what: SecretWrite): Promise<SetSecretResult> => {
     const { name, value, options } = what;
     for (let attempt = 1; ; attempt += 1) {
@@ -170,6 +192,13 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
           if (!isHiddenFrom(audience, row.name)) infos.push(secretInfo(row, uris));
         }
         return infos;
+      }),
+
+    loadAll: () =>
+      gate.run(async () => {
+        const { secrets: count } = await store.counts();
+        await log.commitRead({ action: "secret.load", detail: `${count} for masking` });
+        return { count, values: loadValues() };
       }),
 
     history: (name, options = {}) =>
