@@ -28,7 +28,13 @@ import {
 } from "./names.ts";
 import { deleteIn, noSecret, type SecretWrite, writeIn } from "./secret-write.ts";
 import { reached } from "./stages.ts";
-import type { AudienceOption, LoadedSecret, SecretInfo, Secrets, SetSecretResult } from "./types.ts";
+import type {
+  AudienceOption,
+  LoadedSecret,
+  SecretInfo,
+  Secrets,
+  SetSecretResult,
+} from "./types.ts";
 
 export interface SecretsOptions {
   readonly context: VaultContext;
