@@ -92,7 +92,7 @@ async function readSecrets(
       zero(value);
     }
   }
-  if (wanted.size > 0 && !files.isInMemory) {
+  if (!files.isInMemory) {
     context.warn("there is no memory for files here: the secrets are in files on a disk meanwhile");
   }
   return values;

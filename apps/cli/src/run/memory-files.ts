@@ -22,15 +22,12 @@ const PREFIX = "lango-run-";
 
 /** The files of `--file`. */
 export class SecretFiles {
-  /** Whether the values are on no disk. */
-  readonly isInMemory: boolean;
-  readonly #folder: string | undefined;
+  #folder: string | undefined;
   readonly #made: string[] = [];
 
-  constructor() {
-    removeLeftovers();
-    this.#folder = makeFolder();
-    this.isInMemory = this.#folder !== undefined;
+  /** Whether the values, as far as there are any, are on no disk. */
+  get isInMemory(): boolean {
+    return this.#made.length === 0 || this.#folder !== undefined;
   }
 
   /**
@@ -39,6 +36,10 @@ export class SecretFiles {
    * @throws CryptoError `ERR_CONFLICT` when there is something at `path`; the codes of `fileError`.
    */
   add(path: string, value: Uint8Array): void {
+    if (this.#made.length === 0) {
+      removeLeftovers();
+      this.#folder = makeFolder();
+    }
     try {
       // What a lango that was killed has left there; its values are gone already.
       if (isDeadLink(path)) unlinkSync(path);
