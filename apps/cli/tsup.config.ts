@@ -3,7 +3,12 @@ import { basename, resolve } from "node:path";
 import { defineConfig } from "tsup";
 
 /** What has native code is installed beside the program; so are providers, which are found at run time. */
-const NATIVE = ["better-sqlite3-multiple-ciphers", "better-sqlite3", "@node-rs/argon2"];
+const NATIVE = [
+  "better-sqlite3-multiple-ciphers",
+  "better-sqlite3",
+  "@node-rs/argon2",
+  "@lydell/node-pty",
+];
 
 const src = resolve(import.meta.dirname, "src");
 const files = (...paths: string[]) => paths.map((path) => resolve(src, path));

@@ -3,6 +3,7 @@ import { awsServices } from "./aws.ts";
 import { cloudServices } from "./cloud.ts";
 import { pkcs11Services } from "./pkcs11.ts";
 import type { Service } from "./service.ts";
+import { terminalServices } from "./terminal.ts";
 
 /** Only what a test really uses. A server is started by the test that needs it; see server.ts. */
 export const services: readonly Service[] = [
@@ -37,4 +38,5 @@ export const services: readonly Service[] = [
   ...awsServices,
   ...cloudServices,
   ...pkcs11Services,
+  ...terminalServices,
 ];

@@ -73,6 +73,7 @@ export type {
   MaskOptions,
   ScanResult,
   SecretValue,
+  TerminalMasker,
   Unmasked,
   UnmaskedReason,
 } from "./scanner/types.ts";

@@ -1,11 +1,13 @@
 import type { Command } from "../cli/command.ts";
 import { CRYPTO_COMMANDS } from "./crypto.ts";
 import { GENERAL_COMMANDS } from "./general.ts";
+import { RUNNING_COMMANDS } from "./running.ts";
 import { SECURITY_COMMANDS } from "./security.ts";
 
 /** Every command of lango, in the order of help. What is not here does not exist. */
 export const COMMANDS: readonly Command[] = [
   ...GENERAL_COMMANDS,
+  ...RUNNING_COMMANDS,
   ...SECURITY_COMMANDS,
   ...CRYPTO_COMMANDS,
 ];
