@@ -24,6 +24,7 @@ const FILES = files(
   "main.ts",
   "commands/security-status.ts",
   "commands/provider-check.ts",
+  "commands/mcp-serve.ts",
   "config/schema.ts",
   "config/validate.ts",
   "cli/strength.ts",

@@ -95,7 +95,7 @@ export const rig = async (options: RigOptions = {}): Promise<Rig> => {
   });
   const asked: ApprovalRequest[] = [];
   const broker = createBroker({
-    vault: vault.approvals as never,
+    vault: vault.approvals,
     policy: async () => ({ ...POLICY, ...policy }),
   });
   if (answer !== undefined) {

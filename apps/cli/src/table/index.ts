@@ -1,6 +1,7 @@
 import type { Command } from "../cli/command.ts";
 import { CRYPTO_COMMANDS } from "./crypto.ts";
 import { GENERAL_COMMANDS } from "./general.ts";
+import { MCP_COMMANDS } from "./mcp.ts";
 import { RUNNING_COMMANDS } from "./running.ts";
 import { SECURITY_COMMANDS } from "./security.ts";
 
@@ -10,4 +11,5 @@ export const COMMANDS: readonly Command[] = [
   ...RUNNING_COMMANDS,
   ...SECURITY_COMMANDS,
   ...CRYPTO_COMMANDS,
+  ...MCP_COMMANDS,
 ];
