@@ -1,4 +1,4 @@
-import { CryptoError, zero } from "@lango/crypto-core";
+import { CryptoError, isCryptoError, zero } from "@lango/crypto-core";
 import {
   formatReference,
   type Guard,
@@ -33,6 +33,8 @@ export interface SecretToolsOptions {
 }
 
 const AGENT = { audience: "agent" } as const;
+// No name in it: models, like people, write values where names belong.
+const BY_HAND = "A person can enter it in a terminal: lango security secrets set NAME";
 const NAME = {
   type: "string",
   description: "Name of the secret: letters, digits and . _ / -, for example openai/api-key",
@@ -209,7 +211,7 @@ const deleteTool = ({ vault }: SecretToolsOptions): ToolSpec => ({
   parameters: { required: ["name"], properties: { name: NAME } },
   approval: ({ name }) => ({ secret: String(name) }),
   async run({ name }) {
-    await vault.secrets.delete(String(name), AGENT);
+    await orNotThere(vault.secrets.delete(String(name), AGENT));
     return { name: String(name), deleted: true };
   },
 });
@@ -230,14 +232,13 @@ const requestTool = (options: SecretToolsOptions): ToolSpec => ({
   async run({ name: given, reason }, { session, signal }) {
     const name = String(given);
     const { vault, requestSecret } = options;
-    const byHand = `A person can enter it in a terminal: lango security secrets set ${name}`;
-    if (requestSecret === undefined) throw denied("Nobody can be asked for a secret here", byHand);
+    if (requestSecret === undefined) throw denied("Nobody can be asked for a secret here", BY_HAND);
     const before = await find(vault, name);
     const entered = await requestSecret(
       { name, session, ...(reason === undefined ? {} : { reason: String(reason) }) },
       signal,
     );
-    if (entered === undefined) throw denied("The person did not enter the secret", byHand);
+    if (entered === undefined) throw denied("The person did not enter the secret", BY_HAND);
     if (entered !== "elsewhere") {
       try {
         return await keep(options, name, entered);
@@ -247,7 +248,7 @@ const requestTool = (options: SecretToolsOptions): ToolSpec => ({
     }
     const now = await find(vault, name);
     if (now === undefined || now.version === before?.version) {
-      throw denied("The secret is not in the vault yet", byHand);
+      throw denied("The secret is not in the vault yet", BY_HAND);
     }
     const { value, version } = await vault.secrets.get(name, AGENT);
     try {
@@ -314,6 +315,15 @@ const notThere = (): CryptoError =>
   new CryptoError("ERR_NOT_FOUND", "There is no such secret, or it cannot be used there", {
     context: { hint: "The tool secrets.list lists the secrets" },
   });
+
+/** The vault's own error says the name. */
+const orNotThere = async <T>(work: Promise<T>): Promise<T> => {
+  try {
+    return await work;
+  } catch (error) {
+    throw isCryptoError(error) && error.code === "ERR_NOT_FOUND" ? notThere() : error;
+  }
+};
 
 const denied = (message: string, hint: string): CryptoError =>
   new CryptoError("ERR_DENIED", message, { context: { hint } });

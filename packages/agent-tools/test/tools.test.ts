@@ -213,7 +213,7 @@ describe("the tools of secrets", () => {
       expect(await failure(call("secrets.request", { name: "a/b" }))).toMatchObject({
         code: "ERR_DENIED",
         context: {
-          hint: "A person can enter it in a terminal: lango security secrets set a/b",
+          hint: "A person can enter it in a terminal: lango security secrets set NAME",
         },
       });
     }
