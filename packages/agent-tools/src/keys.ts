@@ -93,5 +93,8 @@ const localOnly =
     if (scheme !== "local") {
       throw new CryptoError("ERR_KEY_NOT_FOUND", `No provider ${scheme} is configured`);
     }
-    return { client: createCryptoClient({ provider: vault.keys.provider() }), keyId };
+    return {
+      client: createCryptoClient({ provider: vault.keys.provider({ audience: "agent" }) }),
+      keyId,
+    };
   };

@@ -283,6 +283,8 @@ describe("the tools of crypto", () => {
     const { call, vault } = await rig();
     await vault.keys.create({ name: "reports", type: "encryption" });
     const { ciphertext } = await call("crypto.encrypt", { data: "some text", keyId: "reports" });
+    const used = (await vault.audit.tail()).findLast(({ action }) => action === "key.wrapKey");
+    expect(used).toMatchObject({ target: "local:reports", actor: { kind: "agent" } });
     await call("crypto.decrypt", { data: ciphertext, keyId: "local:reports" });
     const bytes = fromBase64(String(ciphertext))!;
     bytes[bytes.length - 1]! ^= 1;

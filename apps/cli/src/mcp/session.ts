@@ -61,7 +61,7 @@ export function createMcpSession(options: McpSessionOptions): McpSession {
     requester: { processId: process.ppid, client: "mcp" },
   });
   const { requestSecret } = elicitation;
-  const crypto = (uri: string) => clientFor({ vault, providers }, uri);
+  const crypto = (uri: string) => clientFor({ vault, providers, audience: "agent" }, uri);
   const tools = createTools({ vault, guard, references, crypto, requestSecret });
   return {
     guard,
