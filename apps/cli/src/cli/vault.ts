@@ -16,6 +16,8 @@ export interface VaultNeeds {
   readonly stdinFree?: boolean;
   /** Only what was given for this command opens the vault: no keyring, keyfile or key file. Default false. */
   readonly freshConsent?: boolean;
+  /** What the person has just typed; nothing else opens the vault. Zeroed here. */
+  readonly passphrase?: Bytes;
 }
 
 /** Unlocks the vault, uses it, and closes it whatever happens. */
@@ -26,15 +28,19 @@ export async function withVault<T>(
   use: (vault: Vault, providers: Providers["byScheme"]) => Promise<T>,
 ): Promise<T> {
   if (needs.stdinFree === false) refuseStdin(args);
-  let fresh: Bytes | undefined;
+  let fresh = needs.passphrase;
   await requireVault(context, (passphrase) => {
     fresh = passphrase;
   });
   hardenProcess();
   const { audit, security } = await loadConfig(context.home);
-  const options = {
-    ...unlockOptions(context, args, needs.stdinFree ?? true),
-    keyringEnabled: security.keyring.enabled,
+  const unlocker = (): Pick<Unlocker, "obtain"> => {
+    const options = {
+      ...unlockOptions(context, args, needs.stdinFree ?? true),
+      keyringEnabled: security.keyring.enabled,
+    };
+    const consenting = needs.freshConsent ? consentingUnlocker(options) : createUnlocker(options);
+    return explaining(context, options, consenting);
   };
   // Closed after the vault, which may anchor its log with a key of one.
   await using providers = await openProviders(context, security);
@@ -42,14 +48,7 @@ export async function withVault<T>(
     home: context.home,
     providers: providers.byScheme,
     fallbackToLocal: providers.fallbackToLocal,
-    unlock:
-      fresh === undefined
-        ? explaining(
-            context,
-            options,
-            needs.freshConsent ? consentingUnlocker(options) : createUnlocker(options),
-          )
-        : givenJustNow(fresh),
+    unlock: fresh === undefined ? unlocker() : givenJustNow(fresh),
     audit: {
       onFailure: audit.onFailure,
       ...(audit.anchor === "" ? {} : { anchor: audit.anchor }),

@@ -1,3 +1,4 @@
+import type { ReadStream } from "node:tty";
 import { type Bytes, CryptoError } from "@lango/crypto-core";
 import { isContinuation, LineEditor, type LineEnd } from "./line-editor.ts";
 
@@ -13,15 +14,12 @@ const ENDING_SIGNALS = ["SIGTERM", "SIGHUP", "SIGINT"] as const;
  *   error is no terminal, or for a line of more than 64 KiB.
  */
 export function promptHidden(label: string): Promise<Bytes | undefined> {
-  return ask(label, new LineEditor(([byte = 0]) => (isContinuation(byte) ? "" : "*")));
+  return ask(label, hiddenEditor());
 }
 
 /** Asks on the terminal for a line that may be seen. Otherwise like {@link promptHidden}. */
 export async function promptLine(label: string): Promise<string | undefined> {
-  // The decoder joins the bytes of a character, which come one by one.
-  const decoder = new TextDecoder();
-  const show = (typed: Uint8Array): string => decoder.decode(typed, { stream: true });
-  const answer = await ask(label, new LineEditor(show));
+  const answer = await ask(label, visibleEditor());
   return answer === undefined ? undefined : new TextDecoder().decode(answer);
 }
 
@@ -30,17 +28,48 @@ export async function confirm(question: string): Promise<boolean> {
   return /^y(es)?$/i.test((await promptLine(`${question} [y/N] `))?.trim() ?? "");
 }
 
+/** Echoes a star for each character. */
+export const hiddenEditor = (): LineEditor =>
+  new LineEditor(([byte = 0]) => (isContinuation(byte) ? "" : "*"));
+
+/** Echoes what is typed. */
+export const visibleEditor = (): LineEditor => {
+  // The decoder joins the bytes of a character, which come one by one.
+  const decoder = new TextDecoder();
+  return new LineEditor((typed) => decoder.decode(typed, { stream: true }));
+};
+
 function ask(label: string, editor: LineEditor): Promise<Bytes | undefined> {
   const { stdin, stderr } = process;
   if (!stdin.isTTY || !stderr.isTTY) {
     throw new CryptoError("ERR_INVALID_ARGUMENT", "There is no terminal to ask on");
   }
+  const release = holdTerminal(stdin);
+  return readLine({ input: stdin, write: (text) => stderr.write(text), release }, label, editor);
+}
+
+/** A terminal in raw mode. */
+export interface HeldTerminal {
+  readonly input: ReadStream;
+  readonly write: (text: string) => void;
+  /** Puts it back. */
+  readonly release: () => void;
+  /** Ends the question; it then rejects with the reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Shows a question and reads the answer; the terminal is released when it has ended. */
+export function readLine(
+  { input, write, release, signal }: HeldTerminal,
+  label: string,
+  editor: LineEditor,
+): Promise<Bytes | undefined> {
   return new Promise((resolve, reject) => {
-    const release = holdTerminal();
     const finish = (settle: () => void): void => {
-      stdin.off("data", onData).off("end", onEnd).off("error", onError).pause();
+      input.off("data", onData).off("end", onEnd).off("error", onError).pause();
+      signal?.removeEventListener("abort", onAbort);
       release();
-      stderr.write("\n");
+      write("\n");
       settle();
       editor.clear();
     };
@@ -48,11 +77,11 @@ function ask(label: string, editor: LineEditor): Promise<Bytes | undefined> {
       try {
         const { used, output, end } = editor.feed(chunk);
         chunk.fill(0, 0, used);
-        stderr.write(output);
+        write(output);
         if (end === undefined) return;
         finish(() => settleWith(end, editor, resolve, reject));
         // What was typed ahead answers the next question.
-        if (used < chunk.length) stdin.unshift(chunk.subarray(used));
+        if (used < chunk.length) input.unshift(chunk.subarray(used));
       } catch (error) {
         chunk.fill(0);
         onError(error);
@@ -60,10 +89,12 @@ function ask(label: string, editor: LineEditor): Promise<Bytes | undefined> {
     };
     const onEnd = (): void => finish(() => resolve(undefined));
     const onError = (error: unknown): void => finish(() => reject(error));
-    stdin.on("data", onData).on("end", onEnd).on("error", onError);
+    const onAbort = (): void => onError(signal?.reason);
+    input.on("data", onData).on("end", onEnd).on("error", onError);
+    signal?.addEventListener("abort", onAbort);
     // Only now, with echo off, may the person see the question and start to type.
-    stderr.write(label);
-    stdin.resume();
+    write(label);
+    input.resume();
   });
 }
 
@@ -78,10 +109,10 @@ function settleWith(
 }
 
 /** Puts the terminal into raw mode, and back when the returned function is called or the process ends. */
-function holdTerminal(): () => void {
+export function holdTerminal(input: ReadStream): () => void {
   const release = (): void => {
     // A terminal that is gone cannot be put back, and nobody is left to be told.
-    process.stdin.on("error", ignore).setRawMode(false).off("error", ignore);
+    input.on("error", ignore).setRawMode(false).off("error", ignore);
     process.off("exit", release);
     for (const signal of ENDING_SIGNALS) process.off(signal, onSignal);
   };
@@ -90,7 +121,7 @@ function holdTerminal(): () => void {
     // Having listened took away what the signal does by itself; other listeners have heard it, too.
     if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
   };
-  process.stdin.setRawMode(true);
+  input.setRawMode(true);
   process.on("exit", release);
   for (const signal of ENDING_SIGNALS) process.on(signal, onSignal);
   return release;

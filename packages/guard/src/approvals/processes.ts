@@ -30,6 +30,9 @@ export const processInfo = (pid: number | "self"): ProcessInfo | undefined => {
   };
 };
 
+/** Device number of this process's terminal, which `/dev/tty` is; 0: none, or not known here. */
+export const ownTerminal = (): number => processInfo("self")?.terminal ?? 0;
+
 /** All processes; empty where this is not Linux. */
 export const allProcesses = (): readonly ProcessInfo[] => {
   let names: string[];
