@@ -162,7 +162,11 @@ const getTool = ({ vault }: SecretToolsOptions): ToolSpec => ({
         );
       }
       const { destinations, commands } = policy;
-      return { name, reference: formatReference({ kind: "secret", name }), destinations, commands };
+      const isListed = destinations.length > 0 || commands.length > 0;
+      return {
+        ...{ name, reference: formatReference({ kind: "secret", name }), destinations, commands },
+        ...(!isListed && { note: "Nothing is listed for it: each use needs an approval" }),
+      };
     }
     const { handle, expiresAt } = await vault.approvals.handles.issue({
       ...{ secret: name, session, audience: "agent", by: approvedBy },

@@ -219,8 +219,10 @@ describe.each(["new", "old"] as const)("with a client of the %s protocol", (whic
       text: "Error: 401 for Bearer [SECRET:api/key]",
     });
     expect((await client.call("seen")).structured).toEqual({ right: 1 });
-    expect(client.forms.map(({ message }) => message.split("\n")[0])).toHaveLength(2);
-    expect(client.forms[0]?.message).toContain("api/key");
+    expect(client.forms).toHaveLength(2);
+    expect(client.forms[0]?.message).toMatch(
+      /^The agent asks for your approval\.\n(.*\n)*Secret: api\/key\n(.*\n)*Open until: \S+Z$/,
+    );
     await expectNothingOf(API_KEY, server.traffic());
     const events = await server.vault.audit.tail(100);
     const approved = events.filter(({ action }) => action === "approval.approve");

@@ -64,6 +64,7 @@ describe("the tools of secrets", () => {
         reference: "{{secret:api/key}}",
         destinations: [],
         commands: [],
+        note: "Nothing is listed for it: each use needs an approval",
       });
       expect(asked).toMatchObject([{ tool: "secrets_get", secret: "api/key" }]);
     }

@@ -81,8 +81,12 @@ export const createElicitation = (): Elicitation => {
 const ONCE = "once";
 const TEN_MINUTES = "10 minutes";
 
-const approvalQuestion = ({ summary }: ApprovalRequest): Question => ({
-  message: summary.join("\n"),
+const approvalQuestion = ({ summary, expiresAt }: ApprovalRequest): Question => ({
+  message: [
+    "The agent asks for your approval.",
+    ...summary,
+    `Open until: ${new Date(expiresAt).toISOString()}`,
+  ].join("\n"),
   form: {
     type: "object",
     properties: {
