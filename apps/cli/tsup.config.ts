@@ -80,6 +80,21 @@ export default defineConfig({
       },
     },
     {
+      // The server of MCP brings a validator of JSON Schema, a tenth of a megabyte, that ours is given no work for.
+      name: "no-schema-validator",
+      setup(build) {
+        const filter = /^@modelcontextprotocol\/server\/_shims$/;
+        build.onResolve({ filter }, ({ path }) => ({ path, namespace: "shims" }));
+        build.onLoad({ filter: /.*/, namespace: "shims" }, () => ({
+          contents: [
+            "export class DefaultJsonSchemaValidator {}",
+            "const { process } = globalThis;",
+            "export { process };",
+          ].join("\n"),
+        }));
+      },
+    },
+    {
       // What is in another file of the program is loaded from there when it is needed, and not before.
       name: "own-files",
       setup(build) {
