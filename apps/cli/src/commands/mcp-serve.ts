@@ -8,7 +8,7 @@ import { loadConfig } from "../config/load.ts";
 import { clientConfig } from "../mcp/client-config.ts";
 import { createMcpSession } from "../mcp/session.ts";
 import { takeOverConsole } from "../mcp/stderr.ts";
-import { startMasking } from "../run/masking.ts";
+import { loadScanner } from "../scan/load-scanner.ts";
 import { readVersion } from "../version.ts";
 
 const INSTRUCTIONS = [
@@ -29,8 +29,7 @@ export const run: Handler = async (context, args): Promise<Result> => {
   return withVault(quiet, args, { stdinFree: false }, (vault, providers) =>
     interruptible(async (signal) => {
       const config = await loadConfig(context.home);
-      const masking = await startMasking(context, vault);
-      using scanner = await masking.ready;
+      using scanner = await loadScanner(context, vault, signal);
       using session = createMcpSession({ vault, providers, scanner, config });
       const log = takeOverConsole(session.guard);
       tellWhoIsWho(context, vault.unlockedBy);
