@@ -62,6 +62,13 @@ describe("nobody whose yes counts", () => {
     expect(weak.asked).toBe(0);
   });
 
+  it("does not turn a misspelt safety into a harmless one", async () => {
+    const { decide } = setUp({}, desk());
+    for (const safety of ["Dangerous", "", undefined, null]) {
+      expect(await codeOf(decide({ safety: safety as never }))).toBe("ERR_INVALID_ARGUMENT");
+    }
+  });
+
   it("is approved by nobody, however many times it is asked", async () => {
     const { decide } = setUp({}, weak);
     const codes = await Promise.all(Array.from({ length: 50 }, () => codeOf(decide())));

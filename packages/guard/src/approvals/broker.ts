@@ -64,6 +64,8 @@ export interface BrokerOptions {
   readonly clock?: () => number;
 }
 
+/** A misspelt one must not pass for harmless. */
+const SAFETIES: ReadonlySet<unknown> = new Set(["safe", "moderate", "dangerous"]);
 const MAX_TIMEOUT_MS = 24 * 60 * 60 * 1000;
 
 /** Makes a broker; see {@link Broker}. */
@@ -195,6 +197,9 @@ export const createBroker = (options: BrokerOptions): Broker => {
       const timeoutMs = decide.timeoutMs ?? options.timeoutMs ?? 30_000;
       if (!(timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS)) {
         throw new CryptoError("ERR_INVALID_ARGUMENT", "An approval is open for 1 ms to 24 hours");
+      }
+      if (!SAFETIES.has(decide.safety)) {
+        throw new CryptoError("ERR_INVALID_ARGUMENT", "The safety is safe, moderate or dangerous");
       }
       const action = snapshot(given);
       const isNeeded = needsApproval(await policy(), action.tool, decide.safety);

@@ -40,5 +40,5 @@ export const needsApproval = (policy: ApprovalPolicy, tool: string, safety: Safe
     tools.map(toolName).includes(toolName(tool));
   if (isListed(policy.exemptTools)) return false;
   if (isListed(policy.sensitiveTools) || policy.approvalPolicy === "all") return true;
-  return policy.approvalPolicy === "dangerous" && safety === "dangerous";
+  return policy.approvalPolicy !== "configured" && safety === "dangerous";
 };
