@@ -1,6 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { type Bytes, CryptoError, zero } from "@lango/crypto-core";
-import type { ReferenceResolver, ReferenceUse, SecretPolicy, Target } from "@lango/guard";
+import {
+  type ReferenceResolver,
+  type ReferenceUse,
+  type SecretPolicy,
+  targetName,
+} from "@lango/guard";
 import type { HandleUse } from "@lango/vault";
 import type { ToolVault } from "./vault.ts";
 
@@ -99,14 +104,8 @@ const handleUse = (
   secret,
   session: session ?? "",
   tool: toolOfHandle(sink.kind === "parameter" ? sink.tool : sink.kind),
-  destination: destinationOf(target),
+  destination: targetName(target),
 });
 
 /** Dots and underscores are the same in names of tools: clients of MCP know them with underscores. */
 export const toolOfHandle = (tool: string): string => tool.replaceAll(".", "_");
-
-/** A target as approvals and handles name it. */
-export const destinationOf = (target: Target): string => {
-  if (target.kind === "destination") return `${target.host.toLowerCase()}:${target.port}`;
-  return target.kind === "command" ? target.path : `tool ${target.name}`;
-};

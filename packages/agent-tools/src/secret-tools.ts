@@ -5,9 +5,10 @@ import {
   type JsonObject,
   judgePlainForm,
   type Target,
+  targetName,
 } from "@lango/guard";
 import { decodeText, ENCODING, type Encoding } from "./encoding.ts";
-import { destinationOf, toolOfHandle } from "./references.ts";
+import { toolOfHandle } from "./references.ts";
 import type { Parameters } from "./schema.ts";
 import type { ToolSpec } from "./spec.ts";
 import type { ToolVault } from "./vault.ts";
@@ -145,7 +146,7 @@ const getTool = ({ vault }: SecretToolsOptions): ToolSpec => ({
     if (verdict === "forbidden") throw notThere();
     // A destination that the owner has not listed is for an approver, as it is when the plain form goes there.
     const safety = verdict === "listed" ? "moderate" : "dangerous";
-    return { secret, destination: destinationOf(target), required: true, safety };
+    return { secret, destination: targetName(target), required: true, safety };
   },
   async run(args, { session, approvedBy }) {
     const name = String(args["name"]);
@@ -171,7 +172,7 @@ const getTool = ({ vault }: SecretToolsOptions): ToolSpec => ({
     const { handle, expiresAt } = await vault.approvals.handles.issue({
       ...{ secret: name, session, audience: "agent", by: approvedBy },
       tool: toolOfHandle(String(args["tool"])),
-      destination: destinationOf(target),
+      destination: targetName(target),
       uses: args["uses"] as number | undefined,
       minutes: args["minutes"] as number | undefined,
     });

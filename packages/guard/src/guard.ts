@@ -1,9 +1,10 @@
+import { createHmac } from "node:crypto";
 import { Writable } from "node:stream";
-import { type Bytes, isBytes, raceSignal, utf8 } from "@lango/crypto-core";
-import type { Action, Broker, JsonObject, Requester } from "./approvals/types.ts";
+import { type Bytes, isBytes, raceSignal, randomBytesFresh } from "@lango/crypto-core";
+import type { Action, Broker, JsonObject, JsonValue, Requester } from "./approvals/types.ts";
 import type { PiiRedactor } from "./pii/redactor.ts";
 import { formatReference } from "./references/parse.ts";
-import type { Target } from "./references/policy.ts";
+import { targetName } from "./references/policy.ts";
 import type { ReferenceResolver, ReferenceUse } from "./references/resolve.ts";
 import type { Scanner } from "./scanner/scanner.ts";
 import type { Finding, SecretValue, UnmaskedReason } from "./scanner/types.ts";
@@ -89,6 +90,8 @@ export const createGuard = (options: GuardOptions): Guard => {
   });
   const learn: Guard["learn"] = async (secret) => (await scanner.set([secret]))[0]?.reason;
   const resolver = learning(options.resolver, scanner, learn);
+  // Of this session alone: from a tag nobody else can tell what it was made of.
+  const tagKey = randomBytesFresh(32);
 
   return {
     session,
@@ -106,7 +109,7 @@ export const createGuard = (options: GuardOptions): Guard => {
             const args = copyArguments(given);
             definition.check?.(args);
             const target = definition.target?.(args) ?? { kind: "tool", name: definition.name };
-            const approval = createApproval(options, definition, args, signal);
+            const approval = createApproval(options, definition, args, tagKey, signal);
             const approvedBy = await approval.ofCall();
             const resolved = await resolveParameters(args, {
               tool: definition.name,
@@ -144,13 +147,14 @@ const createApproval = (
   { broker, session, requester, scanner }: GuardOptions,
   definition: ToolDefinition,
   args: JsonObject,
+  tagKey: Uint8Array,
   signal: AbortSignal | undefined,
 ): { ofCall(): Promise<string>; ofUse(use: ReferenceUse): Promise<boolean> } => {
   const decide = async (about: ApprovalNeeds): Promise<string> => {
     const { safety = definition.safety, required = false, ...more } = about;
     const action: Action = {
       ...{ session, tool: definition.name },
-      arguments: shown(args, definition.withheld ?? [], scanner),
+      arguments: shown(args, definition.withheld ?? [], scanner, tagKey),
       ...more,
     };
     const { by, via } = await broker.decide(action, {
@@ -165,32 +169,36 @@ const createApproval = (
     async ofUse({ reference, target }) {
       // Where a secret goes that its owner has listed nowhere is for an approver, however harmless the tool is.
       const secret = reference.kind === "secret" ? reference.name : formatReference(reference);
-      const destination = nameOfTarget(target);
+      const destination = targetName(target);
       await decide({ secret, destination, safety: "dangerous", required: true });
       return true;
     },
   };
 };
 
-const nameOfTarget = (target: Target): string => {
-  if (target.kind === "destination") return `${target.host}:${target.port}`;
-  return target.kind === "command" ? target.path : `tool ${target.name}`;
-};
-
-/** The arguments as an approval shows and commits to them: without withheld values, and with secrets masked. */
-const shown = (args: JsonObject, withheld: readonly string[], scanner: Scanner): JsonObject => {
+/**
+ * The arguments as an approval shows and commits to them: with secrets masked, and a tag in place of what is withheld, so that a
+ * grant for the same action again is not one for another value.
+ */
+const shown = (
+  args: JsonObject,
+  withheld: readonly string[],
+  scanner: Scanner,
+  tagKey: Uint8Array,
+): JsonObject => {
   const cleaning = { parts: { scanner }, seen: new Map<object, unknown>(), depth: 0 };
   const visible = Object.entries(args).map(([name, value]) => [
     name,
-    withheld.includes(name) ? withheldText(value) : value,
+    withheld.includes(name) ? withheldText(value, tagKey) : value,
   ]);
   return cleanValue(Object.fromEntries(visible), cleaning) as JsonObject;
 };
 
-const withheldText = (value: unknown): string =>
-  typeof value === "string" ? `[withheld, ${utf8Length(value)} bytes]` : "[withheld]";
-
-const utf8Length = (text: string): number => utf8(text.toWellFormed()).length;
+const withheldText = (value: JsonValue | undefined, tagKey: Uint8Array): string => {
+  const text = JSON.stringify(value);
+  const tag = createHmac("sha256", tagKey).update(text).digest("hex").slice(0, 16);
+  return `[withheld, ${text.length} characters, tag ${tag}]`;
+};
 
 /** A resolver whose values are all known to the scanner before a tool gets them, also those that are newer than it. */
 const learning = (

@@ -55,6 +55,7 @@ export {
   judgePlainForm,
   type SecretPolicy,
   type Target,
+  targetName,
   type Verdict,
 } from "./references/policy.ts";
 export {

@@ -142,10 +142,16 @@ describe("a call", () => {
     expect(ran).toBe(false);
     expect(broker.asked[0]!.action.arguments).toEqual({
       url: "https://api.example.com/",
-      value: "[withheld, 16 bytes]",
-      list: "[withheld]",
+      value: expect.stringMatching(/^\[withheld, 18 characters, tag [0-9a-f]{16}\]$/),
+      list: expect.stringMatching(/^\[withheld, 20 characters, tag [0-9a-f]{16}\]$/),
       note: "the key is [SECRET:api_key]",
     });
+    // What is approved for one value is not approved for another of the same length.
+    await failure(tool.call(args));
+    await failure(tool.call({ ...args, value: "s3cr3t-old-value" }));
+    const [first, again, other] = broker.asked.map(({ action }) => action.arguments?.["value"]);
+    expect(again).toBe(first);
+    expect(other).not.toBe(first);
   });
 
   test("what is approved is what runs, whatever the caller does to its arguments meanwhile", async () => {

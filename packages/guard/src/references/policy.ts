@@ -53,6 +53,12 @@ export const judgePlainForm = (policy: SecretPolicy, target: Target): Verdict =>
   return isListed ? "listed" : "forbidden";
 };
 
+/** A target as approvals and handles name it: `host:port`, the path of a program, or `tool` and its name. */
+export const targetName = (target: Target): string => {
+  if (target.kind === "destination") return `${target.host.toLowerCase()}:${target.port}`;
+  return target.kind === "command" ? target.path : `tool ${target.name}`;
+};
+
 interface Destination {
   readonly host: string;
   readonly below: boolean;
