@@ -1,5 +1,6 @@
 import type { ColumnTypes } from "./dialect.ts";
 import { approvals } from "./migrations/approvals.ts";
+import { companions } from "./migrations/companions.ts";
 
 /** One step of the schema. Never changed once released: a later release adds another. */
 export interface Migration {
@@ -129,13 +130,5 @@ insert into counters (id, secrets, keys, data_keys) values (1, 0, 0, 0);
 `,
 };
 
-/** Keeps the number of the companions' tables until they are here. */
-const placeholder: Migration = {
-  version: 2,
-  name: "companions",
-  checksum: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-  sql: () => "",
-};
-
 /** Every migration, oldest first; versions are 1, 2, 3, … */
-export const MIGRATIONS: readonly Migration[] = [foundation, placeholder, approvals];
+export const MIGRATIONS: readonly Migration[] = [foundation, companions, approvals];

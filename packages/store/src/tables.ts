@@ -1,6 +1,7 @@
 import { type Executor, type ReadExecutor, type Statement, statement } from "./statement.ts";
 import type { StoreReads, StoreTransaction } from "./store.ts";
 import { auditReads, auditRows } from "./tables/audit.ts";
+import { companionReads, companionRows } from "./tables/companions.ts";
 import { counts } from "./tables/counters.ts";
 import { dataKeyReads, dataKeyRows } from "./tables/data-keys.ts";
 import { keyReads, keyRows } from "./tables/keys.ts";
@@ -13,6 +14,8 @@ import { vaultReads, vaultRows } from "./tables/vault.ts";
 const EMPTY_ALL: readonly Statement<object, unknown>[] = [
   statement((q) => q.deleteFrom("audit_head")),
   statement((q) => q.deleteFrom("audit_log")),
+  statement((q) => q.deleteFrom("companion_results")),
+  statement((q) => q.deleteFrom("companions")),
   statement((q) => q.deleteFrom("permits")),
   statement((q) => q.deleteFrom("policies")),
   statement((q) => q.deleteFrom("secret_versions")),
@@ -29,6 +32,7 @@ export const readsOf = (executor: ReadExecutor): StoreReads => ({
   keys: keyReads(executor),
   dataKeys: dataKeyReads(executor),
   secrets: secretReads(executor),
+  companions: companionReads(executor),
   permits: permitReads(executor),
   policies: policyReads(executor),
   audit: auditReads(executor),
@@ -40,6 +44,7 @@ export const transactionOf = (executor: Executor): StoreTransaction => ({
   keys: keyRows(executor),
   dataKeys: dataKeyRows(executor),
   secrets: secretRows(executor),
+  companions: companionRows(executor),
   permits: permitRows(executor),
   policies: policyRows(executor),
   audit: auditRows(executor),

@@ -5,9 +5,11 @@ import { fails, insertKeys, insertSecret, newStore, open, Sqlite } from "./helpe
 import {
   auditRow,
   bytes,
+  companionRow,
   keyVersionRow,
   permitRow,
   policyRow,
+  resultRow,
   vaultRow,
   versionRow,
 } from "./rows.ts";
@@ -51,7 +53,7 @@ function traced(): Trace {
   return { sqlite: Traced, databases, ran };
 }
 
-/** Calls everything whose cost could grow with the vault; the lists of keys, data keys and key versions are short. */
+/** Calls everything whose cost could grow with the vault; the lists of keys, data keys, key versions and devices are short. */
 async function useAll(store: Store): Promise<void> {
   await store.transaction("full", async (tx) => {
     const vault = vaultRow();
@@ -91,6 +93,15 @@ async function useAll(store: Store): Promise<void> {
     await tx.secrets.listVersions(secret.id);
     await tx.secrets.list({ collection: "secrets" });
     await tx.secrets.tombstone({ id: secret.id, deletedAt: 3, mac: bytes(32) }, 2);
+    const device = companionRow();
+    await tx.companions.insert(device);
+    await tx.companions.update(device, device.mac);
+    await tx.companions.find(device.id);
+    await tx.companions.findByFingerprint(device.fingerprint);
+    await tx.companions.remove(device.id, device.mac);
+    await tx.companions.insertResult(resultRow());
+    await tx.companions.findResult("peer", "request");
+    await tx.companions.pruneResults(1);
     const permit = permitRow();
     await tx.permits.insert(permit);
     await tx.permits.use(permit, permit.mac);

@@ -6,6 +6,7 @@ import type { StoreTransaction, VaultRow } from "@lango/store";
 import { removeAllIn } from "./approvals/permits.ts";
 import type { RowChange } from "./audit/entry.ts";
 import { changeOf } from "./audit/row-hashes.ts";
+import { suspendCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
 import { openContext } from "./open-context.ts";
@@ -16,7 +17,7 @@ import type { AcceptedRollback, AcceptRollbackOptions } from "./types.ts";
 /**
  * Goes on with a `keyslots.json` or a `lango.db` from earlier, when no better copy is left: the slots of the file stay, with
  * a generation above both, and every data key becomes decrypt-only, because an older database has forgotten what was sealed
- * with them. The log says so. What was written or revoked meanwhile is lost or in force again: that is what is accepted.
+ * with them; and every paired device of an older database is suspended until a person confirms it. The log says so. What was written or revoked meanwhile is lost or in force again: that is what is accepted.
  *
  * Whenever the process dies, the files are as before or done; it can be called again. Files that fit are left as they are.
  *
@@ -73,9 +74,13 @@ const accept = async (
       const changes = await retireDataKeys(context, tx);
       retiredDataKeys = changes.length;
       if (older === "keyslots") return changes;
-      // With an older database would come back what was revoked or used up since.
+      // An older database has forgotten who was revoked since, and what was taken back or used up.
       const permits = [...(await tx.permits.list("grant")), ...(await tx.permits.list("handle"))];
-      return [...changes, ...(await removeAllIn(tx, permits))];
+      return [
+        ...changes,
+        ...(await suspendCompanions(context, tx)),
+        ...(await removeAllIn(tx, permits)),
+      ];
     },
   );
   // An older database cannot hold the anchors of a newer one. They are kept, and so are those that were sent elsewhere.

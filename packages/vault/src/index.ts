@@ -1,5 +1,6 @@
 export { acceptRollback } from "./accept-rollback.ts";
 export type * from "./approval-types.ts";
+export type * from "./companion-types.ts";
 export { createVault } from "./create.ts";
 export { inspectHome } from "./home.ts";
 export type * from "./key-types.ts";

@@ -1,11 +1,11 @@
-import { type Bytes, isCryptoError, zero } from "@lango/crypto-core";
+import { type Bytes, isCryptoError } from "@lango/crypto-core";
 import { isBelowFloor, type Keyslots, type Slot } from "@lango/envelope";
 import type { Credential } from "@lango/unlock";
 import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
 import type { HomePaths } from "./keyslots-file.ts";
 import { settle } from "./slot-file-state.ts";
-import { openPassphraseSlot, replaceSlot } from "./slots.ts";
+import { passphraseSlot, replaceSlot } from "./slots.ts";
 
 /** Whether guessing the passphrase is cheaper than the floor of today, and the owner never said that it may be. */
 const isTooWeak = ({ kdf, weakKdfAccepted }: Slot): boolean =>
@@ -34,8 +34,7 @@ export const upgradeKdf = async (
   try {
     const underLock = async (): Promise<void> => {
       const { keyslots } = await settle(context, paths, vaultKey);
-      const { slot: old, key } = await openPassphraseSlot(keyslots, passphrase);
-      zero(key);
+      const old = await passphraseSlot(keyslots, passphrase);
       // Another process may have been faster.
       if (!isTooWeak(old)) return;
       await replaceSlot(context, paths, vaultKey, keyslots, old, { action, passphrase });

@@ -10,6 +10,7 @@ import {
 } from "@lango/crypto-core";
 import { parts } from "@lango/envelope";
 import type {
+  CompanionRow,
   DataKeyRow,
   KeyRow,
   KeyVersionRow,
@@ -26,6 +27,7 @@ export interface SteeringTables {
   key_versions: KeyVersionRow;
   data_keys: DataKeyRow;
   secrets: SecretRow;
+  companions: CompanionRow;
   permits: PermitRow;
   policies: PolicyRow;
 }
@@ -98,6 +100,10 @@ const TABLES: { readonly [T in SteeringTable]: TableFacts<Omit<SteeringTables[T]
       "updatedAt",
       "deletedAt",
     ],
+  },
+  companions: {
+    primaryKey: (row) => row.id,
+    columns: ["id", "name", "role", "fingerprint", "state", "pairedAt"],
   },
   permits: {
     primaryKey: (row) => row.id,

@@ -5,6 +5,7 @@ import { loadConfig } from "../config/load.ts";
 import { type Arguments, usageError } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
+import { lazyKeyring } from "./keyring.ts";
 import { locked } from "./locked.ts";
 import { hardenProcess } from "./process.ts";
 import { auditProviderChange } from "./provider-change.ts";
@@ -16,6 +17,8 @@ export interface VaultNeeds {
   readonly stdinFree?: boolean;
   /** Only what was given for this command opens the vault: no keyring, keyfile or key file. Default false. */
   readonly freshConsent?: boolean;
+  /** Is given the passphrase that opened the vault, which then has to be one: a copy, to zero when done. */
+  readonly keepPassphrase?: (passphrase: Bytes) => void;
   /** What the person has just typed; nothing else opens the vault. Zeroed here. */
   readonly passphrase?: Bytes;
 }
@@ -34,21 +37,22 @@ export async function withVault<T>(
   });
   hardenProcess();
   const { audit, security } = await loadConfig(context.home);
-  const unlocker = (): Pick<Unlocker, "obtain"> => {
-    const options = {
-      ...unlockOptions(context, args, needs.stdinFree ?? true),
-      keyringEnabled: security.keyring.enabled,
-    };
-    const consenting = needs.freshConsent ? consentingUnlocker(options) : createUnlocker(options);
-    return explaining(context, options, consenting);
-  };
+  const { keepPassphrase } = needs;
+  const unlocker =
+    fresh === undefined
+      ? configuredUnlocker(context, args, needs, security.keyring.enabled)
+      : givenJustNow(fresh);
   // Closed after the vault, which may anchor its log with a key of one.
   await using providers = await openProviders(context, security);
   await using vault = await openVault({
     home: context.home,
     providers: providers.byScheme,
     fallbackToLocal: providers.fallbackToLocal,
-    unlock: fresh === undefined ? unlocker() : givenJustNow(fresh),
+    unlock: async (slots) => {
+      const result = await unlocker.obtain(slots);
+      keepPassphrase?.(result.credential.secret.slice());
+      return result;
+    },
     audit: {
       onFailure: audit.onFailure,
       ...(audit.anchor === "" ? {} : { anchor: audit.anchor }),
@@ -62,6 +66,22 @@ export async function withVault<T>(
   }
   await auditProviderChange(vault, security);
   return await use(vault, providers.byScheme);
+}
+
+/** Looks where the command line, the environment and the settings say. */
+function configuredUnlocker(
+  context: Context,
+  args: Arguments,
+  { stdinFree = true, freshConsent, keepPassphrase }: VaultNeeds,
+  keyringEnabled: boolean,
+): Pick<Unlocker, "obtain"> {
+  const options = {
+    ...unlockOptions(context, args, stdinFree),
+    ...(keepPassphrase ? { unlockWith: "passphrase" as const } : {}),
+    keyringEnabled,
+  };
+  const unlocker = freshConsent ? consentingUnlocker(options) : createUnlocker(options);
+  return explaining(context, options, unlocker);
 }
 
 /** Read to its end for the passphrase, standard input would seem empty to the command. */
@@ -125,6 +145,7 @@ export const unlockOptions = (
   passphraseStdin: args.flag("passphrase-stdin"),
   masterKeyFd: args.number("master-key-fd", 0),
   unlockWith: args.string("unlock-with") as SlotKind | undefined,
+  keyring: lazyKeyring(context),
   prompt: canAsk(context) ? askSecret : undefined,
   stdinFree,
 });

@@ -1,11 +1,11 @@
-import { type Bytes, bytesEqual, CryptoError, zero } from "@lango/crypto-core";
+import { type Bytes, CryptoError } from "@lango/crypto-core";
 import type { Approvals, Approver } from "../approval-types.ts";
 import type { VaultContext } from "../context.ts";
 import { auditFailure } from "../failures.ts";
 import type { Gate } from "../gate.ts";
 import type { HomePaths } from "../keyslots-file.ts";
 import { settle } from "../slot-file-state.ts";
-import { openPassphraseSlot } from "../slots.ts";
+import { passphraseSlot } from "../slots.ts";
 
 const VALID_MS = 60_000;
 
@@ -27,7 +27,7 @@ export const createApprovers = (
   const made = new WeakMap<Approver, number>();
 
   const prove = async (passphrase: Uint8Array): Promise<void> => {
-    // Also a slot file that was brought back from earlier, with a passphrase that was changed, is found out by this.
+    // Slots that are not this vault's, or from earlier, with a passphrase that was changed, are found out by this.
     const { keyslots } = await context.store.withLock(() => settle(context, paths, vaultKey));
     if (!keyslots.slots.some(({ kind }) => kind === "passphrase")) {
       throw new CryptoError(
@@ -35,10 +35,7 @@ export const createApprovers = (
         "No passphrase opens this vault, so none tells an approver",
       );
     }
-    const { key } = await openPassphraseSlot(keyslots, passphrase, "The passphrase");
-    const isOurs = bytesEqual(key, vaultKey);
-    zero(key);
-    if (!isOurs) throw new CryptoError("ERR_INTEGRITY", "A slot holds the key of another vault");
+    await passphraseSlot(keyslots, passphrase, "The passphrase");
   };
 
   return {
