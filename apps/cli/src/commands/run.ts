@@ -44,7 +44,7 @@ export const run: Handler = async (context, args) => {
       context.warn("the output is not masked: whoever reads it can read secrets");
       return { result: runAsIs(command) };
     }
-    const masking = await startMasking(context, vault);
+    const masking = startMasking(context, vault);
     const result = runMasked(context, command, masking);
     // The vault is closed as soon as the scanner knows every secret: while the command runs, no key is held here.
     await Promise.race([result, masking.loaded]);
