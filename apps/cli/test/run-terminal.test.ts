@@ -209,6 +209,7 @@ describe("under tmux", () => {
     await screen.see(/typed here/);
     expect(screen.screen).not.toContain(SECRET);
     screen.line(":wq");
+    await expect.poll(() => screen.screen, { timeout: 15_000 }).not.toContain("typed here");
     screen.line("echo code=$?");
     await screen.see(/code=0/);
     expect(readFileSync(file, "utf8")).toBe(`first\nkey = ${SECRET}\nlast\ntyped here\n\n`);

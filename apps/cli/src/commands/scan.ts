@@ -1,4 +1,4 @@
-import { CryptoError } from "@lango/crypto-core";
+import { isCryptoError } from "@lango/crypto-core";
 import type { Scanner } from "@lango/guard";
 import { type Arguments, usageError } from "../cli/arguments.ts";
 import { isTerminal } from "../cli/color.ts";
@@ -22,10 +22,11 @@ export const run: Handler = async (context, args) => {
   const paths = wantedPaths(context, args);
   const format = context.json ? "json" : (args.string("format") ?? "text");
   const stdinFree = !paths.includes(STDIN);
-  const { places, files, bytes } = await withVault(context, args, { stdinFree }, async (vault) => {
-    using scanner = await loadScanner(context, vault);
-    return scanPaths(context, scanner, paths);
-  });
+  // The vault is closed before the first file is opened.
+  using scanner = await withVault(context, args, { stdinFree }, (vault) =>
+    loadScanner(context, vault),
+  );
+  const { places, files, bytes } = await scanPaths(context, scanner, paths);
   const data = { files, bytes, findings: places.map(tell) };
   const exit = places.length > 0 ? EXIT_FINDINGS : 0;
   if (format === "sarif") {
@@ -85,8 +86,10 @@ async function scanPaths(
     try {
       await scan(path, readChunks(path));
     } catch (error) {
-      if (!(error instanceof CryptoError)) throw error;
-      // One file of many that this user may not read: said, and the others are looked at.
+      // One of many below a folder that this user may not read: said, and the others are looked at.
+      if (!isCryptoError(error) || error.code !== "ERR_ACCESS_DENIED" || paths.includes(path)) {
+        throw error;
+      }
       context.warn(`not scanned: ${error.message}`);
     }
   }

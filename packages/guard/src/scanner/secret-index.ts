@@ -1,5 +1,6 @@
 import { unmaskedReason } from "./assess.ts";
 import { Beginnings } from "./beginnings.ts";
+import { ByteSink } from "./byte-sink.ts";
 import { eachForm, type Form } from "./forms.ts";
 import { GramTable, windowOf } from "./gram-table.ts";
 import { hashWords } from "./grams.ts";
@@ -21,6 +22,8 @@ interface Secret {
 /** All forms of all secrets, and how to find them in a text. It changes in small steps and is whole after each. */
 export class SecretIndex {
   readonly #patterns = new PatternStore();
+  /** What every form is written into, one after another. */
+  readonly #sink = new ByteSink();
   readonly #beginnings: Beginnings = new Beginnings(this.#patterns);
   readonly #threes: GramTable = new GramTable(this.#patterns, 3);
   readonly #fours: GramTable = new GramTable(this.#patterns, 4);
@@ -61,10 +64,15 @@ export class SecretIndex {
       this.#ownerOf.set(name, owner);
       for (const part of partsOf(value)) {
         const fresh: number[] = [];
-        eachForm(part, (form) => {
-          const id = this.#own(owner, form);
-          if (id !== undefined) fresh.push(id);
-        });
+        eachForm(
+          part,
+          (form) => {
+            const id = this.#own(owner, form);
+            if (id !== undefined) fresh.push(id);
+          },
+          this.#sink,
+        );
+        this.#sink.clear();
         for (const id of fresh) yield* this.#enter(id);
         yield;
       }
