@@ -14,6 +14,11 @@ import type { FormName, UnmaskedReason } from "./types.ts";
 /** In these forms a few characters fill a gram of 8 bytes and tell little. Texts without the mark are passed over. */
 const WORDY_MARKS = [ESCAPES_MARK, HTML_MARK] as const;
 
+const BACKSLASH = 0x5c;
+const HASH = 0x23;
+const asBuffer = (bytes: Uint8Array): Buffer =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+
 interface Secret {
   readonly name: string;
   readonly patterns: number[];
@@ -73,7 +78,12 @@ export class SecretIndex {
           this.#sink,
         );
         this.#sink.clear();
-        for (const id of fresh) yield* this.#enter(id);
+        for (const id of fresh) {
+          const bytes = this.#patterns.bytes(id);
+          const table = this.#tableFor(bytes);
+          if (table.isFull) yield* table.grow();
+          this.#patterns.setSlot(id, table.add(id, bytes));
+        }
         yield;
       }
     } else this.#ownerOf.delete(name);
@@ -133,16 +143,12 @@ export class SecretIndex {
     return undefined;
   }
 
-  *#enter(id: number): Generator<undefined, void> {
-    const table = this.#tableFor(this.#patterns.bytes(id));
-    this.#patterns.setSlot(id, yield* table.add(id));
-  }
-
   #tableFor(pattern: Uint8Array): GramTable {
     if (pattern.length >= windowOf(16)) {
-      const bytes = Buffer.from(pattern.buffer, pattern.byteOffset, pattern.length);
-      if (hasEscapes(bytes)) return this.#sixteens[0]!;
-      if (bytes.includes(HTML_SIGN)) return this.#sixteens[1]!;
+      if (pattern.includes(BACKSLASH) && hasEscapes(asBuffer(pattern))) return this.#sixteens[0]!;
+      if (pattern.includes(HASH) && asBuffer(pattern).includes(HTML_SIGN)) {
+        return this.#sixteens[1]!;
+      }
     }
     if (pattern.length >= windowOf(8)) return this.#eights;
     return pattern.length >= windowOf(4) ? this.#fours : this.#threes;
