@@ -1,6 +1,7 @@
 import { bringNode22, node22Program } from "../setup/tools.mjs";
 import { awsServices } from "./aws.ts";
 import { cloudServices } from "./cloud.ts";
+import { keyringServices } from "./keyring.ts";
 import { pkcs11Services } from "./pkcs11.ts";
 import type { Service } from "./service.ts";
 import { terminalServices } from "./terminal.ts";
@@ -37,6 +38,7 @@ export const services: readonly Service[] = [
   },
   ...awsServices,
   ...cloudServices,
+  ...keyringServices,
   ...pkcs11Services,
   ...terminalServices,
 ];

@@ -6,7 +6,7 @@ import { installMissing } from "../services/install.ts";
 import type { Service } from "../services/service.ts";
 import { services } from "../services/table.ts";
 import { conformanceLines, unchecked } from "../vitest/conformance.ts";
-import { lastLine, skippedLines, sum, type Totals } from "../vitest/totals.ts";
+import { failureLines, lastLine, skippedLines, sum, type Totals } from "../vitest/totals.ts";
 import { packageFolders, toolProgram } from "./build.mjs";
 import { root, runVisibly, SetupError, toolsFolder } from "./step.mjs";
 
@@ -46,15 +46,18 @@ if (filters.length === 0) {
   for (const subject of unchecked(totals.conformance, services))
     missing.push({ reason: `conformance of ${subject}: no check was run`, failed: requireAll });
 }
-totals.failed += missing.filter(({ failed }) => failed).length;
+totals.failures.push(
+  ...missing.filter(({ failed }) => failed).map(({ reason }) => `missing ${reason}`),
+);
 const lines = [
   ...conformanceLines(totals.conformance),
-  ...missing.map(({ reason, failed }) => `${failed ? "FAILED   missing" : "MISSING "} ${reason}`),
+  ...missing.filter(({ failed }) => !failed).map(({ reason }) => `MISSING  ${reason}`),
+  ...failureLines(totals),
   ...skippedLines(totals),
 ];
 if (lines.length > 0) process.stdout.write(`\n${lines.join("\n")}\n`);
 process.stdout.write(`${lastLine(totals)}\n`);
-process.exitCode = totals.failed === 0 && totals.passed > 0 ? 0 : 1;
+process.exitCode = totals.failures.length === 0 && totals.passed > 0 ? 0 : 1;
 
 /** Fetches what npm has; what went wrong, if something did. */
 async function broughtOrReason(service: Service): Promise<string | undefined> {
@@ -87,9 +90,13 @@ async function vitest(node: string, args: string[]): Promise<Totals> {
     [toolProgram("vitest"), "run", "--config", "vitest.workspace.ts", ...args],
     { ...env, LANGO_TEST_TOTALS: file },
   );
-  if (!existsSync(file)) return { passed: 0, failed: 1, skipped: [], conformance: [] };
+  if (!existsSync(file)) {
+    return { passed: 0, failures: [`Vitest broke down (${status})`], skipped: [], conformance: [] };
+  }
   const totals: Totals = JSON.parse(readFileSync(file, "utf8"));
   // Vitest ended badly for a reason that no test names.
-  if (status !== 0 && totals.failed === 0) totals.failed = 1;
+  if (status !== 0 && totals.failures.length === 0) {
+    totals.failures.push(`Vitest ended with status ${status}`);
+  }
   return totals;
 }

@@ -30,6 +30,26 @@ export const concat = (...parts: readonly Uint8Array[]): Bytes => {
   return out;
 };
 
+/**
+ * Joins byte strings and texts (UTF-8) so that no two lists give the same bytes: u32 count ‖ (u32 length ‖ bytes)*, big-endian.
+ *
+ * @returns `4 + Σ (4 + length)` bytes.
+ * @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` for a text that {@link utf8} refuses.
+ */
+export const parts = (...items: readonly (Uint8Array | string)[]): Bytes => {
+  const bytes = items.map((item) => (typeof item === "string" ? utf8(item) : item));
+  const out = new Uint8Array(bytes.reduce((sum, item) => sum + 4 + item.length, 4));
+  const view = new DataView(out.buffer);
+  view.setUint32(0, bytes.length);
+  let offset = 4;
+  for (const item of bytes) {
+    view.setUint32(offset, item.length);
+    out.set(item, offset + 4);
+    offset += 4 + item.length;
+  }
+  return out;
+};
+
 /** Compares two byte strings in a time that depends on their lengths only. Different lengths: `false`. */
 export const bytesEqual = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && nodeCrypto().timingSafeEqual(a, b);

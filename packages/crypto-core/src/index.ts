@@ -13,6 +13,7 @@ export {
   fromBase64Url,
   fromHex,
   isBytes,
+  parts,
   toBase64,
   toBase64Url,
   toHex,
@@ -44,6 +45,7 @@ export {
   isUnavailable,
   toCryptoError,
 } from "./errors.ts";
+export { callHook } from "./hooks.ts";
 export { formatKeyUri, type KeyUri, MAX_KEY_URI_BYTES, parseKeyUri } from "./key-uri.ts";
 export { type LoadProviderOptions, loadProvider } from "./load-provider.ts";
 export type {

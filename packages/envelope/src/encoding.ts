@@ -5,24 +5,6 @@ import { type Bytes, CryptoError } from "@lango/crypto-core";
 const MAX_HKDF_BYTES = 255 * 32;
 
 /**
- * Joins byte strings so that no two lists give the same bytes: u32 count ‖ (u32 length ‖ bytes)*, big-endian.
- *
- * @returns `4 + Σ (4 + length)` bytes.
- */
-export const parts = (...items: Uint8Array[]): Bytes => {
-  const out = new Uint8Array(items.reduce((sum, item) => sum + 4 + item.length, 4));
-  const view = new DataView(out.buffer);
-  view.setUint32(0, items.length);
-  let offset = 4;
-  for (const item of items) {
-    view.setUint32(offset, item.length);
-    out.set(item, offset + 4);
-    offset += 4 + item.length;
-  }
-  return out;
-};
-
-/**
  * Derives a key with HKDF-SHA-256, extract and expand (RFC 5869 §2).
  *
  * @param info - A string stands for its UTF-8 bytes. At most 1,024 bytes, which is the limit of Node.

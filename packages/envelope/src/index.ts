@@ -1,3 +1,4 @@
+export { parts } from "@lango/crypto-core";
 export { createDataKey, type DataKey, newDataKeyId } from "./data-key.ts";
 export {
   createDataKeyCache,
@@ -5,7 +6,7 @@ export {
   type DataKeyCacheOptions,
   type DataKeyUse,
 } from "./data-key-cache.ts";
-export { hkdf, parts } from "./encoding.ts";
+export { hkdf } from "./encoding.ts";
 export { fileError } from "./file-errors.ts";
 export { type JsonValue, jcs, parseJsonStrict } from "./json.ts";
 export {

@@ -7,6 +7,7 @@ import {
   decryptionFailed,
   isCryptoError,
   parseKeyUri,
+  parts,
   randomBytesFresh,
   utf8,
   zero,
@@ -18,7 +19,6 @@ import {
   newDataKeyId,
   subkeysOf,
 } from "./data-key.ts";
-import { parts } from "./encoding.ts";
 import type { Prelude } from "./prelude.ts";
 import {
   decodeRecipients,

@@ -7,6 +7,7 @@ import {
   isCryptoError,
   NONCE_BYTES,
   parseKeyUri,
+  parts,
   randomBytesFresh,
   toBase64,
   toHex,
@@ -14,7 +15,7 @@ import {
   zero,
 } from "@lango/crypto-core";
 import { createDataKey, newDataKeyId } from "./data-key.ts";
-import { hkdf, parts } from "./encoding.ts";
+import { hkdf } from "./encoding.ts";
 import { type JsonValue, jcs } from "./json.ts";
 import {
   defaultKdf,
@@ -44,32 +45,32 @@ export type SlotCredential =
       /** As typed or read: it is brought to its one form here, see `normalizePassphrase`. */
       readonly passphrase: Uint8Array;
       /** Default: Argon2id, 64 MiB, 3 passes, 4 lanes. */
-      readonly kdf?: Kdf;
+      readonly kdf?: Kdf | undefined;
       /** Marks costs below the floor as wanted, so that no opening raises them. Default false. */
-      readonly acceptWeakKdf?: boolean;
-      readonly label?: string;
+      readonly acceptWeakKdf?: boolean | undefined;
+      readonly label?: string | undefined;
     }
   | {
       readonly kind: "master-key-file" | "env" | "keyring";
       /** 32 random bytes. */
       readonly key: Uint8Array;
-      readonly label?: string;
+      readonly label?: string | undefined;
     }
   | {
       readonly kind: "recovery";
       /** The 32 bytes that 24 words of BIP-39 stand for. */
       readonly entropy: Uint8Array;
-      readonly label?: string;
+      readonly label?: string | undefined;
     }
   | {
       readonly kind: "provider";
       /** The key URI that is written into the slot. */
       readonly uri: string;
       /** The provider of that key itself; a slot never goes through a composite. */
-      readonly provider: WrappingProvider;
+      readonly provider: WrappingProvider & UnwrappingProvider;
       readonly keyId: string;
-      readonly label?: string;
-      readonly signal?: AbortSignal;
+      readonly label?: string | undefined;
+      readonly signal?: AbortSignal | undefined;
     };
 
 /** A slot before the vault key is sealed into it: what the AAD binds. */

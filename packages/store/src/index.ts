@@ -3,6 +3,8 @@ export { type OpenStoreOptions, openStore } from "./open.ts";
 export type {
   AuditHead,
   AuditRow,
+  CompanionResultRow,
+  CompanionRow,
   Counts,
   CurrentSecret,
   DataKeyRow,
@@ -18,6 +20,8 @@ export type {
 export type {
   AuditReads,
   AuditRows,
+  CompanionReads,
+  CompanionRows,
   DataKeyReads,
   DataKeyRows,
   Durability,

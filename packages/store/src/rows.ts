@@ -121,6 +121,30 @@ export interface CurrentSecret extends SecretRow {
   readonly size: number;
 }
 
+/** The pin of a paired device. */
+export interface CompanionRow {
+  /** 128 bits in base64url; both devices have the same. */
+  readonly id: string;
+  readonly name: string;
+  /** What the device is to this one. */
+  readonly role: "agent" | "companion";
+  /** SHA-256 of its public key in base64url; unique. */
+  readonly fingerprint: string;
+  readonly state: "active" | "suspended";
+  readonly pairedAt: number;
+  readonly mac: Bytes;
+}
+
+/** What a request of a companion's peer was answered, so that a retry is not done twice; the primary key is (`peerId`, `requestId`). */
+export interface CompanionResultRow {
+  readonly peerId: string;
+  readonly requestId: string;
+  /** Of the request. */
+  readonly hash: Bytes;
+  readonly sealed: Bytes;
+  readonly createdAt: number;
+}
+
 /** One row of the audit chain. */
 export interface AuditRow {
   /** 1 for the first row, without gaps. */

@@ -1,5 +1,5 @@
 import type { Bytes } from "@lango/crypto-core";
-import type { DataKeyState, KeyRow, VaultState } from "./rows.ts";
+import type { CompanionRow, DataKeyState, KeyRow, VaultState } from "./rows.ts";
 
 /** The tables as Kysely sees them: the columns' own names. Rows leave the store in camel case, renamed by the queries. */
 export interface Database {
@@ -84,6 +84,22 @@ export interface Database {
     entry: string;
   };
   audit_head: { id: number; seq: number; hash: Bytes };
+  companions: {
+    id: string;
+    name: string;
+    role: CompanionRow["role"];
+    fingerprint: string;
+    state: CompanionRow["state"];
+    paired_at: number;
+    mac: Bytes;
+  };
+  companion_results: {
+    peer_id: string;
+    request_id: string;
+    hash: Bytes;
+    sealed: Bytes;
+    created_at: number;
+  };
   counters: { id: number; secrets: number; keys: number; data_keys: number };
   migrations: { version: number; name: string; checksum: string; applied_at: number };
 }

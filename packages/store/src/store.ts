@@ -2,6 +2,8 @@ import type { Bytes } from "@lango/crypto-core";
 import type {
   AuditHead,
   AuditRow,
+  CompanionResultRow,
+  CompanionRow,
   Counts,
   CurrentSecret,
   DataKeyRow,
@@ -173,12 +175,40 @@ export interface AuditRows extends AuditReads {
   append(rows: readonly AuditRow[]): Promise<void>;
 }
 
+/** Reads of tables `companions` and `companion_results`. */
+export interface CompanionReads {
+  find(id: string): Promise<CompanionRow | undefined>;
+  findByFingerprint(fingerprint: string): Promise<CompanionRow | undefined>;
+  /** All of them, by name. */
+  list(): Promise<CompanionRow[]>;
+  findResult(peerId: string, requestId: string): Promise<CompanionResultRow | undefined>;
+}
+
+/** Reads and writes of tables `companions` and `companion_results`. */
+export interface CompanionRows extends CompanionReads {
+  /** @throws {@link CryptoError} `ERR_CONFLICT` when the id or the fingerprint is taken. */
+  insert(row: CompanionRow): Promise<void>;
+  /**
+   * Replaces `name`, `fingerprint`, `state` and `mac` if `mac` still is `ifMac`.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when it is not, or when the new fingerprint is taken.
+   */
+  update(row: CompanionRow, ifMac: Bytes): Promise<void>;
+  /** Deletes the row if its `mac` still is `ifMac`, else `ERR_CONFLICT`. Its results stay until they are old. */
+  remove(id: string, ifMac: Bytes): Promise<void>;
+  /** Returns false when there is a row of that peer and request, which stays as it is. */
+  insertResult(row: CompanionResultRow): Promise<boolean>;
+  /** Deletes the results from before a time. */
+  pruneResults(before: number): Promise<void>;
+}
+
 /** What can be read outside a transaction: committed rows only. */
 export interface StoreReads {
   readonly vault: VaultReads;
   readonly keys: KeyReads;
   readonly dataKeys: DataKeyReads;
   readonly secrets: SecretReads;
+  readonly companions: CompanionReads;
   readonly audit: AuditReads;
   /** At constant cost, however many rows there are. */
   counts(): Promise<Counts>;
@@ -190,6 +220,7 @@ export interface StoreTransaction extends StoreReads {
   readonly keys: KeyRows;
   readonly dataKeys: DataKeyRows;
   readonly secrets: SecretRows;
+  readonly companions: CompanionRows;
   readonly audit: AuditRows;
   /** Deletes every row of every table: for a vault whose onboarding was interrupted. */
   reset(): Promise<void>;

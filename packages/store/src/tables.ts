@@ -1,6 +1,7 @@
 import { type Executor, type ReadExecutor, type Statement, statement } from "./statement.ts";
 import type { StoreReads, StoreTransaction } from "./store.ts";
 import { auditReads, auditRows } from "./tables/audit.ts";
+import { companionReads, companionRows } from "./tables/companions.ts";
 import { counts } from "./tables/counters.ts";
 import { dataKeyReads, dataKeyRows } from "./tables/data-keys.ts";
 import { keyReads, keyRows } from "./tables/keys.ts";
@@ -11,6 +12,8 @@ import { vaultReads, vaultRows } from "./tables/vault.ts";
 const EMPTY_ALL: readonly Statement<object, unknown>[] = [
   statement((q) => q.deleteFrom("audit_head")),
   statement((q) => q.deleteFrom("audit_log")),
+  statement((q) => q.deleteFrom("companion_results")),
+  statement((q) => q.deleteFrom("companions")),
   statement((q) => q.deleteFrom("secret_versions")),
   statement((q) => q.deleteFrom("secrets")),
   statement((q) => q.deleteFrom("data_keys")),
@@ -25,6 +28,7 @@ export const readsOf = (executor: ReadExecutor): StoreReads => ({
   keys: keyReads(executor),
   dataKeys: dataKeyReads(executor),
   secrets: secretReads(executor),
+  companions: companionReads(executor),
   audit: auditReads(executor),
   counts: () => counts(executor),
 });
@@ -34,6 +38,7 @@ export const transactionOf = (executor: Executor): StoreTransaction => ({
   keys: keyRows(executor),
   dataKeys: dataKeyRows(executor),
   secrets: secretRows(executor),
+  companions: companionRows(executor),
   audit: auditRows(executor),
   counts: () => counts(executor),
 

@@ -2,7 +2,15 @@ import { readFileSync } from "node:fs";
 import type { SqliteConstructor, SqliteDatabase, Store } from "@lango/store";
 import { expect, it } from "vitest";
 import { fails, insertKeys, insertSecret, newStore, open, Sqlite } from "./helpers.ts";
-import { auditRow, bytes, keyVersionRow, vaultRow, versionRow } from "./rows.ts";
+import {
+  auditRow,
+  bytes,
+  companionRow,
+  keyVersionRow,
+  resultRow,
+  vaultRow,
+  versionRow,
+} from "./rows.ts";
 
 interface Trace {
   readonly sqlite: SqliteConstructor;
@@ -43,7 +51,7 @@ function traced(): Trace {
   return { sqlite: Traced, databases, ran };
 }
 
-/** Calls everything whose cost could grow with the vault; the lists of keys, data keys and key versions are short. */
+/** Calls everything whose cost could grow with the vault; the lists of keys, data keys, key versions and devices are short. */
 async function useAll(store: Store): Promise<void> {
   await store.transaction("full", async (tx) => {
     const vault = vaultRow();
@@ -83,6 +91,15 @@ async function useAll(store: Store): Promise<void> {
     await tx.secrets.listVersions(secret.id);
     await tx.secrets.list({ collection: "secrets" });
     await tx.secrets.tombstone({ id: secret.id, deletedAt: 3, mac: bytes(32) }, 2);
+    const device = companionRow();
+    await tx.companions.insert(device);
+    await tx.companions.update(device, device.mac);
+    await tx.companions.find(device.id);
+    await tx.companions.findByFingerprint(device.fingerprint);
+    await tx.companions.remove(device.id, device.mac);
+    await tx.companions.insertResult(resultRow());
+    await tx.companions.findResult("peer", "request");
+    await tx.companions.pruneResults(1);
     await tx.audit.append([auditRow({ seq: 1 })]);
     await tx.audit.append([auditRow({ seq: 2, prev: (await tx.audit.lockHead()).hash })]);
     await tx.audit.page(1, 10);

@@ -2,6 +2,8 @@ import { randomBytes } from "node:crypto";
 import type { Bytes } from "@lango/crypto-core";
 import type {
   AuditRow,
+  CompanionResultRow,
+  CompanionRow,
   DataKeyRow,
   KeyRow,
   KeyVersionRow,
@@ -101,5 +103,25 @@ export const auditRow = (row: Partial<AuditRow> & Pick<AuditRow, "seq">): AuditR
   mac: bytes(32),
   epoch: 1,
   entry: `{"seq":${row.seq}}`,
+  ...row,
+});
+
+export const companionRow = (row: Partial<CompanionRow> = {}): CompanionRow => ({
+  id: hex(11),
+  name: "Phone",
+  role: "companion",
+  fingerprint: hex(22),
+  state: "active",
+  pairedAt: 1_700_000_000_009,
+  mac: bytes(32),
+  ...row,
+});
+
+export const resultRow = (row: Partial<CompanionResultRow> = {}): CompanionResultRow => ({
+  peerId: "peer",
+  requestId: hex(11),
+  hash: bytes(32),
+  sealed: bytes(100),
+  createdAt: 1_700_000_000_010,
   ...row,
 });

@@ -1,12 +1,14 @@
-import type { Store } from "@lango/store";
+import type { Store, StoreTransaction } from "@lango/store";
 import { describe, expect, it } from "vitest";
 import { DRIVERS, fails, insertKeys, insertSecret, newStore } from "./helpers.ts";
 import {
   auditRow,
   bytes,
+  companionRow,
   dataKeyRow,
   keyRow,
   keyVersionRow,
+  resultRow,
   vaultRow,
   versionRow,
 } from "./rows.ts";
@@ -40,6 +42,53 @@ describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
       full(store, (tx) => tx.vault.update(row, row.mac)),
     );
     expect(await store.vault.get()).toEqual(ready);
+  });
+
+  it("companions: changed and removed by compare-and-set on the mac", async () => {
+    const store = await newStore({ sqlite });
+    const [phone, tablet] = [companionRow(), companionRow({ name: "Tablet", role: "agent" })];
+    await full(store, async (tx) => {
+      await tx.companions.insert(tablet);
+      await tx.companions.insert(phone);
+    });
+    expect(await store.companions.list()).toEqual([phone, tablet]);
+    expect(await store.companions.find(phone.id)).toEqual(phone);
+    expect(await store.companions.findByFingerprint(tablet.fingerprint)).toEqual(tablet);
+    expect(await store.companions.findByFingerprint("none")).toBeUndefined();
+
+    const { id, pairedAt, role } = phone;
+    const changed = companionRow({ id, pairedAt, role, name: "New", state: "suspended" });
+    await full(store, (tx) => tx.companions.update(changed, phone.mac));
+    expect(await store.companions.find(id)).toEqual(changed);
+    expect(await store.companions.findByFingerprint(phone.fingerprint)).toBeUndefined();
+    for (const run of [
+      (tx) => tx.companions.update(phone, phone.mac),
+      (tx) => tx.companions.update({ ...tablet, fingerprint: changed.fingerprint }, tablet.mac),
+      (tx) => tx.companions.insert(companionRow({ id })),
+      (tx) => tx.companions.insert(companionRow({ fingerprint: tablet.fingerprint })),
+      (tx) => tx.companions.remove(id, phone.mac),
+    ] satisfies ((tx: StoreTransaction) => Promise<void>)[]) {
+      await fails("ERR_CONFLICT", full(store, run));
+    }
+    await full(store, (tx) => tx.companions.remove(id, changed.mac));
+    expect(await store.companions.list()).toEqual([tablet]);
+  });
+
+  it("results of requests: the first one stays, old ones go", async () => {
+    const store = await newStore({ sqlite });
+    const [old, young] = [resultRow({ createdAt: 1 }), resultRow({ createdAt: 2 })];
+    const put = (row: typeof old) => full(store, (tx) => tx.companions.insertResult(row));
+    expect([await put(old), await put(young)]).toEqual([true, true]);
+    expect(await put(resultRow({ requestId: old.requestId }))).toBe(false);
+    expect(await put(resultRow({ requestId: old.requestId, peerId: "other" }))).toBe(true);
+    expect(await store.companions.findResult("peer", old.requestId)).toEqual(old);
+    await full(store, (tx) => tx.companions.pruneResults(2));
+    expect(await store.companions.findResult("peer", old.requestId)).toBeUndefined();
+    expect(await store.companions.findResult("peer", young.requestId)).toEqual(young);
+    await full(store, (tx) => tx.companions.insert(companionRow()));
+    await full(store, (tx) => tx.reset());
+    expect(await store.companions.list()).toEqual([]);
+    expect(await store.companions.findResult("peer", young.requestId)).toBeUndefined();
   });
 
   it("keys and their versions", async () => {

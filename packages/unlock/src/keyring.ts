@@ -19,19 +19,6 @@ export async function takeFromKeyring(
   }
 }
 
-/** Tells why {@link takeFromKeyring} would skip, without opening anything. */
-export async function whyNotInKeyring(
-  keyring: KeyringBackend | undefined,
-  entry: KeyringEntry,
-): Promise<string | undefined> {
-  if (keyring === undefined) return NO_BACKEND;
-  try {
-    return (await keyring.has(entry)) ? undefined : NO_ENTRY;
-  } catch (error) {
-    return reasonOf(error);
-  }
-}
-
 function reasonOf(error: unknown): string {
   if (isCryptoError(error) && error.code === "ERR_UNAVAILABLE") return error.message;
   throw error;

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Bytes } from "@lango/crypto-core";
-import { takeFromKeyring, whyNotInKeyring } from "./keyring.ts";
+import { takeFromKeyring } from "./keyring.ts";
 import { parseMasterKey } from "./parse-master-key.ts";
 import { readSecretFile } from "./secret-file.ts";
 import { found, type Source, skipped } from "./source.ts";
@@ -38,7 +38,6 @@ function keyring(around: Surroundings): Source {
         ? found(parseAndZero(attempt.secret, "keyring (master key)"))
         : attempt;
     },
-    look: () => whyNotInKeyring(around.keyring, "master-key"),
   };
 }
 

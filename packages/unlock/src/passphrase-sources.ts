@@ -2,7 +2,7 @@ import { fstatSync } from "node:fs";
 import { join } from "node:path";
 import { CryptoError } from "@lango/crypto-core";
 import { isTerminal, readDescriptor } from "./descriptor.ts";
-import { takeFromKeyring, whyNotInKeyring } from "./keyring.ts";
+import { takeFromKeyring } from "./keyring.ts";
 import { readSecretFile } from "./secret-file.ts";
 import { found, type Source, skipped } from "./source.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -29,7 +29,6 @@ function keyring(around: Surroundings): Source {
     ambient: true,
     take: async () =>
       off === undefined ? takeFromKeyring(around.keyring, "passphrase") : skipped(off),
-    look: async () => off ?? (await whyNotInKeyring(around.keyring, "passphrase")),
   };
 }
 

@@ -71,8 +71,6 @@ export type KeyringEntry = "master-key" | "passphrase";
 export interface KeyringBackend {
   /** Its name for people, e.g. `Secret Service`. */
   readonly name: string;
-  /** Whether the entry exists. Never shows a dialog. Rejects like `get`. */
-  has(entry: KeyringEntry): Promise<boolean>;
   /**
    * Reads an entry: the passphrase as bytes, the master key as hex or base64 text; `undefined` when there is none.
    *
@@ -146,7 +144,8 @@ export interface Unlocker {
   obtainNewPassphrase(options?: NewPassphraseOptions): Promise<NewPassphrase>;
   /**
    * Tells what `obtain` would do, in its order, up to and including the source that would be used or would fail.
-   * Never prompts, opens no dialog and reads no descriptor; files and variables are read and forgotten.
+   * Never prompts and reads no descriptor; files, variables and the keyring are read and forgotten. A keyring that is
+   * locked may show a dialog of its own.
    *
    * @throws CryptoError `ERR_INVALID_ARGUMENT` for flags that contradict each other.
    */

@@ -26,10 +26,6 @@ function keyringWith(
   };
   return {
     name: "test keyring",
-    async has(entry) {
-      check();
-      return entries[entry] !== undefined;
-    },
     async get(entry) {
       check();
       const value = entries[entry];
@@ -415,17 +411,26 @@ describe("describe", () => {
       { source: credential.source, state: "would use" },
     ]);
   });
-  test("neither prompts nor opens the keyring", async () => {
-    const keyring: KeyringBackend = { name: "keyring", has: async () => true, get: forbidden };
-    const given = { keyring, keyringEnabled: true, prompt: forbidden };
-    const unlocker = createUnlocker(options(temporaryFolder(), given));
-    expect((await unlocker.describe(slots("keyring"))).at(-1)).toEqual({
+  test("asks the keyring, which alone knows whether it is locked, and prompts for nothing", async () => {
+    const given = { keyringEnabled: true, prompt: forbidden };
+    const last = async (keyring: KeyringBackend, kind: SlotKind) =>
+      (
+        await createUnlocker(options(temporaryFolder(), { ...given, keyring })).describe(
+          slots(kind),
+        )
+      )
+        .filter(({ source }) => source.startsWith("keyring"))
+        .at(-1);
+    const open = keyringWith({ "master-key": KEY_HEX, passphrase: "from the keyring" });
+    expect(await last(open, "keyring")).toEqual({
       source: "keyring (master key)",
       state: "would use",
     });
-    expect((await unlocker.describe(slots("passphrase"))).at(-1)?.source).toBe(
-      "keyring (passphrase)",
-    );
+    expect(await last(open, "passphrase")).toMatchObject({ state: "would use" });
+    expect(await last(keyringWith({}, "locked"), "passphrase")).toMatchObject({
+      state: "skipped",
+      reason: "the keyring is locked",
+    });
     const prompting = createUnlocker(options(temporaryFolder(), { prompt: forbidden }));
     expect((await prompting.describe(slots("passphrase"))).at(-1)).toEqual({
       source: "prompt",

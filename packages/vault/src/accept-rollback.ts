@@ -5,6 +5,7 @@ import { buildKeyslots, type Keyslots, parseKeyslots, verifyKeyslots } from "@la
 import type { StoreTransaction, VaultRow } from "@lango/store";
 import type { RowChange } from "./audit/entry.ts";
 import { changeOf } from "./audit/row-hashes.ts";
+import { suspendCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
 import { openContext } from "./open-context.ts";
@@ -15,7 +16,7 @@ import type { AcceptedRollback, AcceptRollbackOptions } from "./types.ts";
 /**
  * Goes on with a `keyslots.json` or a `lango.db` from earlier, when no better copy is left: the slots of the file stay, with
  * a generation above both, and every data key becomes decrypt-only, because an older database has forgotten what was sealed
- * with them. The log says so. What was written or revoked meanwhile is lost or in force again: that is what is accepted.
+ * with them; and every paired device of an older database is suspended until a person confirms it. The log says so. What was written or revoked meanwhile is lost or in force again: that is what is accepted.
  *
  * Whenever the process dies, the files are as before or done; it can be called again. Files that fit are left as they are.
  *
@@ -71,7 +72,8 @@ const accept = async (
     async (tx) => {
       const changes = await retireDataKeys(context, tx);
       retiredDataKeys = changes.length;
-      return changes;
+      // An older database has forgotten who was revoked since.
+      return older === "store" ? [...changes, ...(await suspendCompanions(context, tx))] : changes;
     },
   );
   // An older database cannot hold the anchors of a newer one. They are kept, and so are those that were sent elsewhere.

@@ -78,7 +78,13 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     return assembleVault({
       ...{ home, paths, vaultKey, ...made },
       providers: providersOf(options.defaultKey),
-      unlockedBy: { kind: credential.kind, source: SOURCE, ambient: false, skipped: [] },
+      unlockedBy: {
+        slotId: keyslots.slots[0]!.id,
+        kind: credential.kind,
+        source: SOURCE,
+        ambient: false,
+        skipped: [],
+      },
     });
   } catch (error) {
     keys.destroy();
@@ -109,7 +115,11 @@ const createKeyslots = async (
 ): Promise<Keyslots> => {
   const prepared = credentials.map((credential): SlotCredential => {
     if (credential.kind !== "passphrase") return credential;
-    const chosen = { acceptWeakKdf, ...(kdf === undefined ? {} : { kdf }), ...credential };
+    const chosen = {
+      ...credential,
+      kdf: credential.kdf ?? kdf,
+      acceptWeakKdf: credential.acceptWeakKdf ?? acceptWeakKdf,
+    };
     checkKdf(chosen.kdf, chosen.acceptWeakKdf);
     return chosen;
   });

@@ -64,7 +64,7 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
     await noteUnlockFailure(paths, source, error, clock());
   };
   try {
-    const vaultKey = await openAnySlot(file.keyslots, credential);
+    const { vaultKey, slotId } = await openAnySlot(file.keyslots, credential);
     opened = vaultKey;
     store = await openDatabase(paths, "open", busyTimeoutMs);
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
@@ -81,7 +81,7 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
     });
     const counters = createUseCounters({ store, clock });
     const context: VaultContext = { store, vaultId, keys, log, counters, clock };
-    const unlockedBy = { kind, source, ambient, skipped };
+    const unlockedBy = { slotId, kind, source, ambient, skipped };
     return {
       ...{ paths, file, row, context, auditKey, spool, vaultKey, forUpgrade, unlockedBy },
       ...{ discard, fail },
@@ -103,13 +103,13 @@ const obtain = ({ unlock }: OpenVaultOptions, { slots }: Keyslots): Promise<Unlo
 const openAnySlot = async (
   keyslots: Keyslots,
   { secret, slotIds, source }: Credential,
-): Promise<Bytes> => {
+): Promise<{ readonly vaultKey: Bytes; readonly slotId: string }> => {
   let wrong: unknown;
   try {
     for (const slot of keyslots.slots) {
       if (!slotIds.includes(slot.id)) continue;
       try {
-        return await openSlot(keyslots, slot, secret);
+        return { vaultKey: await openSlot(keyslots, slot, secret), slotId: slot.id };
       } catch (error) {
         if (!isCryptoError(error) || error.code !== "ERR_WRONG_PASSPHRASE") throw error;
         wrong = error;

@@ -3,6 +3,7 @@ import type { Store } from "@lango/store";
 import { readTail } from "./audit/audit.ts";
 import { liveSecrets } from "./audit/row-hashes.ts";
 import { verifyChain } from "./audit/verify.ts";
+import { companionInfo } from "./companions.ts";
 import { createGate } from "./gate.ts";
 import { checkSameVault, mixed, noVault, openDatabase } from "./home.ts";
 import { keyInfo, keyUri } from "./key-registry.ts";
@@ -40,6 +41,9 @@ export const readVault = async ({ home }: { readonly home: string }): Promise<Lo
     secrets: { list: (options = {}) => gate.run(() => listSecrets(store, options.audience)) },
     keys: { list: () => gate.run(async () => (await store.keys.list()).map(keyInfo)) },
     slots: { list: () => gate.run(() => listSlots(paths)) },
+    companions: {
+      list: () => gate.run(async () => (await store.companions.list()).map(companionInfo)),
+    },
     audit: {
       verifyLinks: (options) => gate.run(() => verifyChain({ ...options, store, paths, vaultId })),
       tail: (count) => gate.run(() => readTail(store, count)),

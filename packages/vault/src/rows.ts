@@ -9,7 +9,14 @@ import {
   utf8,
 } from "@lango/crypto-core";
 import { parts } from "@lango/envelope";
-import type { DataKeyRow, KeyRow, KeyVersionRow, SecretRow, VaultRow } from "@lango/store";
+import type {
+  CompanionRow,
+  DataKeyRow,
+  KeyRow,
+  KeyVersionRow,
+  SecretRow,
+  VaultRow,
+} from "@lango/store";
 
 /** The rows that steer security: whoever changes one without the vault's key is found out at the next read. */
 export interface SteeringTables {
@@ -18,6 +25,7 @@ export interface SteeringTables {
   key_versions: KeyVersionRow;
   data_keys: DataKeyRow;
   secrets: SecretRow;
+  companions: CompanionRow;
 }
 export type SteeringTable = keyof SteeringTables;
 
@@ -88,6 +96,10 @@ const TABLES: { readonly [T in SteeringTable]: TableFacts<Omit<SteeringTables[T]
       "updatedAt",
       "deletedAt",
     ],
+  },
+  companions: {
+    primaryKey: (row) => row.id,
+    columns: ["id", "name", "role", "fingerprint", "state", "pairedAt"],
   },
 };
 

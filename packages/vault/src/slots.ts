@@ -1,22 +1,23 @@
-import { type Bytes, bytesEqual, CryptoError, isCryptoError, zero } from "@lango/crypto-core";
+import { type Bytes, CryptoError, isCryptoError, zero } from "@lango/crypto-core";
 import {
-  buildKeyslots,
   createSlot,
   defaultKdf,
   type Kdf,
   type Keyslots,
   normalizePassphrase,
   openSlot,
-  parseKeyslots,
   renewKdf,
   type Slot,
 } from "@lango/envelope";
+import type { NewEntry } from "./audit/log.ts";
 import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
 import type { Gate } from "./gate.ts";
 import { checkKdf } from "./kdf.ts";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
-import { settle, writeKeyslots } from "./slot-file-state.ts";
+import { checkOpens, putSlots, type SettledSlots, slotSummary } from "./put-slots.ts";
+import { addSlot, removeSlot } from "./slot-changes.ts";
+import { settle } from "./slot-file-state.ts";
 import { reached } from "./stages.ts";
 import type { SlotSummary, Slots } from "./types.ts";
 
@@ -26,46 +27,63 @@ export interface SlotsOptions {
   /** Kept for new slots; zeroed by whoever closes the vault. */
   readonly vaultKey: Bytes;
   readonly gate: Gate;
+  /** The slot with which this vault was opened. */
+  readonly openedBy: string;
 }
 
 const ACTION = "slots.change-passphrase";
 
-export const createSlots = ({ context, paths, vaultKey, gate }: SlotsOptions): Slots => ({
-  list: () => gate.run(() => listSlots(paths)),
-  changePassphrase: ({ oldPassphrase, newPassphrase, kdf, acceptWeakKdf = false }) =>
+export const createSlots = (options: SlotsOptions): Slots => {
+  const { context, paths, vaultKey, gate, openedBy } = options;
+  /** Changes the file under the lock; a failure is in the log too. */
+  const change = <T>(
+    entry: Pick<NewEntry, "action" | "target">,
+    run: (settled: SettledSlots) => Promise<T>,
+  ): Promise<T> =>
     gate.run(async () => {
-      checkKdf(kdf, acceptWeakKdf);
-      // Too short is known before anything is derived.
-      zero(normalizePassphrase(newPassphrase));
       try {
         return await context.store.withLock(async () => {
           const { keyslots } = await settle(context, paths, vaultKey);
-          const old = await passphraseSlot(keyslots, oldPassphrase);
-          const passphrase = newPassphrase;
-          const made = { action: ACTION, passphrase, kdf, acceptWeakKdf };
-          return replaceSlot(context, paths, vaultKey, keyslots, old, made);
+          return run({ context, paths, vaultKey, keyslots });
         });
       } catch (error) {
-        await auditFailure(context.log, { action: ACTION }, error);
+        await auditFailure(context.log, entry, error);
         throw error;
       }
-    }),
-});
+    });
+  return {
+    list: () => gate.run(() => listSlots(paths)),
+    async changePassphrase({ oldPassphrase, newPassphrase, kdf, acceptWeakKdf = false }) {
+      checkKdf(kdf, acceptWeakKdf);
+      // Too short is known before anything is derived.
+      zero(normalizePassphrase(newPassphrase));
+      return change({ action: ACTION }, async ({ keyslots }) => {
+        const old = await passphraseSlot(keyslots, oldPassphrase);
+        const made = { action: ACTION, passphrase: newPassphrase, kdf, acceptWeakKdf };
+        return replaceSlot(context, paths, vaultKey, keyslots, old, made);
+      });
+    },
+    async add(credential) {
+      if (credential.kind === "passphrase") {
+        checkKdf(credential.kdf, credential.acceptWeakKdf ?? false);
+        zero(normalizePassphrase(credential.passphrase));
+      }
+      return change({ action: "slots.add", target: credential.kind }, (settled) =>
+        addSlot(settled, credential),
+      );
+    },
+    remove: (id) =>
+      change({ action: "slots.remove", target: id }, (settled) =>
+        removeSlot(settled, id, openedBy),
+      ),
+  };
+};
 
 export const listSlots = async (paths: HomePaths): Promise<SlotSummary[]> => {
   const file = await readKeyslots(paths);
   if (!file) throw new CryptoError("ERR_CONFLICT", `${paths.keyslots} is gone`);
   return file.keyslots.slots.map(slotSummary);
 };
-
-export const slotSummary = ({ id, kind, label, createdAt, kdf, uri }: Slot): SlotSummary => ({
-  id,
-  kind,
-  createdAt,
-  ...(label === undefined ? {} : { label }),
-  ...(kdf === undefined ? {} : { kdf: kdf.name }),
-  ...(uri === undefined ? {} : { uri }),
-});
 
 /** The slot that a passphrase opens. @throws {@link CryptoError} `ERR_WRONG_PASSPHRASE`. */
 export const passphraseSlot = async (keyslots: Keyslots, passphrase: Uint8Array): Promise<Slot> => {
@@ -108,36 +126,12 @@ export const replaceSlot = async (
     ...(old.label === undefined ? {} : { label: old.label }),
   });
   reached("slots:made");
-  const next = buildKeyslots(vaultKey, {
-    vaultId: keyslots.vaultId,
-    generation: keyslots.generation + 1,
-    slots: keyslots.slots.map((each) => (each.id === old.id ? slot : each)),
-  });
-  await writeKeyslots(
-    context,
-    paths,
-    next,
-    (written) => checkOpens(written, slot.id, passphrase, vaultKey),
-    {
-      action,
-      target: old.id,
-      detail: `replaced by slot ${slot.id}, generation ${next.generation}`,
-    },
+  const slots = keyslots.slots.map((each) => (each.id === old.id ? slot : each));
+  await putSlots(
+    { context, paths, vaultKey, keyslots },
+    slots,
+    (written) => checkOpens(written, slot.id, vaultKey, () => passphrase),
+    { action, target: old.id, detail: `replaced by slot ${slot.id}` },
   );
   return slotSummary(slot);
-};
-
-/** Opens the new slot from the bytes on the disk: only then may the old one go. */
-const checkOpens = async (
-  written: Uint8Array,
-  slotId: string,
-  passphrase: Uint8Array,
-  vaultKey: Bytes,
-): Promise<void> => {
-  const keyslots = parseKeyslots(written);
-  const slot = keyslots.slots.find(({ id }) => id === slotId);
-  const opened = slot && (await openSlot(keyslots, slot, passphrase));
-  const same = opened !== undefined && bytesEqual(opened, vaultKey);
-  zero(opened);
-  if (!same) throw new CryptoError("ERR_INTERNAL", "The new slot does not open the vault");
 };

@@ -7,6 +7,7 @@ import type {
 } from "@lango/crypto-core";
 import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
 import type { SkippedSource, SlotInfo, Unlocker, UnlockResult } from "@lango/unlock";
+import type { Companions } from "./companion-types.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
 
@@ -99,6 +100,7 @@ export type HomeState = "absent" | "half-made" | "ready" | { readonly damaged: E
 
 /** How the vault was opened. */
 export interface UnlockedBy {
+  readonly slotId: string;
   readonly kind: SlotKind;
   /** `LANGO_PASSPHRASE`, `keyfile`, `prompt`, … */
   readonly source: string;
@@ -118,6 +120,7 @@ export interface Vault extends AsyncDisposable {
   readonly keys: Keys;
   readonly slots: Slots;
   readonly providers: Providers;
+  readonly companions: Companions;
   readonly audit: Audit;
   status(): Promise<VaultStatus>;
   /** Waits for audit rows under way, zeroes every key and closes the store. Idempotent. */
@@ -131,6 +134,7 @@ export interface LockedVault extends AsyncDisposable {
   readonly secrets: Pick<Secrets, "list">;
   readonly keys: Pick<Keys, "list">;
   readonly slots: Pick<Slots, "list">;
+  readonly companions: Pick<Companions, "list">;
   readonly audit: {
     /** Checks numbers, links and hashes of the chain, and row hashes with `rows`; MACs need the key. */
     verifyLinks(options?: VerifyOptions): Promise<AuditReport>;
@@ -293,6 +297,19 @@ export interface Slots {
    *   below the floor that is not accepted; `ERR_CONFLICT` when another lango holds the lock.
    */
   changePassphrase(options: ChangePassphraseOptions): Promise<SlotSummary>;
+  /**
+   * Adds a slot and opens it, from the disk, before it counts.
+   *
+   * @throws `ERR_INVALID_ARGUMENT` for a credential that {@link SlotCredential} does not allow; what a provider throws;
+   *   `ERR_CONFLICT` when another lango holds the lock.
+   */
+  add(credential: SlotCredential): Promise<SlotSummary>;
+  /**
+   * Removes a slot. Whoever kept an older `keyslots.json` can still open that with it.
+   *
+   * @throws `ERR_NOT_FOUND`; `ERR_CONFLICT` for the last slot, and for the one that opened this vault.
+   */
+  remove(id: string): Promise<SlotSummary>;
 }
 
 /** Who did it. */

@@ -5,6 +5,7 @@ import { createAudit } from "./audit/audit.ts";
 import type { AuditKey } from "./audit/chain.ts";
 import type { Spool } from "./audit/spool.ts";
 import { auditedProvider } from "./audited-provider.ts";
+import { createCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
 import { createDataKeys } from "./data-keys.ts";
 import { auditFailure } from "./failures.ts";
@@ -78,8 +79,9 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     unlockedBy,
     secrets: createSecrets({ context, dataKeys, registry, gate }),
     keys: createKeys({ context, registry, local, providers, gate }),
-    slots: createSlots({ context, paths, vaultKey, gate }),
+    slots: createSlots({ context, paths, vaultKey, gate, openedBy: unlockedBy.slotId }),
     providers: createProviders(parts, gate),
+    companions: createCompanions(context, gate),
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),
     status: () =>
       gate.run(async () => ({

@@ -30,6 +30,7 @@ describe("onboarding", () => {
     const vault = await makeVault(home);
     expect(await inspectHome(home)).toBe("ready");
     expect(vault.unlockedBy).toEqual({
+      slotId: (await vault.slots.list())[0]?.id,
       kind: "passphrase",
       source: "onboard",
       ambient: false,
@@ -290,6 +291,7 @@ describe("opening", () => {
     });
     const again = await reopen(home, { unlock });
     expect(again.unlockedBy).toEqual({
+      slotId: (await again.slots.list())[1]?.id,
       kind: "master-key-file",
       source: "master.key",
       ambient: true,

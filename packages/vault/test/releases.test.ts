@@ -1,6 +1,7 @@
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fromHex, utf8 } from "@lango/crypto-core";
+import { openStore } from "@lango/store";
 import { describe, expect, test } from "vitest";
 import { readVault } from "../src/index.ts";
 import { expectCode, newHome, reopen, text, withPassphrase } from "./helpers.ts";
@@ -41,8 +42,11 @@ test("there is a home of each release", () => {
 });
 
 describe.each(RELEASES)("the home of release %s", (release) => {
-  test("is seen without a key", async () => {
+  test("is seen without a key, once it was migrated", async () => {
     const { home, expected } = homeOf(release);
+    // Reading writes nothing, so that it cannot migrate.
+    await expectCode(() => readVault({ home }), "ERR_CONFLICT");
+    await (await openStore({ file: join(home, "lango.db"), mode: "open" })).close();
     await using locked = await readVault({ home });
     expect(locked.id).toBe(expected.vaultId);
     expect(await locked.audit.verifyLinks()).toMatchObject({

@@ -148,7 +148,7 @@ const about = (uri: string, { code, message, context, retryable }: CryptoError):
 
 function advise(context: Context): void {
   context.warn(
-    "Whoever loses this passphrase loses the data: nothing else opens this vault. Keep a copy of it in a safe place",
+    'Whoever loses this passphrase loses the data: nothing else opens this vault. "lango security recovery setup" makes 24 words that do',
   );
   context.note('Next: "lango security secrets set NAME" stores a secret,');
   context.note('      "lango run --env VAR=NAME -- CMD" hands it to a program.');

@@ -1,5 +1,5 @@
 import { type Bytes, bytesEqual, CryptoError, zero } from "@lango/crypto-core";
-import { confirm, promptHidden } from "../terminal/prompt.ts";
+import { confirm, promptHidden, promptLine } from "../terminal/prompt.ts";
 import { usageError } from "./arguments.ts";
 import { isTerminal } from "./color.ts";
 import type { Context } from "./context.ts";
@@ -19,6 +19,10 @@ export const canAsk = (context: Context): boolean =>
  */
 export const askSecret = (label: string): Promise<Bytes | undefined> =>
   orInterrupted(promptHidden(label));
+
+/** Asks for a line that may be seen. `undefined` when the person gave up. */
+export const askLine = (label: string): Promise<string | undefined> =>
+  orInterrupted(promptLine(label));
 
 /** Asks twice and insists on the same answer. The caller zeroes it. */
 export async function askSecretTwice(label: string, again: string): Promise<Bytes> {

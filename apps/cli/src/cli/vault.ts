@@ -5,6 +5,7 @@ import { loadConfig } from "../config/load.ts";
 import { type Arguments, usageError } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
+import { lazyKeyring } from "./keyring.ts";
 import { locked } from "./locked.ts";
 import { hardenProcess } from "./process.ts";
 import { auditProviderChange } from "./provider-change.ts";
@@ -16,6 +17,8 @@ export interface VaultNeeds {
   readonly stdinFree?: boolean;
   /** Only what was given for this command opens the vault: no keyring, keyfile or key file. Default false. */
   readonly freshConsent?: boolean;
+  /** Is given the passphrase that opened the vault, which then has to be one: a copy, to zero when done. */
+  readonly keepPassphrase?: (passphrase: Bytes) => void;
 }
 
 /** Unlocks the vault, uses it, and closes it whatever happens. */
@@ -32,24 +35,31 @@ export async function withVault<T>(
   });
   hardenProcess();
   const { audit, security } = await loadConfig(context.home);
+  const { keepPassphrase } = needs;
   const options = {
     ...unlockOptions(context, args, needs.stdinFree ?? true),
+    ...(keepPassphrase ? { unlockWith: "passphrase" as const } : {}),
     keyringEnabled: security.keyring.enabled,
   };
+  const unlocker =
+    fresh === undefined
+      ? explaining(
+          context,
+          options,
+          needs.freshConsent ? consentingUnlocker(options) : createUnlocker(options),
+        )
+      : givenJustNow(fresh);
   // Closed after the vault, which may anchor its log with a key of one.
   await using providers = await openProviders(context, security);
   await using vault = await openVault({
     home: context.home,
     providers: providers.byScheme,
     fallbackToLocal: providers.fallbackToLocal,
-    unlock:
-      fresh === undefined
-        ? explaining(
-            context,
-            options,
-            needs.freshConsent ? consentingUnlocker(options) : createUnlocker(options),
-          )
-        : givenJustNow(fresh),
+    unlock: async (slots) => {
+      const result = await unlocker.obtain(slots);
+      keepPassphrase?.(result.credential.secret.slice());
+      return result;
+    },
     audit: {
       onFailure: audit.onFailure,
       ...(audit.anchor === "" ? {} : { anchor: audit.anchor }),
@@ -126,6 +136,7 @@ export const unlockOptions = (
   passphraseStdin: args.flag("passphrase-stdin"),
   masterKeyFd: args.number("master-key-fd", 0),
   unlockWith: args.string("unlock-with") as SlotKind | undefined,
+  keyring: lazyKeyring(context),
   prompt: canAsk(context) ? askSecret : undefined,
   stdinFree,
 });

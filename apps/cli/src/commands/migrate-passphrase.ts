@@ -7,6 +7,7 @@ import type { Context } from "../cli/context.ts";
 import { requireVault } from "../cli/home.ts";
 import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
 import { replaceKeyfile } from "../cli/keyfile.ts";
+import { replaceInKeyring } from "../cli/keyring.ts";
 import { hardenProcess } from "../cli/process.ts";
 import { askSecret, canAsk } from "../cli/terminal.ts";
 import { refuseShort, warnOfWeakness } from "../cli/warn-of-weakness.ts";
@@ -50,12 +51,14 @@ export const run: Handler = async (context, args) => {
       acceptWeakKdf,
     });
     const keyfile = await replaceKeyfile(context, oldPassphrase!, newPassphrase);
+    const keyring = await replaceInKeyring(context, vault.id, oldPassphrase!, newPassphrase);
+    const places = [keyfile, keyring ? "the keyring" : undefined].filter(Boolean);
     context.note(
       "Whoever kept a copy of the old keyslots.json can still open it with the old passphrase",
     );
     return {
-      data: { slot, keyfile: keyfile ?? null },
-      text: `The passphrase was changed${keyfile === undefined ? "" : `, in ${keyfile} too`}`,
+      data: { slot, keyfile: keyfile ?? null, keyring },
+      text: `The passphrase was changed${places.length === 0 ? "" : `, in ${places.join(" and ")} too`}`,
     };
   } finally {
     zero(oldPassphrase, newPassphrase);

@@ -1,5 +1,6 @@
 import type { Command, Option } from "../cli/command.ts";
 import { KDF_OPTIONS } from "./kdf-options.ts";
+import { SLOT_COMMANDS } from "./slots.ts";
 
 const NAME = { name: "NAME" };
 
@@ -125,12 +126,7 @@ export const SECURITY_COMMANDS: readonly Command[] = [
     writes: true,
     load: () => import("../commands/secrets-delete.ts"),
   },
-  {
-    path: "security slots list",
-    summary: "list what can open the vault; needs no passphrase",
-    examples: ["lango security slots list"],
-    load: () => import("../commands/slots-list.ts"),
-  },
+  ...SLOT_COMMANDS,
   {
     path: "security provider list",
     summary: "list the crypto providers and which are installed",

@@ -5,6 +5,8 @@ import type { MethodName, Params, Result } from "../protocol/methods.ts";
 /** An authenticated connection to one paired device: TLS 1.3 with both keys checked, and never resumed. */
 export interface Channel {
   readonly peer: Peer;
+  /** The key of the other device: DER SubjectPublicKeyInfo. Its SHA-256 is the pin. */
+  readonly publicKey: Bytes;
   /** 32 bytes that only the two ends of this TLS connection know (RFC 5705, RFC 8446 §7.5). */
   readonly binding: Bytes;
   /**

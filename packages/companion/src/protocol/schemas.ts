@@ -102,7 +102,7 @@ export const schemas: Schemas = {
   /** `commitment`: 32 bytes over the whole action; `summary`: lines for the person, already free of control characters. */
   "approval.request": method(
     {
-      commitment: base64(32),
+      commitment: base64(32, 32),
       summary: z.array(z.string().max(1000)).max(32),
       dangerous: z.boolean(),
       /** Milliseconds since the epoch. */
@@ -110,7 +110,7 @@ export const schemas: Schemas = {
     },
     {
       approved: z.boolean(),
-      /** ECDSA P-256 r‖s, 64 bytes, by the key of the companion's certificate; see approval-signature.ts. */
+      /** ECDSA P-256 r‖s, 64 bytes, by the key of the companion's certificate; empty in compatibility mode. */
       signature: base64(64),
       /** Milliseconds since the epoch, of the companion's clock. */
       decidedAt: z.int(),
@@ -128,7 +128,7 @@ export const schemas: Schemas = {
       message: value.optional(),
     },
     /** r‖s with low s, then the recovery bit (0 or 1): 65 bytes. */
-    { ...used, signature: base64(65) },
+    { ...used, signature: base64(65, 65) },
   ),
   status: method(
     {},
@@ -140,5 +140,8 @@ export const schemas: Schemas = {
     },
   ),
   /** The caller's next certificate: its pin, and a signature by its key over the binding of the channel and the old pin. */
-  rollover: method({ certificate: base64(4096), signature: base64(64) }, { accepted: z.boolean() }),
+  rollover: method(
+    { certificate: base64(4096), signature: base64(64, 64) },
+    { accepted: z.boolean() },
+  ),
 };

@@ -37,6 +37,9 @@ export const versionRemoved = (
   version: number,
 ): RowChange => ["secret_versions", versionRowName(row, version), null];
 
+/** What the chain keeps of a device that was revoked. */
+export const companionRemoved = (id: string): RowChange => ["companions", id, null];
+
 const rowNames: {
   readonly [T in SteeringTable]: (row: SteeringTables[T]) => string;
 } = {
@@ -45,6 +48,7 @@ const rowNames: {
   key_versions: (row) => `${row.keyId}/${row.version}`,
   data_keys: (row) => row.id,
   secrets: secretRowName,
+  companions: (row) => row.id,
 };
 
 /** Every row that the chain knows of, as it is in the database now; tombstones are left out. */
@@ -58,6 +62,7 @@ export async function* currentRows(store: StoreReads): AsyncGenerator<RowChange>
     }
   }
   for (const key of await store.dataKeys.list()) yield changeOf("data_keys", key);
+  for (const companion of await store.companions.list()) yield changeOf("companions", companion);
   for await (const row of liveSecrets(store)) {
     yield changeOf("secrets", row);
     for (const { version } of await store.secrets.listVersions(row.id)) {
@@ -113,6 +118,10 @@ const findRow = async (
     case "data_keys": {
       const row = await store.dataKeys.find(name);
       return row && changeOf("data_keys", row);
+    }
+    case "companions": {
+      const row = await store.companions.find(name);
+      return row && changeOf("companions", row);
     }
     case "secrets":
     case "secret_versions": {

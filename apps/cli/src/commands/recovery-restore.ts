@@ -1,0 +1,123 @@
+import { type Bytes, isCryptoError, utf8, zero } from "@lango/crypto-core";
+import {
+  createUnlocker,
+  parseRecoveryWords,
+  type SlotInfo,
+  type UnlockResult,
+} from "@lango/unlock";
+import { openVault, type SlotSummary, type Vault } from "@lango/vault";
+import { type Arguments, usageError } from "../cli/arguments.ts";
+import type { Handler } from "../cli/command.ts";
+import type { Context } from "../cli/context.ts";
+import { readInput } from "../cli/files.ts";
+import { requireVault } from "../cli/home.ts";
+import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
+import { hardenProcess } from "../cli/process.ts";
+import { askLine, askSecret, askYes, canAsk } from "../cli/terminal.ts";
+import { refuseShort, warnOfWeakness } from "../cli/warn-of-weakness.ts";
+import { onOtherScreen } from "../terminal/other-screen.ts";
+
+/** 24 words with numbers and line ends are less than this. */
+const MAX_WORDS_BYTES = 4096;
+
+/** Opens the vault with the recovery words and gives it a new passphrase. */
+export const run: Handler = async (context, args) => {
+  const { kdf, acceptWeakKdf } = chooseKdf(args);
+  await requireVault(context);
+  hardenProcess();
+  const entropy = await readWords(context, args);
+  let passphrase: Bytes | undefined;
+  try {
+    await using vault = await openVault({
+      home: context.home,
+      unlock: async (slots) => credentialOf(slots, entropy),
+    });
+    const old = (await vault.slots.list()).filter(({ kind }) => kind === "passphrase");
+    if (args.flag("dry-run")) {
+      return { data: { dryRun: true }, text: "the words open the vault; would add a passphrase" };
+    }
+    ({ passphrase } = await createUnlocker({
+      home: context.home,
+      env: context.env,
+      passphraseFd: args.number("new-passphrase-fd", 0),
+      passphraseFile: args.string("new-passphrase-file"),
+      optionPrefix: "new-",
+      skipAmbient: true,
+      prompt: canAsk(context) ? askSecret : undefined,
+      stdinFree: false,
+    }).obtainNewPassphrase({ replacing: true, check: refuseShort }));
+    await warnOfWeakness(context, passphrase);
+    const slot = await vault.slots.add({
+      ...{ kind: "passphrase", passphrase, acceptWeakKdf },
+      kdf: kdf ?? (await configuredKdf(context.home)),
+    });
+    const removed = await removeOld(context, vault, old);
+    return {
+      data: { slot, removed },
+      text: `The new passphrase opens the vault${removed.length === 0 ? "" : ", and the old one no more"}`,
+    };
+  } finally {
+    zero(entropy, passphrase);
+  }
+};
+
+async function readWords(context: Context, args: Arguments): Promise<Bytes> {
+  const file = args.string("words-file");
+  if (file !== undefined) {
+    const text = await readInput(file, MAX_WORDS_BYTES);
+    try {
+      return await parseRecoveryWords(text);
+    } finally {
+      zero(text);
+    }
+  }
+  if (!canAsk(context)) {
+    throw usageError(
+      "The recovery words are missing, and nobody can be asked",
+      "Give them with --words-file FILE",
+    );
+  }
+  return onOtherScreen(async () => {
+    for (;;) {
+      const line = await askLine("The 24 recovery words, on one line:\n");
+      if (line === undefined || line.trim() === "") throw usageError("Nothing was entered");
+      try {
+        return await parseRecoveryWords(utf8(line));
+      } catch (error) {
+        if (!isCryptoError(error)) throw error;
+        process.stderr.write(`${error.message}\n\n`);
+      }
+    }
+  });
+}
+
+const credentialOf = (slots: readonly SlotInfo[], entropy: Uint8Array): UnlockResult => {
+  const slotIds = slots.filter(({ kind }) => kind === "recovery").map(({ id }) => id);
+  if (slotIds.length === 0) {
+    throw usageError(
+      "This vault has no recovery words",
+      'Make them with "lango security recovery setup"',
+    );
+  }
+  const secret = new Uint8Array(entropy);
+  return {
+    credential: { kind: "recovery", source: "recovery words", secret, ambient: false, slotIds },
+    skipped: [],
+  };
+};
+
+async function removeOld(
+  context: Context,
+  vault: Vault,
+  old: readonly SlotSummary[],
+): Promise<string[]> {
+  if (old.length === 0) return [];
+  if (!(await askYes(context, "Take the old passphrase away?"))) {
+    context.note(
+      'The old passphrase still opens the vault; "lango security slots remove" takes it away',
+    );
+    return [];
+  }
+  for (const { id } of old) await vault.slots.remove(id);
+  return old.map(({ id }) => id);
+}

@@ -1,0 +1,72 @@
+import { afterEach, expect, test } from "vitest";
+import type { RequestHandler } from "../src/channel/types.ts";
+import { joinAs, signRequest } from "./support/attacker.ts";
+import { closeAll, link, MESSAGE, SIGNED, signs, sleep, until } from "./support/channels.ts";
+
+afterEach(closeAll);
+
+test("1,000 requests in flight: one that waits for a person holds up no other", async () => {
+  const decided = Promise.withResolvers<void>();
+  const handler: RequestHandler = async ({ params, waiting }) => {
+    if ("keyId" in params && params.keyId === "asks") {
+      const done = waiting();
+      await decided.promise;
+      done();
+    }
+    return SIGNED;
+  };
+  const { channel, requests } = await link({ handler });
+  let isDecided = false;
+  const slow = channel.call("sign", { ...MESSAGE, keyId: "asks" }).then(() => {
+    isDecided = true;
+  });
+  const others = Array.from({ length: 999 }, () => channel.call("sign", MESSAGE));
+  expect(await Promise.all(others)).toEqual(others.map(() => SIGNED));
+  expect(isDecided).toBe(false);
+  expect(requests).toHaveLength(1000);
+  decided.resolve();
+  await slow;
+});
+
+test("answers that nobody reads: the companion stops reading, and its memory stays bounded", async () => {
+  const large: RequestHandler = async () => ({ plaintext: new Uint8Array(65_536) });
+  const { port, pair, requests, listener, channel } = await link({ handler: large });
+  await channel.close();
+  const raw = await joinAs(port, pair.agent.identity, "agent");
+  raw.ws.pause();
+  const asked = 2000;
+  for (let sent = 0; sent < asked; sent++) {
+    raw.send({ ...signRequest(), method: "decrypt", params: { keyId: "k", ciphertext: "AAAA" } });
+  }
+  // Four megabytes wait at most, and what the sockets themselves hold.
+  let done = -1;
+  while (done !== requests.length) {
+    done = requests.length;
+    await sleep(300);
+  }
+  expect(requests.length).toBeLessThan(asked / 2);
+  expect(listener.channels).toHaveLength(1);
+  raw.ws.resume();
+  await until(() => requests.length === asked);
+  raw.ws.terminate();
+});
+
+test("the limit of requests in flight holds against an agent that ignores it", async () => {
+  const forever: RequestHandler = () => new Promise(() => {});
+  const { port, pair, requests } = await link({ handler: forever, limits: { requests: 5 } });
+  const raw = await joinAs(port, pair.agent.identity, "agent");
+  for (let sent = 0; sent < 6; sent++) raw.send(signRequest());
+  const refused = { error: { data: { code: "ERR_RATE_LIMITED", retryable: true } } };
+  expect(await raw.next()).toMatchObject(refused);
+  expect(requests).toHaveLength(5);
+  raw.ws.terminate();
+});
+
+test("many channels may be made one after another", async () => {
+  const { port, pair, listener } = await link({ handler: signs });
+  for (let made = 0; made < 20; made++) {
+    const raw = await joinAs(port, pair.agent.identity, "agent");
+    raw.ws.terminate();
+  }
+  await until(() => listener.channels.length === 0);
+});
