@@ -34,6 +34,7 @@ export const run: Handler = async (context, args) => {
     const variables = await readSecrets(context, vault, wishes, files);
     const command: Command = {
       file,
+      program,
       words: await resolveWords(vault, words),
       env: { ...inheritedEnvironment(context.env), ...variables },
       umask: context.umask,
@@ -66,7 +67,10 @@ async function runMasked(context: Context, command: Command, masking: Masking): 
 
 /** What is run: with which words and environment. */
 interface Command {
+  /** As it was typed: what the command sees as its own name. */
   readonly file: string;
+  /** The program that this names, found once. */
+  readonly program: string;
   readonly words: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly umask: number;
@@ -135,16 +139,21 @@ function forwardToJob(): ReturnType<typeof forward> {
   return forward(FORWARDED);
 }
 
-const runAsIs = ({ file, words, env, umask }: Command): Promise<Result> => {
+const runAsIs = ({ file, program, words, env, umask }: Command): Promise<Result> => {
   const passOn = forwardToJob();
-  const child = asInherited(umask, () => spawn(file, words, { env, stdio: "inherit" }));
+  const child = asInherited(umask, () =>
+    spawn(program, words, { argv0: file, env, stdio: "inherit" }),
+  );
   passOn((signal) => child.kill(signal));
   return endOf(file, child);
 };
 
-async function runPiped({ file, words, env, umask }: Command, masking: Masking): Promise<Result> {
+async function runPiped(command: Command, masking: Masking): Promise<Result> {
+  const { file, program, words, env, umask } = command;
   const passOn = forwardToJob();
-  const { child, finish } = asInherited(umask, () => spawnMasked(file, words, { env }, masking));
+  const { child, finish } = asInherited(umask, () =>
+    spawnMasked(program, words, { argv0: file, env }, masking),
+  );
   passOn((signal) => child.kill(signal));
   const result = await endOf(file, child);
   await finish();
@@ -152,7 +161,7 @@ async function runPiped({ file, words, env, umask }: Command, masking: Masking):
 }
 
 async function runOnTerminal(
-  { file, words, env, umask }: Command,
+  { program, words, env, umask }: Command,
   masking: Masking,
   pty: NonNullable<Awaited<ReturnType<typeof loadPty>>>,
 ): Promise<Result> {
@@ -160,7 +169,7 @@ async function runOnTerminal(
   const child = asInherited(umask, () =>
     spawnOnTerminal(
       (shell, parameters, size) => pty.spawn(shell, parameters, { ...size, env, encoding: null }),
-      file,
+      program,
       words,
       masking,
     ),
