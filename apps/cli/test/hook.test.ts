@@ -95,6 +95,10 @@ describe.each(["claude-code", "codex"])("%s", (agent) => {
   });
 });
 
+test("an agent that is not known is an error", async () => {
+  expectOneFault(await lango(["hook", "toString"], { home }), 2, /no hooks for toString/);
+});
+
 describe("the output of a tool", () => {
   const output = { stdout: `key "${SECRET}"\n`, stderr: "", lines: [1, null, SECRET], n: 2 };
   const masked = {

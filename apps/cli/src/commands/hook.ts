@@ -1,6 +1,6 @@
 import { isCryptoError } from "@lango/crypto-core";
 import type { Scanner } from "@lango/guard";
-import type { Arguments } from "../cli/arguments.ts";
+import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler, Result } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
 import { MAX_BUFFERED_BYTES, readInput } from "../cli/files.ts";
@@ -14,8 +14,14 @@ import { loadScanner } from "../scan/load-scanner.ts";
 
 /** Prints the configuration by which an agent calls this command, and answers its calls with `--respond`. */
 export const run: Handler = async (context, args) => {
-  const name = args.positional("AGENT") as AgentName;
-  const agent = AGENTS[name];
+  const name = args.positional("AGENT");
+  const agent = Object.hasOwn(AGENTS, name) ? AGENTS[name as AgentName] : undefined;
+  if (agent === undefined) {
+    throw usageError(
+      `There are no hooks for ${name}`,
+      `Known are ${Object.keys(AGENTS).join(", ")}`,
+    );
+  }
   if (!args.flag("respond")) {
     const configuration = agent.configuration(`lango hook ${name} --respond`);
     context.note(`add this to ${agent.file}`);

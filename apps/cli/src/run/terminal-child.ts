@@ -144,7 +144,7 @@ class ScreenOutput {
   }
 
   async #start(): Promise<void> {
-    const scanner = await this.#masking.ready;
+    const scanner = await this.#masking.scanner();
     this.#masker = scanner.createTerminalMasker();
     for (const chunk of this.#early.splice(0)) show(this.#masker.write(chunk));
   }
