@@ -226,6 +226,15 @@ describe("under tmux", () => {
     await screen.see(/code=2/);
   });
 
+  test("in the background a command runs on, through pipes", async () => {
+    const screen = await tmux();
+    screen.line(
+      `${RUN} -- sh -c 'sleep 0.1; echo back-$((40 + 2)); test -t 1 || echo no-$((40 + 3))' &`,
+    );
+    await screen.see(/back-42\s+no-43/);
+    expect(screen.screen).not.toContain("Stopped");
+  });
+
   test("stty size is that of the window", async () => {
     const screen = await tmux();
     screen.line(`${RUN} -- stty size`);

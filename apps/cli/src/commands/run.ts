@@ -16,6 +16,7 @@ import { type Masking, startMasking } from "../run/masking.ts";
 import { SecretFiles } from "../run/memory-files.ts";
 import { makePipes, type Pipes, spawnMasked } from "../run/piped.ts";
 import { loadPty, spawnOnTerminal } from "../run/terminal-child.ts";
+import { hasTerminal } from "../run/terminal-modes.ts";
 import { parseWishes, type Wishes } from "../run/wishes.ts";
 import { checkWords, readText, resolveWords } from "../run/words.ts";
 
@@ -29,9 +30,9 @@ export const run: Handler = async (context, args) => {
   if (typeof program !== "string") return program;
   const isMasked = !args.flag("no-mask");
 
-  const hasTerminal = [0, 1, 2].every(isTerminal);
+  const onTerminal = hasTerminal();
   // Made while the vault is opened.
-  const pipes = isMasked && !hasTerminal ? makePipes(context.env["PATH"]) : undefined;
+  const pipes = isMasked && !onTerminal ? makePipes(context.env["PATH"]) : undefined;
   using files = new SecretFiles();
   const { result } = await withVault(context, args, { stdinFree: false }, async (vault) => {
     const variables = await readSecrets(context, vault, wishes, files);
@@ -49,7 +50,7 @@ export const run: Handler = async (context, args) => {
       return { result: runAsIs(command) };
     }
     const masking = startMasking(context, vault);
-    const result = hasTerminal
+    const result = onTerminal
       ? runOnTerminal(context, command, masking)
       : runPiped(command, masking, await pipes);
     // The vault is closed as soon as the scanner knows every secret: while the command runs, no key is held here.

@@ -1,4 +1,6 @@
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { isTerminal } from "../cli/color.ts";
 
 /**
  * The modes of our terminal (termios). Raw by `stty`: what Node calls raw still turns a line feed into a line break, which
@@ -33,4 +35,20 @@ function stty(...words: string[]): string | undefined {
     encoding: "utf8",
   });
   return status === 0 ? stdout : undefined;
+}
+
+/**
+ * Whether a command can be given a terminal: all three streams are one, and this process is in its foreground. One in the
+ * background would be stopped as soon as it changes the modes.
+ */
+export const hasTerminal = (): boolean => [0, 1, 2].every(isTerminal) && isForeground();
+
+function isForeground(): boolean {
+  try {
+    // proc_pid_stat(5): behind the name, which may hold anything, pgrp is the third field and tpgid the sixth.
+    const fields = readFileSync("/proc/self/stat", "latin1").split(") ").at(-1)!.split(" ");
+    return fields[2] === fields[5];
+  } catch {
+    return true;
+  }
 }
