@@ -52,7 +52,6 @@ describe.each(["claude-code", "codex"])("%s", (agent) => {
     expect(ran.code).toBe(0);
     const entry = [
       {
-        matcher: "*",
         hooks: [{ type: "command", command: `lango hook ${agent} --respond`, timeout: 60 }],
       },
     ];

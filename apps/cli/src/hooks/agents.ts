@@ -42,8 +42,9 @@ const claudeCode: Agent = {
   file: "~/.claude/settings.json",
   configuration: (command) => ({
     hooks: {
-      PreToolUse: [{ matcher: "*", hooks: [handler(command)] }],
-      PostToolUse: [{ matcher: "*", hooks: [handler(command)] }],
+      // Without a matcher: for every tool.
+      PreToolUse: [{ hooks: [handler(command)] }],
+      PostToolUse: [{ hooks: [handler(command)] }],
     },
   }),
   task: toolTask,
