@@ -107,6 +107,16 @@ describe("on a terminal", () => {
     },
   );
 
+  test("a terminal that goes away ends the command as it would by itself", async () => {
+    const file = fileWith("");
+    const terminal = await run(
+      ...["--", "sh", "-c", "trap 'echo hung-up > $0; exit' HUP; echo ready; sleep 30", file],
+    );
+    await terminal.see("ready");
+    terminal.hangUp();
+    await expect.poll(() => readFileSync(file, "utf8"), { timeout: 10_000 }).toBe("hung-up\n");
+  });
+
   test("the end of a long output is not lost", async () => {
     const terminal = await run("--", "sh", "-c", "seq 1 60000; echo the-end");
     expect(await terminal.end()).toMatchObject({ exitCode: 0 });

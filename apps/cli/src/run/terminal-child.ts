@@ -45,7 +45,8 @@ export function spawnOnTerminal(
     if (pid === undefined) waiting.push(signal);
     else {
       try {
-        process.kill(pid, signal);
+        // A terminal that goes away tells it to the whole job.
+        process.kill(signal === "SIGHUP" ? -pid : pid, signal);
       } catch {
         // It has just ended.
       }
@@ -59,7 +60,11 @@ export function spawnOnTerminal(
   };
   const listen = (): void => {
     modes.setRaw();
-    stdin.on("data", onKeys).resume();
+    // A terminal that is gone is an error here; SIGHUP says it to the command.
+    stdin
+      .on("data", onKeys)
+      .on("error", () => {})
+      .resume();
   };
   const onResize = (): void => pty.resize(size().cols, size().rows);
   const onStop = (): void => {
