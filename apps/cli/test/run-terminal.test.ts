@@ -36,13 +36,13 @@ describe("on a terminal", () => {
   });
 
   test("a change of its size reaches the command", async () => {
-    const script = `process.on("SIGWINCH", () => { console.log("now", process.stdout.columns, process.stdout.rows); process.exit(0); });
+    const script = `process.stdout.on("resize", () => { console.log("now " + process.stdout.getWindowSize()); process.exit(0); });
       console.log("ready"); setInterval(() => {}, 1000)`;
     const terminal = await run(...node(script));
     await terminal.see("ready");
     terminal.resize(91, 33);
     expect(await terminal.end()).toMatchObject({ exitCode: 0 });
-    expect(terminal.output).toContain("now 91 33");
+    expect(terminal.output).toContain("now 91,33");
   });
 
   test("a secret that comes one key at a time, in colours and with sleeps, is masked", async () => {
@@ -55,7 +55,8 @@ describe("on a terminal", () => {
   });
 
   test("what is typed is echoed at once, although a form begins with it", async () => {
-    const terminal = await run("--", "cat");
+    const terminal = await run("--", "sh", "-c", "echo ready; cat");
+    await terminal.see("ready");
     // "s" begins the secret, "736b" its hexadecimal form.
     for (const text of ["s", "k", "-", "\r", "7", "3", "6"]) {
       const before = terminal.output.length;
@@ -70,7 +71,7 @@ describe("on a terminal", () => {
 
   test("keys go to the command as they are, a large paste too", async () => {
     const script = `process.stdin.setRawMode(true); let n = 0; console.log("ready");
-      process.stdin.on("data", (d) => { n += d.length; if (d.includes(4)) { console.log("got", n); process.exit(); } })`;
+      process.stdin.on("data", (d) => { n += d.length; if (d.includes(4)) { console.log("got " + n); process.exit(); } })`;
     const terminal = await run(...node(script));
     await terminal.see("ready");
     terminal.type(Buffer.alloc(100_000, "\u00e9x"));
@@ -105,6 +106,16 @@ describe("on a terminal", () => {
       expect(terminal.output).toContain("got it");
     },
   );
+
+  test("a terminal that goes away ends the command as it would by itself", async () => {
+    const file = fileWith("");
+    const terminal = await run(
+      ...["--", "sh", "-c", "trap 'echo hung-up > $0; exit' HUP; echo ready; sleep 30", file],
+    );
+    await terminal.see("ready");
+    terminal.hangUp();
+    await expect.poll(() => readFileSync(file, "utf8"), { timeout: 10_000 }).toBe("hung-up\n");
+  });
 
   test("the end of a long output is not lost", async () => {
     const terminal = await run("--", "sh", "-c", "seq 1 60000; echo the-end");
@@ -141,11 +152,9 @@ class Tmux {
 
   constructor(env: Record<string, string>) {
     // Nothing of the person's own settings: neither of tmux nor of the shell.
-    this.#call("-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "30", "-s", "t", "sh", {
-      ...env,
-      ENV: "",
-      PS1: "$ ",
-    });
+    const session = ["new-session", "-d", "-x", "100", "-y", "30", "-s", "t", "sh"];
+    const options = { env: { ...env, ENV: "" } };
+    execFileSync(this.#program, ["-S", this.#socket, "-f", "/dev/null", ...session], options);
     onTestFinished(() => void this.#call("kill-server"));
   }
 
@@ -166,11 +175,8 @@ class Tmux {
     await expect.poll(() => this.screen, { timeout: 15_000 }).toMatch(pattern);
   }
 
-  #call(...words: [...string[], Record<string, string>] | string[]): string {
-    const last = words.at(-1);
-    const env = typeof last === "object" ? last : process.env;
-    const args = words.filter((word): word is string => typeof word === "string");
-    return execFileSync(this.#program, ["-S", this.#socket, ...args], { env, encoding: "utf8" });
+  #call(...words: string[]): string {
+    return execFileSync(this.#program, ["-S", this.#socket, ...words], { encoding: "utf8" });
   }
 }
 
@@ -181,25 +187,26 @@ describe("under tmux", () => {
   test("a command is stopped by Ctrl-Z and goes on with fg, twice", async () => {
     const screen = await tmux();
     const script = fileWith("echo started; read x; echo got-$x; read x; echo got-$x; exit 7\n");
-    screen.line(`${RUN} -- sh ${script}; echo code=$?`);
-    await screen.see(/^started/m);
+    screen.line(`${RUN} -- sh ${script}`);
+    await screen.see(/started/);
     for (const word of ["one", "two"]) {
       screen.type("C-z");
       await screen.see(/Stopped|Suspended/);
-      screen.line("clear; echo at-the-shell");
-      await screen.see(/^at-the-shell/m);
+      screen.line("clear; echo shell-$((20 + 1))");
+      await screen.see(/shell-21/);
       screen.line("fg");
       screen.line(word);
-      await screen.see(new RegExp(`^got-${word}`, "m"));
+      await screen.see(new RegExp(`got-${word}`));
     }
-    await screen.see(/^code=7/m);
+    screen.line("echo code=$?");
+    await screen.see(/code=7/);
   });
 
   test("vim edits a file, its screen is masked, and it is suspended", async () => {
     requireService("vim");
     const screen = await tmux();
     const file = fileWith(`first\nkey = ${SECRET}\nlast\n`, "notes.txt");
-    screen.line(`${RUN} -- vim -u NONE -N -n ${file}; echo code=$?`);
+    screen.line(`${RUN} -- vim -u NONE -N -n ${file}`);
     await screen.see(/key = \[SECRET:api\/key\]/);
     screen.type("G", "o");
     await screen.see(/-- INSERT --/);
@@ -212,7 +219,9 @@ describe("under tmux", () => {
     await screen.see(/typed here/);
     expect(screen.screen).not.toContain(SECRET);
     screen.line(":wq");
-    await screen.see(/^code=0/m);
+    await expect.poll(() => screen.screen, { timeout: 15_000 }).not.toContain("typed here");
+    screen.line("echo code=$?");
+    await screen.see(/code=0/);
     expect(readFileSync(file, "utf8")).toBe(`first\nkey = ${SECRET}\nlast\ntyped here\n\n`);
   });
 
@@ -224,12 +233,21 @@ describe("under tmux", () => {
     await screen.see(/psql is the PostgreSQL interactive terminal/);
     screen.line(`${RUN} -- psql -h ${socket} -U nobody db; echo code=$?`);
     await screen.see(/connection to server on socket/);
-    await screen.see(/^code=2/m);
+    await screen.see(/code=2/);
+  });
+
+  test("in the background a command runs on, through pipes", async () => {
+    const screen = await tmux();
+    screen.line(
+      `${RUN} -- sh -c 'sleep 0.1; echo back-$((40 + 2)); test -t 1 || echo no-$((40 + 3))' &`,
+    );
+    await screen.see(/back-42\s+no-43/);
+    expect(screen.screen).not.toContain("Stopped");
   });
 
   test("stty size is that of the window", async () => {
     const screen = await tmux();
     screen.line(`${RUN} -- stty size`);
-    await screen.see(/^30 100/m);
+    await screen.see(/30 100/);
   });
 });

@@ -162,8 +162,8 @@ describe("run", () => {
   });
 
   test("is in the log, with the secret's name", async () => {
-    await run(["--env", "T=api/key", "--", "true"]);
-    // Beside the reading of all secrets for the scanner.
+    await run(["--env", "T=api/key", "--", "echo"]);
+    // The last is the reading of all secrets for the scanner.
     const { document } = await langoJson(["audit", "tail"], { home });
     const actions = document.data.events.slice(-3).map((event: { action: string }) => event.action);
     expect(actions).toEqual(["secret.get", "run.start", "secret.load"]);

@@ -14,8 +14,9 @@ import { cannotStart, findProgram } from "../run/find-program.ts";
 import { becomeInit } from "../run/init.ts";
 import { type Masking, startMasking } from "../run/masking.ts";
 import { SecretFiles } from "../run/memory-files.ts";
-import { spawnMasked } from "../run/piped.ts";
+import { makePipes, type Pipes, spawnMasked } from "../run/piped.ts";
 import { loadPty, spawnOnTerminal } from "../run/terminal-child.ts";
+import { hasTerminal } from "../run/terminal-modes.ts";
 import { parseWishes, type Wishes } from "../run/wishes.ts";
 import { checkWords, readText, resolveWords } from "../run/words.ts";
 
@@ -29,23 +30,29 @@ export const run: Handler = async (context, args) => {
   if (typeof program !== "string") return program;
   const isMasked = !args.flag("no-mask");
 
+  const onTerminal = hasTerminal();
+  // Made while the vault is opened.
+  const pipes = isMasked && !onTerminal ? makePipes(context.env["PATH"]) : undefined;
   using files = new SecretFiles();
   const { result } = await withVault(context, args, { stdinFree: false }, async (vault) => {
     const variables = await readSecrets(context, vault, wishes, files);
     const command: Command = {
       file,
+      program,
       words: await resolveWords(vault, words),
       env: { ...inheritedEnvironment(context.env), ...variables },
       umask: context.umask,
     };
     const detail = isMasked ? basename(file) : `${basename(file)}, output not masked`;
-    await vault.audit.append({ action: "run.start", detail });
+    await vault.audit.append({ action: "run.start", detail, durability: "normal" });
     if (!isMasked) {
       context.warn("the output is not masked: whoever reads it can read secrets");
       return { result: runAsIs(command) };
     }
-    const masking = await startMasking(context, vault);
-    const result = runMasked(context, command, masking);
+    const masking = startMasking(context, vault);
+    const result = onTerminal
+      ? runOnTerminal(context, command, masking)
+      : runPiped(command, masking, await pipes);
     // The vault is closed as soon as the scanner knows every secret: while the command runs, no key is held here.
     await Promise.race([result, masking.loaded]);
     await masking.stop();
@@ -54,19 +61,12 @@ export const run: Handler = async (context, args) => {
   return await result;
 };
 
-async function runMasked(context: Context, command: Command, masking: Masking): Promise<Result> {
-  const hasTerminal = [0, 1, 2].every(isTerminal);
-  const pty = hasTerminal ? await loadPty() : undefined;
-  if (pty !== undefined) return runOnTerminal(command, masking, pty);
-  if (hasTerminal) {
-    context.note("without @lydell/node-pty the command gets pipes and no terminal");
-  }
-  return runPiped(command, masking);
-}
-
 /** What is run: with which words and environment. */
 interface Command {
+  /** As it was typed: what the command sees as its own name. */
   readonly file: string;
+  /** The program that this names, found once. */
+  readonly program: string;
   readonly words: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly umask: number;
@@ -135,16 +135,25 @@ function forwardToJob(): ReturnType<typeof forward> {
   return forward(FORWARDED);
 }
 
-const runAsIs = ({ file, words, env, umask }: Command): Promise<Result> => {
+const runAsIs = ({ file, program, words, env, umask }: Command): Promise<Result> => {
   const passOn = forwardToJob();
-  const child = asInherited(umask, () => spawn(file, words, { env, stdio: "inherit" }));
+  const child = asInherited(umask, () =>
+    spawn(program, words, { argv0: file, env, stdio: "inherit" }),
+  );
   passOn((signal) => child.kill(signal));
   return endOf(file, child);
 };
 
-async function runPiped({ file, words, env, umask }: Command, masking: Masking): Promise<Result> {
+async function runPiped(
+  command: Command,
+  masking: Masking,
+  pipes: Pipes | undefined,
+): Promise<Result> {
+  const { file, program, words, env, umask } = command;
   const passOn = forwardToJob();
-  const { child, finish } = asInherited(umask, () => spawnMasked(file, words, { env }, masking));
+  const { child, finish } = asInherited(umask, () =>
+    spawnMasked(program, words, { argv0: file, env }, masking, pipes),
+  );
   passOn((signal) => child.kill(signal));
   const result = await endOf(file, child);
   await finish();
@@ -152,15 +161,21 @@ async function runPiped({ file, words, env, umask }: Command, masking: Masking):
 }
 
 async function runOnTerminal(
-  { file, words, env, umask }: Command,
+  context: Context,
+  command: Command,
   masking: Masking,
-  pty: NonNullable<Awaited<ReturnType<typeof loadPty>>>,
 ): Promise<Result> {
+  const pty = await loadPty();
+  if (pty === undefined) {
+    context.note("without @lydell/node-pty the command gets pipes and no terminal");
+    return runPiped(command, masking, await makePipes(context.env["PATH"]));
+  }
+  const { program, words, env, umask } = command;
   const passOn = forward([...FORWARDED, "SIGINT", "SIGQUIT"]);
   const child = asInherited(umask, () =>
     spawnOnTerminal(
       (shell, parameters, size) => pty.spawn(shell, parameters, { ...size, env, encoding: null }),
-      file,
+      program,
       words,
       masking,
     ),

@@ -1,4 +1,5 @@
-import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -16,14 +17,18 @@ export interface PipedChild {
   finish(): Promise<void>;
 }
 
-/** Starts a command with standard output and standard error masked, each for itself. */
+/**
+ * Starts a command with standard output and standard error masked, each for itself.
+ *
+ * @param pipes - What {@link makePipes} made.
+ */
 export function spawnMasked(
   file: string,
   words: readonly string[],
   options: Pick<SpawnOptions, "env" | "argv0">,
   masking: Masking,
+  pipes: Pipes | undefined,
 ): PipedChild {
-  const pipes = makePipes();
   const child = spawn(file, words, {
     ...options,
     stdio: ["inherit", pipes?.[0].write ?? "pipe", pipes?.[1].write ?? "pipe"],
@@ -48,12 +53,14 @@ interface Pipe {
   readonly read: number;
   readonly write: number;
 }
+/** For standard output and standard error. */
+export type Pipes = readonly [Pipe, Pipe];
 
 /**
  * Two pipes of the system. What Node makes itself are sockets, and a program that opens `/dev/stderr` anew cannot open
  * those. `undefined` where there is no `mkfifo`, or no place for a file.
  */
-function makePipes(): readonly [Pipe, Pipe] | undefined {
+export async function makePipes(path: string | undefined): Promise<Pipes | undefined> {
   let folder: string;
   try {
     folder = mkdtempSync(join(tmpdir(), "lango-run-"));
@@ -61,17 +68,25 @@ function makePipes(): readonly [Pipe, Pipe] | undefined {
     return undefined;
   }
   try {
-    const paths = ["out", "err"].map((name) => join(folder, name));
-    if (spawnSync("mkfifo", ["-m", "600", ...paths]).status !== 0) return undefined;
-    const [out, err] = paths.map((path) => {
-      // In this order: opened for reading first, neither waits for the other.
-      const read = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-      return { read, write: openSync(path, constants.O_WRONLY) };
+    const [out, err] = [join(folder, "out"), join(folder, "err")];
+    // Nothing of the environment but where to find it: it may hold what opens the vault.
+    const making = spawn("mkfifo", ["-m", "600", out, err], {
+      stdio: "ignore",
+      env: { PATH: path },
     });
-    return [out!, err!];
+    const [status] = await once(making, "exit");
+    return status === 0 ? [openPipe(out), openPipe(err)] : undefined;
+  } catch {
+    return undefined;
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+function openPipe(path: string): Pipe {
+  // In this order: opened for reading first, neither waits for the other.
+  const read = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  return { read, write: openSync(path, constants.O_WRONLY) };
 }
 
 /** Carries one stream of the command to a descriptor of ours, through the scanner. */
@@ -128,7 +143,7 @@ class MaskedStream {
   }
 
   async #pass(chunk: Uint8Array): Promise<void> {
-    this.#masker ??= (await this.#masking.ready).createMasker();
+    this.#masker ??= (await this.#masking.scanner()).createMasker();
     await this.#write(this.#masker.write(chunk));
   }
 

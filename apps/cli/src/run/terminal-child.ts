@@ -4,6 +4,7 @@ import type { IPty, spawn } from "@lydell/node-pty";
 import { writeAll } from "../cli/output.ts";
 import type { Masking } from "./masking.ts";
 import { MONITOR, takeNumber } from "./monitor.ts";
+import { TerminalModes } from "./terminal-modes.ts";
 
 /** How often a stopped monitor is continued: a signal that comes before it has stopped is lost on it. */
 const CONTINUE_AFTER_MS = [0, 20, 100] as const;
@@ -34,6 +35,7 @@ export function spawnOnTerminal(
   masking: Masking,
 ): TerminalChild {
   const { stdin, stdout: screen } = process;
+  const modes = new TerminalModes();
   const size = () => ({ cols: screen.columns || 80, rows: screen.rows || 24 });
   const pty = start("/bin/sh", ["-c", MONITOR, "lango", file, ...words], size());
   const output = new ScreenOutput(masking, () => pty.kill("SIGKILL"));
@@ -43,7 +45,8 @@ export function spawnOnTerminal(
     if (pid === undefined) waiting.push(signal);
     else {
       try {
-        process.kill(pid, signal);
+        // A terminal that goes away tells it to the whole job.
+        process.kill(signal === "SIGHUP" ? -pid : pid, signal);
       } catch {
         // It has just ended.
       }
@@ -56,19 +59,23 @@ export function spawnOnTerminal(
     pty.write(keys as unknown as string);
   };
   const listen = (): void => {
-    stdin.setRawMode(true);
-    stdin.on("data", onKeys).resume();
+    modes.setRaw();
+    // A terminal that is gone is an error here; SIGHUP says it to the command.
+    stdin
+      .on("data", onKeys)
+      .on("error", () => {})
+      .resume();
   };
   const onResize = (): void => pty.resize(size().cols, size().rows);
   const onStop = (): void => {
-    stdin.setRawMode(false);
+    modes.restore();
     // As the terminal would: the whole job stops, and nothing happens where nobody could continue it.
     process.removeListener("SIGTSTP", onStop);
     process.kill(0, "SIGTSTP");
     // Continued, in the foreground again.
     setImmediate(() => {
       process.on("SIGTSTP", onStop);
-      stdin.setRawMode(true);
+      modes.setRaw();
       onResize();
       for (const after of CONTINUE_AFTER_MS) setTimeout(() => pty.kill("SIGCONT"), after).unref();
     });
@@ -100,7 +107,7 @@ export function spawnOnTerminal(
         .then(() => resolve(signal > 0 ? 128 + signal : exitCode), reject)
         .finally(() => {
           stdin.off("data", onKeys).pause();
-          if (stdin.isRaw) stdin.setRawMode(false);
+          modes.restore();
           screen.off("resize", onResize);
         });
     });
@@ -142,7 +149,7 @@ class ScreenOutput {
   }
 
   async #start(): Promise<void> {
-    const scanner = await this.#masking.ready;
+    const scanner = await this.#masking.scanner();
     this.#masker = scanner.createTerminalMasker();
     for (const chunk of this.#early.splice(0)) show(this.#masker.write(chunk));
   }

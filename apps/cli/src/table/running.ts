@@ -38,4 +38,58 @@ export const RUNNING_COMMANDS: readonly Command[] = [
     unlocks: true,
     load: () => import("../commands/run.ts"),
   },
+  {
+    path: "inject",
+    summary: "write a template with the secrets in it, into a file of mode 0600",
+    examples: [
+      "lango inject -i app.env.tmpl -o app.env --allow db/password --allow openai/api-key",
+    ],
+    options: {
+      in: { type: "string", short: "i", value: "FILE", summary: "the template (stdin)" },
+      out: { type: "string", short: "o", value: "FILE", summary: "where to write it (stdout)" },
+      allow: {
+        type: "string",
+        value: "NAME",
+        multiple: true,
+        summary: "a secret that the template may name; others need a yes on a terminal",
+      },
+    },
+    unlocks: true,
+    load: () => import("../commands/inject.ts"),
+  },
+  {
+    path: "scan",
+    summary: "look for secrets in files; exit 10 when there are any",
+    examples: [
+      "lango scan .",
+      "git diff | lango scan -",
+      "lango scan --transcripts --format sarif",
+    ],
+    words: "PATH…",
+    options: {
+      transcripts: {
+        type: "boolean",
+        summary: "what Claude Code, Codex, Cursor, Gemini and opencode have kept of their sessions",
+      },
+      format: {
+        type: "string",
+        choices: ["text", "json", "sarif"],
+        summary: "text, json or sarif (2.1.0)",
+      },
+    },
+    unlocks: true,
+    load: () => import("../commands/scan.ts"),
+  },
+  {
+    path: "hook",
+    summary:
+      "print the hooks by which an agent masks its tools' output and leaves the vault's files alone",
+    examples: ["lango hook claude-code", "lango hook codex", "lango hook cursor"],
+    positionals: [{ name: "AGENT", choices: ["claude-code", "codex", "cursor"] }],
+    options: {
+      respond: { type: "boolean", summary: "answer one event of the agent, from stdin" },
+    },
+    unlocks: true,
+    load: () => import("../commands/hook.ts"),
+  },
 ];
