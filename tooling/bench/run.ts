@@ -11,6 +11,7 @@ const GROUPS: Readonly<Record<string, () => Promise<Measure[]>>> = {
   aws: async () => (await import("./aws.ts")).measureAws(),
   pkcs11: async () => (await import("./pkcs11.ts")).measurePkcs11(),
   run: async () => (await import("./lango-run.ts")).measureRun(),
+  rpc: async () => (await import("./rpc.ts")).measureRpc(),
   startup: async () => (await import("./startup.ts")).measureStartup(),
 };
 

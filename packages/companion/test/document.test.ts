@@ -3,7 +3,9 @@ import { expect, test } from "vitest";
 import { MAX_FRAME_BYTES } from "../src/protocol/frame.ts";
 import { VERSIONS } from "../src/protocol/hello.ts";
 import { schemas } from "../src/protocol/schemas.ts";
-import { INSIDERS, STRANGERS, TRAITORS } from "./support/attacks.ts";
+import { INSIDERS } from "./support/insiders.ts";
+import { STRANGERS } from "./support/strangers.ts";
+import { TRAITORS } from "./support/traitors.ts";
 
 const page = readFileSync(new URL("../../../docs/companion-protocol.md", import.meta.url), "utf8");
 

@@ -1,5 +1,6 @@
 import type { Command } from "../cli/command.ts";
 import { APPROVALS_COMMANDS } from "./approvals.ts";
+import { COMPANION_COMMANDS } from "./companion.ts";
 import { CRYPTO_COMMANDS } from "./crypto.ts";
 import { GENERAL_COMMANDS } from "./general.ts";
 import { MCP_COMMANDS } from "./mcp.ts";
@@ -13,5 +14,6 @@ export const COMMANDS: readonly Command[] = [
   ...SECURITY_COMMANDS,
   ...APPROVALS_COMMANDS,
   ...CRYPTO_COMMANDS,
+  ...COMPANION_COMMANDS,
   ...MCP_COMMANDS,
 ];

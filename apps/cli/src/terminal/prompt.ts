@@ -17,15 +17,19 @@ export function promptHidden(label: string): Promise<Bytes | undefined> {
   return ask(label, hiddenEditor());
 }
 
-/** Asks on the terminal for a line that may be seen. Otherwise like {@link promptHidden}. */
-export async function promptLine(label: string): Promise<string | undefined> {
-  const answer = await ask(label, visibleEditor());
+/**
+ * Asks on the terminal for a line that may be seen. Otherwise like {@link promptHidden}.
+ *
+ * @param signal - Withdraws the question: `undefined`.
+ */
+export async function promptLine(label: string, signal?: AbortSignal): Promise<string | undefined> {
+  const answer = await ask(label, visibleEditor(), signal);
   return answer === undefined ? undefined : new TextDecoder().decode(answer);
 }
 
 /** Asks a question to which everything but `y` or `yes` means no. Otherwise like {@link promptLine}. */
-export async function confirm(question: string): Promise<boolean> {
-  return /^y(es)?$/i.test((await promptLine(`${question} [y/N] `))?.trim() ?? "");
+export async function confirm(question: string, signal?: AbortSignal): Promise<boolean> {
+  return /^y(es)?$/i.test((await promptLine(`${question} [y/N] `, signal))?.trim() ?? "");
 }
 
 /** Echoes a star for each character. */
@@ -39,13 +43,24 @@ export const visibleEditor = (): LineEditor => {
   return new LineEditor((typed) => decoder.decode(typed, { stream: true }));
 };
 
-function ask(label: string, editor: LineEditor): Promise<Bytes | undefined> {
+async function ask(
+  label: string,
+  editor: LineEditor,
+  signal?: AbortSignal,
+): Promise<Bytes | undefined> {
   const { stdin, stderr } = process;
   if (!stdin.isTTY || !stderr.isTTY) {
     throw new CryptoError("ERR_INVALID_ARGUMENT", "There is no terminal to ask on");
   }
   const release = holdTerminal(stdin);
-  return readLine({ input: stdin, write: (text) => stderr.write(text), release }, label, editor);
+  const write = (text: string): void => void stderr.write(text);
+  const held = { input: stdin, write, release, ...(signal !== undefined && { signal }) };
+  try {
+    return await readLine(held, label, editor);
+  } catch (error) {
+    if (signal?.aborted === true && error === signal.reason) return undefined;
+    throw error;
+  }
 }
 
 /** A terminal in raw mode. */
