@@ -15,8 +15,8 @@ const UNSHOWN =
 const RIGHT_TO_LEFT =
   /[\u{590}-\u{8ff}\u{fb1d}-\u{fdff}\u{fe70}-\u{feff}\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/gu;
 
-/** A longer line would push the others out of sight. */
-const MAX_LINE = 1000;
+/** A longer line would push the others out of sight; with what is said of the cut, at most 1,000 characters. */
+const MAX_LINE = 960;
 const MAX_ARGUMENTS = 20;
 
 /** A text that is shown as it is: what is not shown as itself becomes `\u{…}`, and a backslash is doubled. */
