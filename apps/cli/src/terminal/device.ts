@@ -40,7 +40,9 @@ export const terminalDevice = (path = "/dev/tty"): TerminalDevice => ({
       input.off("data", ignore);
       for (const line of lines) write(`${line}\n`);
       const editor = hidden ? hiddenEditor() : visibleEditor();
-      return await readLine({ input, write, release, signal }, label, editor);
+      const line = await readLine({ input, write, release, signal }, label, editor);
+      signal.throwIfAborted();
+      return line;
     } finally {
       release();
       input.destroy();

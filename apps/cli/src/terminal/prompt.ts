@@ -43,34 +43,24 @@ export const visibleEditor = (): LineEditor => {
   return new LineEditor((typed) => decoder.decode(typed, { stream: true }));
 };
 
-async function ask(
-  label: string,
-  editor: LineEditor,
-  signal?: AbortSignal,
-): Promise<Bytes | undefined> {
+function ask(label: string, editor: LineEditor, signal?: AbortSignal): Promise<Bytes | undefined> {
   const { stdin, stderr } = process;
   if (!stdin.isTTY || !stderr.isTTY) {
     throw new CryptoError("ERR_INVALID_ARGUMENT", "There is no terminal to ask on");
   }
   const release = holdTerminal(stdin);
-  const write = (text: string): void => void stderr.write(text);
-  const held = { input: stdin, write, release, ...(signal !== undefined && { signal }) };
-  try {
-    return await readLine(held, label, editor);
-  } catch (error) {
-    if (signal?.aborted === true && error === signal.reason) return undefined;
-    throw error;
-  }
+  const write = (text: string): unknown => stderr.write(text);
+  return readLine({ input: stdin, write, release, signal }, label, editor);
 }
 
 /** A terminal in raw mode. */
 export interface HeldTerminal {
   readonly input: ReadStream;
-  readonly write: (text: string) => void;
+  readonly write: (text: string) => unknown;
   /** Puts it back. */
   readonly release: () => void;
-  /** Ends the question; it then rejects with the reason. */
-  readonly signal?: AbortSignal;
+  /** Withdraws the question: `undefined`. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Shows a question and reads the answer; the terminal is released when it has ended. */
@@ -82,7 +72,7 @@ export function readLine(
   return new Promise((resolve, reject) => {
     const finish = (settle: () => void): void => {
       input.off("data", onData).off("end", onEnd).off("error", onError).pause();
-      signal?.removeEventListener("abort", onAbort);
+      signal?.removeEventListener("abort", onEnd);
       release();
       write("\n");
       settle();
@@ -104,9 +94,8 @@ export function readLine(
     };
     const onEnd = (): void => finish(() => resolve(undefined));
     const onError = (error: unknown): void => finish(() => reject(error));
-    const onAbort = (): void => onError(signal?.reason);
     input.on("data", onData).on("end", onEnd).on("error", onError);
-    signal?.addEventListener("abort", onAbort);
+    signal?.addEventListener("abort", onEnd, { once: true });
     // Only now, with echo off, may the person see the question and start to type.
     write(label);
     input.resume();
