@@ -28,6 +28,7 @@ const FILES = files(
   "config/validate.ts",
   "cli/strength.ts",
   "cli/probe.ts",
+  "cli/companion.ts",
 );
 const COMMANDS = readdirSync(`${src}/commands`)
   .map((name) => `${src}/commands/${name}`)

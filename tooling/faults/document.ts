@@ -2,6 +2,7 @@ import { AWS_FAULTS } from "./aws.ts";
 import { AZURE_FAULTS } from "./azure.ts";
 import { GCP_FAULTS, GCP_REST_FAULTS } from "./gcp.ts";
 import type { FaultRow } from "./row.ts";
+import { RPC_FAULTS } from "./rpc.ts";
 
 /** `docs/faults.md`: what the tests of this folder assert, as a page. */
 export const faultsDocument = (): string =>
@@ -11,6 +12,7 @@ export const faultsDocument = (): string =>
     section("Google Cloud KMS over gRPC", "a stand-in of our own", GCP_FAULTS),
     section("Google Cloud KMS over REST", "a stand-in of our own", GCP_REST_FAULTS),
     section("Azure Key Vault", "a stand-in of our own", AZURE_FAULTS),
+    rpcSection(),
   ].join("\n");
 
 const HEAD = `# Faults of the services, and what comes of them
@@ -51,3 +53,22 @@ const line = ({ class: kind, name, operation, expected }: FaultRow): string => {
   ];
   return `| ${cells.join(" | ")} |`;
 };
+
+const rpcSection = (): string =>
+  [
+    "## A companion (the reference signer, in a process of its own)",
+    "",
+    "Here 16 requests for signatures are always in flight when the fault comes. Every one ends within its deadline (1.5 s), with a signature or an error of",
+    "the list; requests whose connection broke are repeated under their id. The key writes down each use. When all is closed, no timer and no socket is left.",
+    "",
+    "| fault | errors | works again | uses of the key for one request |",
+    "|---|---|---|---|",
+    ...RPC_FAULTS.map(({ what, codes, recovers, uses }) => {
+      const errors = codes.length === 0 ? "none" : codes.map((code) => `\`${code}\``).join(", ");
+      const twice =
+        "once; twice where it was killed between key and store, and one signature is given out";
+      const cells = [what, errors, recovers ? "yes" : "no", uses === "once" ? "once" : twice];
+      return `| ${cells.join(" | ")} |`;
+    }),
+    "",
+  ].join("\n");

@@ -2,6 +2,7 @@ import { bringNode22, node22Program } from "../setup/tools.mjs";
 import { awsServices } from "./aws.ts";
 import { cloudServices } from "./cloud.ts";
 import { keyringServices } from "./keyring.ts";
+import { networkServices } from "./network.ts";
 import { pkcs11Services } from "./pkcs11.ts";
 import type { Service } from "./service.ts";
 import { terminalServices } from "./terminal.ts";
@@ -39,6 +40,7 @@ export const services: readonly Service[] = [
   ...awsServices,
   ...cloudServices,
   ...keyringServices,
+  ...networkServices,
   ...pkcs11Services,
   ...terminalServices,
 ];

@@ -1,9 +1,19 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
+import { configure, homeWith, WEAK } from "./provider-support.ts";
 import {
   environment,
   expectOneFault,
@@ -24,6 +34,17 @@ beforeAll(() => {
   const { bin } = JSON.parse(readFileSync(tsup, "utf8"));
   execFileSync(process.execPath, [join(dirname(tsup), bin.tsup)], { cwd: app, stdio: "pipe" });
 }, 60_000);
+
+/** The program where nothing is installed but what it cannot do without. */
+function programAlone(): string {
+  const place = folder();
+  cpSync(join(app, "dist"), join(place, "dist"), { recursive: true });
+  cpSync(join(app, "package.json"), join(place, "package.json"));
+  const sqlite = "node_modules/better-sqlite3-multiple-ciphers";
+  mkdirSync(join(place, "node_modules"));
+  symlinkSync(realpathSync(join(app, sqlite)), join(place, sqlite));
+  return join(place, "dist/lango.js");
+}
 
 describe("the program as it is published", () => {
   test("does its work: onboard, set, get, run, status, audit, check, settings", async () => {
@@ -49,6 +70,29 @@ describe("the program as it is published", () => {
     );
     await expectGood(["crypto", "sign", "--key", "k", "--base64"], /=\n$/, "message");
     await expectGood(["doctor"], /^ok +vault/m);
+  });
+
+  test("a provider that is not installed is 69 with the command, only where it is needed", async () => {
+    const home = await vaultHome();
+    configure(home, { signer: { provider: "pkcs11" }, kms: { keyId: "k" } });
+    const alone = { home, program: [programAlone()] };
+    const got = await lango(["security", "secrets", "get", "api/key", "--reveal"], alone);
+    expect(got.stdout, got.stderr).toBe(SECRET);
+    for (const args of [
+      ["security", "provider", "migrate", "--to", "pkcs11:k", "--yes"],
+      ["keys", "create", "k", "--type", "encryption", "--provider", "pkcs11:k"],
+      ["crypto", "encrypt", "--key", "pkcs11:k"],
+      ["security", "provider", "check", "pkcs11:k"],
+    ]) {
+      const ran = await lango(args, { ...alone, input: "x" });
+      expectOneFault(ran, 69, /@lango\/crypto-pkcs11 is not installed/);
+      expect(ran.stderr).toContain(`npm install --prefix ${home}/providers @lango/crypto-pkcs11`);
+    }
+    const fresh = homeWith({ signer: { provider: "pkcs11" }, kms: { keyId: "k" } });
+    const onboarded = await lango(["onboard", ...WEAK], { ...alone, home: fresh });
+    expectOneFault(onboarded, 69, /not installed/);
+    const { stdout } = await lango(["security", "provider", "list"], alone);
+    expect(stdout).toMatch(/^rpc +not installed +npm install --prefix .*@lango\/crypto-rpc$/m);
   });
 
   test("reports faults as the sources do", async () => {

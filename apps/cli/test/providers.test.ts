@@ -70,6 +70,9 @@ describe("what a provider is configured with", () => {
     expect(
       alsoConfigured(settings("gcp-kms", { region: "eu-west-1", azure: AZURE, pkcs11: TOKEN })),
     ).toEqual(["aws-kms", "azure-kv", "pkcs11"]);
+    const local = settings("local", {});
+    const rpcUrl = "https://companion.local:8443";
+    expect(alsoConfigured({ ...local, signer: { ...local.signer, rpcUrl } })).toEqual(["rpc"]);
   });
 
   test("has a key for each use", () => {
@@ -122,23 +125,6 @@ describe("settings that are wrong", () => {
       /modulePath is not set/,
     );
   });
-});
-
-test("one that is not installed is 69 with the command, only where it is needed", async () => {
-  const home = await vaultHome();
-  configure(home, { signer: { provider: "rpc", keyId: "k" } });
-  expect(await good(["security", "secrets", "get", "api/key", "--reveal"], { home })).toBe(SECRET);
-  for (const args of [
-    ["security", "provider", "migrate", "--to", "rpc:k", "--yes"],
-    ["keys", "create", "k", "--type", "encryption", "--provider", "rpc:k"],
-    ["crypto", "encrypt", "--key", "rpc:k"],
-  ]) {
-    const ran = await lango(args, { home, input: "x" });
-    expectOneFault(ran, 69, /@lango\/crypto-rpc is not installed/);
-    expect(ran.stderr).toContain(`npm install --prefix ${home}/providers @lango/crypto-rpc`);
-  }
-  const fresh = homeWith({ signer: { provider: "rpc" }, kms: { keyId: "k" } });
-  expectOneFault(await lango(["onboard", ...WEAK], { home: fresh }), 69, /not installed/);
 });
 
 describe("what is loaded", () => {
@@ -237,11 +223,12 @@ test("a change of provider, module, region or address is in the log, once", asyn
   expect(line(await good(["security", "status"], { home }), "mode")).toBe("local");
 }, 60_000);
 
-test("seed 000's configuration of a companion: what is missing is the package, and no other setting", async () => {
+test("seed 000's configuration of a companion: what is missing is the pairing, and no other setting", async () => {
   const signer = { provider: "rpc", rpcUrl: "https://companion.local:8443", keyId: "primary" };
   const home = homeWith({ signer });
   const ran = await lango(["onboard", ...WEAK], { home });
-  expectOneFault(ran, 69, /cannot be rpc:primary: .*@lango\/crypto-rpc is not installed/);
+  expectOneFault(ran, 78, /A companion is paired with a vault, and there is none yet/);
+  expect(ran.stderr).toContain("lango security provider migrate --to rpc:primary");
 });
 
 test("--create-key wants a provider", async () => {

@@ -15,13 +15,29 @@ export type {
   IncomingRequest,
   RequestHandler,
 } from "./channel/types.ts";
+export {
+  type Advertisement,
+  type AdvertiseOptions,
+  advertiseCompanion,
+} from "./discovery/advertise.ts";
+export {
+  type BrowseOptions,
+  browseCompanions,
+  type FindOptions,
+  findCompanion,
+} from "./discovery/browse.ts";
+export {
+  type CompanionAddress,
+  type CompanionEvent,
+  companionUrl,
+} from "./discovery/sightings.ts";
 export { fingerprintOf } from "./pairing/fingerprint.ts";
 export { createPairingHost } from "./pairing/host.ts";
 export { type Identity, type LoadIdentityOptions, loadIdentity } from "./pairing/identity.ts";
 export { joinPairing } from "./pairing/join.ts";
 export { cleanName } from "./pairing/names.ts";
 export { type Renewal, type RenewalOptions, renewIdentity } from "./pairing/renew.ts";
-export { checkRollover, proveRollover } from "./pairing/rollover.ts";
+export { checkRollover, proveRollover, withRollover } from "./pairing/rollover.ts";
 export type {
   ConfirmDigits,
   JoinPairingOptions,

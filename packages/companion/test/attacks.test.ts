@@ -14,10 +14,13 @@ import { createChannelListener } from "../src/channel/listener.ts";
 import type { ChannelListener } from "../src/channel/options.ts";
 import { tlsOptionsOf } from "../src/channel/trust.ts";
 import type { Identity } from "../src/pairing/identity.ts";
-import { type Attack, INSIDERS, STRANGERS, type Target, TRAITORS } from "./support/attacks.ts";
+import type { Attack, Target } from "./support/attack.ts";
 import { forge } from "./support/certificates.ts";
 import { link, MESSAGE, SIGNED, signs, until } from "./support/channels.ts";
 import { makeIdentity, makePair, memoryPeers, type Pair, peerOf } from "./support/devices.ts";
+import { INSIDERS } from "./support/insiders.ts";
+import { STRANGERS } from "./support/strangers.ts";
+import { TRAITORS } from "./support/traitors.ts";
 
 let pair: Pair;
 let listener: ChannelListener;
@@ -199,6 +202,8 @@ test("10,000 connections: those beyond the limit are dropped, and a channel goes
     const socket = connectTcp(port, "127.0.0.1");
     socket.on("error", () => {});
     socket.on("close", () => closed.count++);
+    // Where the queue of the kernel was full, only what is sent tells that there is no connection.
+    socket.write(Uint8Array.of(0x16));
     sockets.push(socket);
     if (made % 100 === 0) expect(await channel.call("sign", MESSAGE)).toEqual(SIGNED);
   }

@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { createServer } from "node:https";
+import { connect } from "node:net";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { CryptoError } from "@lango/crypto-core";
@@ -187,6 +189,23 @@ describe("connections", () => {
     expect(await pending).toMatchObject({ code: "ERR_UNAVAILABLE", retryable: true });
     await listener.close();
     expect(listener.channels).toEqual([]);
+  });
+
+  test("a listener closes at once, also with connections that are in TLS or pairing", async () => {
+    const { listener, port } = await link({ handler: signs });
+    listener.setPairing(() => {});
+    const path = "/companion/pair";
+    const pairing = await upgradeAs(port, await makeIdentity("stranger"), { path, protocols: [] });
+    const silent = connect(port, "127.0.0.1");
+    silent.on("error", () => {});
+    await once(silent, "connect");
+    const gone = once(silent, "close");
+    const startedAt = performance.now();
+    await listener.close();
+    // Without that, TLS would have its five seconds.
+    expect(performance.now() - startedAt).toBeLessThan(4000);
+    await gone;
+    expect(await pairing.closed).toBe("1006");
   });
 
   test("nobody there is an instant typed error", async () => {

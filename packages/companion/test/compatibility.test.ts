@@ -1,8 +1,8 @@
 import { createPublicKey } from "node:crypto";
 import { CryptoError } from "@lango/crypto-core";
 import { afterEach, describe, expect, test } from "vitest";
-import type { RequestHandler } from "../src/channel/types.ts";
 import { createChannelListener } from "../src/channel/listener.ts";
+import type { RequestHandler } from "../src/channel/types.ts";
 import { upgradeAs } from "./support/attacker.ts";
 import { closeAll, closeLater, link, MESSAGE, SIGNED, until } from "./support/channels.ts";
 import { makePair } from "./support/devices.ts";

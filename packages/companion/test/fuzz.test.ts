@@ -140,7 +140,9 @@ describe("frames", () => {
     text.filter((name) => name !== "__proto__"),
     fc.oneof(text, fc.integer(), fc.boolean(), fc.constant(null), fc.array(text)),
   );
-  const id = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => Buffer.from(bytes).toString("base64url"));
+  const id = fc
+    .uint8Array({ minLength: 16, maxLength: 16 })
+    .map((bytes) => Buffer.from(bytes).toString("base64url"));
   const frame: fc.Arbitrary<Frame> = fc.oneof(
     fc.record({
       kind: fc.constant("request" as const),

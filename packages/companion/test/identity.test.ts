@@ -56,6 +56,15 @@ test("is made once: a self-signed P-256 certificate of ten years, for its owner 
   );
 });
 
+test.for(["#0403020100", 'a=b, c+d;e"f\\', "携帯 📱", ""])(
+  "any name stays text: %s",
+  async (name) => {
+    const { certificate } = await loadIdentity({ folder: newFolder(), name });
+    const subject = new X509Certificate(certificate).toLegacyObject().subject;
+    expect(subject.CN).toBe(name || "unnamed");
+  },
+);
+
 test("the fingerprint is what OpenSSL gives for the public key", async () => {
   const folder = newFolder();
   const { fingerprint } = await loadIdentity({ folder, name: "x" });

@@ -202,7 +202,7 @@ describe("refused", () => {
   });
 
   test("whoever says nothing, and a ninth at once", async () => {
-    const { host, join, port, identities } = await makeRig({ stepMs: 300 });
+    const { host, join, port, identities } = await makeRig({ stepMs: 1500 });
     const raws = [];
     for (let index = 0; index < 8; index += 1) raws.push(await rawJoiner(port, identities.joiner));
     await expectCode(join({ code: host.code }), "ERR_ACCESS_DENIED");
@@ -287,11 +287,11 @@ describe("interrupted", () => {
       ask();
       return kept;
     };
-    const { host, join } = await makeRig({ validMs: 400, store });
+    const { host, join } = await makeRig({ validMs: 1500, store });
     const joining = join({ code: host.code });
     await asked;
     host.cancel();
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await new Promise((resolve) => setTimeout(resolve, 1600));
     keep();
     expect((await host.done).id).toBe((await joining).id);
   });

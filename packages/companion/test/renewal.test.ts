@@ -9,6 +9,7 @@ import {
   loadIdentity,
   proveRollover,
   renewIdentity,
+  withRollover,
 } from "../src/index.ts";
 import { makeIdentity, memoryPeers, peerOf } from "./support/devices.ts";
 import { expectCode } from "./support/expect-code.ts";
@@ -69,12 +70,7 @@ test("a paired device takes the new key over a channel with the old one, and no 
   const companionPeers = memoryPeers(peerOf(first, "agent"));
   const listener = createChannelListener({
     ...{ role: "companion", identity: companion, peers: companionPeers },
-    handler: async ({ binding, peer, params }) => {
-      const rollover = params as Parameters<typeof checkRollover>[2];
-      const pin = checkRollover(binding, peer.fingerprint, rollover);
-      await companionPeers.replacePin(peer.id, pin);
-      return { accepted: true };
-    },
+    handler: withRollover(companionPeers, async () => ({ name: "c", asks: false, keys: 0 })),
   });
   onTestFinished(() => listener.close());
   const { port } = await listener.listen();
@@ -85,9 +81,9 @@ test("a paired device takes the new key over a channel with the old one, and no 
   const renewal = await renewIdentity({ folder, name: "agent" });
   await expect(dial(renewal.next)).rejects.toThrow();
   const channel = await dial(renewal.current);
-  const params = proveRollover(channel.binding, renewal.current.fingerprint, renewal.next);
-  expect(await channel.call("rollover", params)).toEqual({ accepted: true });
-  await renewal.accept(channel.peer.id);
+  expect(await channel.call("status", {})).toMatchObject({ name: "c" });
+  await renewal.tell(channel);
+  expect([...renewal.accepted]).toEqual([channel.peer.id]);
   const now = await renewal.finish([channel.peer.id]);
   await channel.close();
   await (await dial(now)).close();

@@ -1,6 +1,6 @@
-import { constants, createPublicKey, type KeyObject, verify } from "node:crypto";
+import { createPublicKey, type KeyObject } from "node:crypto";
 import { type Bytes, toBase64Url, toPlain } from "@lango/crypto-core";
-import { type AzureSignatureAlgorithm, type KeyFacts, SCHEMES } from "./algorithms.ts";
+import type { KeyFacts } from "./algorithms.ts";
 import type { AzureJwk } from "./client.ts";
 
 /** The public key, from the bytes that the service gave. */
@@ -28,27 +28,6 @@ const EMPTY = new Uint8Array();
 /** DER SubjectPublicKeyInfo (RFC 5280 §4.1). */
 export const exportSpki = (key: KeyObject): Bytes =>
   toPlain(key.export({ type: "spki", format: "der" }));
-
-/** Verifies the signature of a message with a public key, without the service. */
-export function verifyHere(
-  algorithm: AzureSignatureAlgorithm,
-  key: KeyObject,
-  message: Uint8Array,
-  signature: Uint8Array,
-): boolean {
-  const { hash } = SCHEMES[algorithm];
-  const pss = {
-    padding: constants.RSA_PKCS1_PSS_PADDING,
-    // RFC 7518 §3.5: the salt is as long as the hash.
-    saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
-  };
-  return verify(
-    hash,
-    message,
-    { key, dsaEncoding: "ieee-p1363", ...(algorithm.startsWith("rsa-pss") && pss) },
-    signature,
-  );
-}
 
 /** Left-pads a big-endian number with zeros; longer ones are returned as they are. */
 export function padTo(length: number, bytes: Uint8Array): Uint8Array {

@@ -8,12 +8,13 @@ import {
   type Signable,
   type SignatureAlgorithm,
   toPlain,
+  verifySignature,
 } from "@lango/crypto-core";
 import { type AzureSignatureAlgorithm, SCHEMES } from "./algorithms.ts";
 import type { Caller } from "./caller.ts";
 import { atVersion } from "./key-id.ts";
 import { checkMay, fail, type KeyVersion, resultBytes } from "./keys.ts";
-import { exportSpki, padTo, publicKeyOf, verifyHere } from "./public-key.ts";
+import { exportSpki, padTo, publicKeyOf } from "./public-key.ts";
 
 type Signing = Required<Pick<CryptoProvider, "sign" | "verify" | "getPublicKey">>;
 type SchemeRequest = Signable & { readonly algorithm?: SignatureAlgorithm | undefined };
@@ -45,12 +46,8 @@ export function createSigning({ run, parse }: Caller, localVerify: boolean): Sig
           // The service calls a signature of another length a bad request; here it is a signature that does not verify.
           if (signature.length !== key.facts.signatureBytes) return false;
           if (localVerify && request.message !== undefined) {
-            return verifyHere(
-              algorithm,
-              publicKeyOf(key.facts, key.jwk),
-              request.message,
-              signature,
-            );
+            const publicKey = publicKeyOf(key.facts, key.jwk);
+            return verifySignature(algorithm, publicKey, request.message, signature);
           }
           // An answer to verify is a truth value alone, it names no key.
           const result = await call.compute(

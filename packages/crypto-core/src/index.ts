@@ -108,3 +108,4 @@ export {
   signatureFromDer,
   signatureToDer,
 } from "./signature.ts";
+export { SIGNATURE_SCHEMES, type SignatureScheme, verifySignature } from "./verify.ts";

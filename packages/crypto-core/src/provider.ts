@@ -1,3 +1,5 @@
+import type { ResilienceOptions } from "./resilience/resilient-provider.ts";
+
 /** Bytes that belong to the receiver: a plain `Uint8Array` over memory of its own, never a `Buffer`. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -80,6 +82,11 @@ export interface ProviderCapabilities {
   readonly protection: ProtectionLevel;
   /** Whether calls leave the process. If true, deadlines, retries and a breaker apply when it is composed. */
   readonly remote: boolean;
+  /**
+   * What `createResilientProvider` uses unless it is told otherwise: for a provider that waits for people, or that repeats
+   * requests by itself. Default: the defaults there.
+   */
+  readonly resilience?: ResilienceOptions | undefined;
 }
 
 /** What every request may carry. */

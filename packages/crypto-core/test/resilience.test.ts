@@ -600,6 +600,33 @@ describe("createResilientProvider", () => {
     expect(provider.count("health")).toBe(0);
   });
 
+  it("follows the provider's own settings where none are given", async () => {
+    const own = {
+      deadline: { timeoutMs: 60_000 },
+      retry: { retries: 0 },
+      circuitBreaker: { failureThreshold: Number.POSITIVE_INFINITY },
+    };
+    provider.fault = unavailable;
+    provider.capabilities = { ...provider.capabilities, resilience: own };
+    const patient = createResilientProvider(provider);
+    for (let call = 1; call <= 10; call++) {
+      expect(await codeOf(encrypt(patient))).toBe("ERR_UNAVAILABLE");
+      expect(provider.calls).toHaveLength(call);
+    }
+    provider.fault = undefined;
+    provider.gate = new Promise(() => {});
+    const call = codeOf(encrypt(patient));
+    await vi.advanceTimersByTimeAsync(59_999);
+    expect(await Promise.race([call, "waits"])).toBe("waits");
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await call).toBe("ERR_TIMEOUT");
+
+    const hurried = createResilientProvider(provider, { deadline: { timeoutMs: 10 } });
+    const short = codeOf(encrypt(hurried));
+    await vi.advanceTimersByTimeAsync(10);
+    expect(await short).toBe("ERR_TIMEOUT");
+  });
+
   it("is applied once, and only to providers that leave the process", async () => {
     const once = createResilientProvider(provider);
     expect(createResilientProvider(once)).toBe(once);

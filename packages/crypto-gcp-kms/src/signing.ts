@@ -9,6 +9,7 @@ import {
   type SignatureAlgorithm,
   signatureFromDer,
   toPlain,
+  verifySignature,
 } from "@lango/crypto-core";
 import type { AlgorithmFacts } from "./algorithms.ts";
 import {
@@ -23,7 +24,6 @@ import {
 import { fail } from "./errors.ts";
 import type { KeyName } from "./names.ts";
 import type { Scope, Service } from "./service.ts";
-import { verifySignature } from "./verify.ts";
 import type { Version, Versions } from "./versions.ts";
 
 type Signing = Required<
@@ -84,13 +84,13 @@ export const createSigning = (service: Service, versions: Versions): Signing => 
 
     verify: (request) =>
       withVersion("verify", request, "signing", async (version, scope) => {
-        schemeOf(version, request.algorithm, scope);
+        const algorithm = schemeOf(version, request.algorithm, scope);
         if (request.digest !== undefined) {
           const message = "Cloud KMS verifies nothing, and Node verifies messages, not digests";
           throw fail("ERR_UNSUPPORTED", message, scope, "Give the message");
         }
         const key = await publicKeyOf(version, scope);
-        return verifySignature(version.facts!, key, request.message, request.signature);
+        return verifySignature(algorithm, key, request.message, request.signature);
       }),
 
     getPublicKey: (request) =>

@@ -16,10 +16,11 @@ const MAX_HOLD_MS = 2;
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
 
 // Nor in a call that hangs is the end of the pipe seen: a thread of its own sees that the parent is gone.
+// Told by this one, which looks before its first call: when the thread runs at last, the parent may be gone already.
 const WATCH_PARENT = `
-  const parent = process.ppid;
+  const { workerData: parent } = require("node:worker_threads");
   setInterval(() => process.ppid === parent || process.kill(process.pid, "SIGKILL"), 2000);`;
-new Worker(WATCH_PARENT, { eval: true }).unref();
+new Worker(WATCH_PARENT, { eval: true, workerData: process.ppid }).unref();
 
 serve();
 

@@ -155,6 +155,26 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     const state = args.flag("probe") ? "healthy" : "ask it with --probe";
     return good(`${name}, installed and in use; ${state}`);
   }),
+  companion: check(async ({ home }) => {
+    const { security } = await loadConfig(home);
+    await using vault = await readVault({ home });
+    const devices = await vault.companions.list();
+    const suspended = devices.filter(({ state }) => state === "suspended");
+    if (suspended.length > 0) {
+      const names = suspended.map(({ name }) => name).join(", ");
+      return fault(
+        `${names} ${suspended.length === 1 ? "is" : "are"} suspended since the database was restored`,
+        'Run "lango companion confirm DEVICE", or revoke',
+      );
+    }
+    if (security.signer.provider === "rpc" && devices.every(({ role }) => role === "agent")) {
+      return fault(
+        "no companion is paired, but it shall keep the keys",
+        'Run "lango companion pair"',
+      );
+    }
+    return good(devices.length === 0 ? "none paired" : `${devices.length} paired`);
+  }),
   keyslots: check(({ home }) => {
     const path = join(home, "keyslots.json");
     // A named pipe would be waited for.

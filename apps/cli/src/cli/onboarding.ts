@@ -100,6 +100,7 @@ async function openDefaultKey(
     return { key: undefined, isNew: false, [Symbol.asyncDispose]: async () => undefined };
   }
   const uri = configuredKey(settings, "encryption", context.home);
+  if (settings.signer.provider === "rpc") throw notBeforePairing(uri);
   const watched = await openSigner(context, settings);
   const { provider } = watched;
   let found: string | undefined;
@@ -117,6 +118,18 @@ async function openDefaultKey(
     [Symbol.asyncDispose]: () => closeWatched(context.home, watched),
   };
 }
+
+const notBeforePairing = (uri: string): CryptoError =>
+  new CryptoError("ERR_CONFIG", "A companion is paired with a vault, and there is none yet", {
+    context: {
+      hint: [
+        "Onboard while security.signer.provider is local, then:",
+        "lango companion pair",
+        "lango settings set security.signer.provider rpc",
+        `lango security provider migrate --to ${uri}`,
+      ].join("\n"),
+    },
+  });
 
 /** URI of the key; `undefined` when it is not there and `create` says that it shall be made. */
 async function findDefaultKey(

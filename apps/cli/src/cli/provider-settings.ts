@@ -11,6 +11,8 @@ type Paths = Readonly<Record<string, string>>;
 const KEYS: Paths = { keyId: "keyId", encryptKeyId: "encryptKeyId", signKeyId: "signKeyId" };
 
 const PATHS: Readonly<Record<string, Paths>> = {
+  // Its settings are those of security.signer.
+  rpc: {},
   "aws-kms": { region: "region", endpoint: "endpoint", ...KEYS },
   "gcp-kms": { endpoint: "endpoint", ...KEYS },
   "azure-kv": { vaultUrl: "azure.vaultUrl", algorithm: "azure.algorithm", ...KEYS },
@@ -35,10 +37,12 @@ const REQUIRED: Paths = { "azure-kv": "azure.vaultUrl", pkcs11: "pkcs11.modulePa
 const MARKS: Paths = { "aws-kms": "region", ...REQUIRED };
 
 /** The providers that are configured beside the one of `security.signer.provider`, if a vault has keys of them. */
-export const alsoConfigured = ({ signer, kms }: KeySettings): string[] =>
-  Object.entries(MARKS).flatMap(([name, path]) =>
+export const alsoConfigured = ({ signer, kms }: KeySettings): string[] => [
+  ...(signer.provider !== "rpc" && signer.rpcUrl !== "" ? ["rpc"] : []),
+  ...Object.entries(MARKS).flatMap(([name, path]) =>
     name !== signer.provider && isSet(valueAt(kms, path)) ? [name] : [],
-  );
+  ),
+];
 
 /**
  * What a provider is configured with; settings that are empty, or of another provider, are left out. The keys belong to
@@ -92,7 +96,10 @@ export function configuredKey(
   use: "encryption" | "signing",
   home: string,
 ): string {
-  if (signer.provider === "rpc" && signer.keyId !== "") return formatKeyUri("rpc", signer.keyId);
+  if (signer.provider === "rpc") {
+    if (signer.keyId !== "") return formatKeyUri("rpc", signer.keyId);
+    throw notSet("security.signer.keyId", "it names the key of the companion", home);
+  }
   const own = use === "encryption" ? kms.encryptKeyId : kms.signKeyId;
   const label = signer.provider === "pkcs11" ? kms.pkcs11.keyLabel : "";
   const keyId = own || kms.keyId || label;
@@ -106,6 +113,7 @@ export function configuredKey(
 /** Where a provider reaches its keys, in one line: what a person must be able to see change. */
 export function targetOf(name: string, settings: KeySettings): string {
   if (name === "local") return name;
+  if (name === "rpc") return `rpc ${settings.signer.rpcUrl || "found on the local network"}`;
   const where = Object.entries(settingsFor(name, settings)).filter(
     ([setting]) => !Object.hasOwn(KEYS, setting) && setting !== "keyLabel",
   );

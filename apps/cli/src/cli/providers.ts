@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import type { Peers } from "@lango/companion";
 import {
   type CircuitState,
   type CryptoProvider,
@@ -14,6 +15,7 @@ import { UNLOCK_VARIABLES, withoutUnlockVariables } from "@lango/unlock";
 import { readVault } from "@lango/vault";
 import { durationMs } from "../config/forms.ts";
 import { absentProvider } from "./absent-provider.ts";
+import { type LatePeers, latePeers, unverifiedPeers } from "./companion-peers.ts";
 import type { Context } from "./context.ts";
 import { importProvider, installCommand } from "./provider-packages.ts";
 import { type ProviderRecord, writeRecord } from "./provider-record.ts";
@@ -25,9 +27,12 @@ import {
   settingsFor,
   targetOf,
 } from "./provider-settings.ts";
+import { makeRpcProvider } from "./rpc-provider.ts";
 
 /** The providers of one command, by the scheme of their keys. */
 export interface Providers extends AsyncDisposable {
+  /** Whose pins the companions must have. */
+  readonly peers: LatePeers;
   readonly byScheme: Readonly<Record<string, CryptoProvider>>;
   /** Whether new values may be sealed under a local key while one cannot be reached. */
   readonly fallbackToLocal: Readonly<Record<string, boolean>>;
@@ -44,8 +49,10 @@ export async function openProviders(context: Context, settings: KeySettings): Pr
     ...(signer.provider === "local" ? [] : [signer.provider]),
     ...(await namedByVault(context.home, alsoConfigured(settings))),
   ];
-  const made = await Promise.all(names.map((name) => makeWatched(context, name, settings)));
+  const peers = latePeers();
+  const made = await Promise.all(names.map((name) => makeWatched(context, name, settings, peers)));
   return {
+    peers,
     byScheme: Object.fromEntries(made.map(({ provider }) => [provider.name, provider])),
     fallbackToLocal: Object.fromEntries(
       made.map(({ provider: { name } }) => [
@@ -68,9 +75,9 @@ async function namedByVault(home: string, names: readonly string[]): Promise<str
   return names.filter((name) => keys.some(({ provider }) => provider === name));
 }
 
-/** The provider of `security.signer.provider`, which is not `local`. */
+/** The provider of `security.signer.provider`, which is not `local`, without a vault: to ask it how it is. */
 export const openSigner = (context: Context, settings: KeySettings): Promise<Watched> =>
-  makeWatched(context, settings.signer.provider, settings);
+  makeWatched(context, settings.signer.provider, settings, unverifiedPeers(context.home));
 
 /** Closes a provider and keeps what was seen of it. Neither failing is a failure of the command, which has its result. */
 export async function closeWatched(home: string, { provider, seen }: Watched): Promise<void> {
@@ -90,13 +97,17 @@ async function makeWatched(
   context: Context,
   name: string,
   settings: KeySettings,
+  peers: Peers,
 ): Promise<Watched> {
   const target = targetOf(name, settings);
   let report: HealthReport | undefined;
   let circuit: CircuitState = "closed";
   const options: ResilienceOptions = {
-    deadline: { timeoutMs: durationMs(settings.kms.timeoutPerOperation) },
-    retry: { retries: settings.kms.maxRetries },
+    // A companion waits for a person, and repeats by itself what may be repeated.
+    ...(name !== "rpc" && {
+      deadline: { timeoutMs: durationMs(settings.kms.timeoutPerOperation) },
+      retry: { retries: settings.kms.maxRetries },
+    }),
     circuitBreaker: {
       onStateChange: ({ to }) => {
         circuit = to;
@@ -109,7 +120,7 @@ async function makeWatched(
     },
   };
   try {
-    const raw = await makeProvider(context, name, settings);
+    const raw = await makeProvider(context, name, settings, peers);
     return {
       provider: createResilientProvider(raw, options),
       seen: async () =>
@@ -144,11 +155,13 @@ export async function makeProvider(
   context: Context,
   name: string,
   settings: KeySettings,
+  peers: Peers,
 ): Promise<CryptoProvider> {
   const module = await loadProvider(name, {
     import: (specifier) => importProvider(specifier, context.home),
     installHint: (packageName) => installCommand(packageName, context.home),
   });
+  if (name === "rpc") return makeRpcProvider(context, settings.signer, peers);
   requireSettings(name, settings, context.home);
   hideUnlockVariables();
   const pinFile = name === "pkcs11" ? context.env[`${PIN}_FILE`] : "";

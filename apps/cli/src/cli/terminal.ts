@@ -63,7 +63,7 @@ export async function requireYes(context: Context, question: string): Promise<vo
 }
 
 /** Ctrl-C at a question ends the command as the signal would. */
-async function orInterrupted<T>(answer: Promise<T>): Promise<T> {
+export async function orInterrupted<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {

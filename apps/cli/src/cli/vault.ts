@@ -65,6 +65,7 @@ export async function withVault<T>(
       ...(audit.anchor === "" ? {} : { anchor: audit.anchor }),
     },
   });
+  providers.peers.readFrom(vault);
   if (context.verbose) {
     context.note(`unlocked by ${vault.unlockedBy.source}`);
     for (const { source, reason } of vault.unlockedBy.skipped) {

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { Peers } from "@lango/companion";
 import { type CheckResult, type Harness, runChecks } from "@lango/crypto-conformance";
 import { CryptoError } from "@lango/crypto-core";
 import {
@@ -9,10 +10,12 @@ import {
 } from "@lango/crypto-local";
 import type { Arguments } from "../cli/arguments.ts";
 import { liveHarness } from "../cli/check-harness.ts";
-import type { Handler } from "../cli/command.ts";
+import type { Handler, Result } from "../cli/command.ts";
+import { unverifiedPeers } from "../cli/companion-peers.ts";
 import type { Context } from "../cli/context.ts";
 import { table } from "../cli/output.ts";
 import { makeProvider } from "../cli/providers.ts";
+import { withVault } from "../cli/vault.ts";
 import { loadConfig } from "../config/load.ts";
 
 /**
@@ -21,7 +24,18 @@ import { loadConfig } from "../config/load.ts";
  */
 export const run: Handler = async (context, args) => {
   const [scheme = ""] = args.positional("URI").split(":");
-  const harness = scheme === "local" ? localHarness() : await remoteHarness(context, args, scheme);
+  if (scheme === "local") return check(context, scheme, localHarness());
+  // The pins of companions are in the vault; other providers need nothing of it.
+  if (scheme === "rpc") {
+    return withVault(context, args, {}, async ({ companions }) =>
+      check(context, scheme, await remoteHarness(context, args, scheme, companions)),
+    );
+  }
+  const peers = unverifiedPeers(context.home);
+  return check(context, scheme, await remoteHarness(context, args, scheme, peers));
+};
+
+async function check(context: Context, scheme: string, harness: Harness): Promise<Result> {
   const report = await runChecks(harness, {
     onResult: ({ outcome, name }) => {
       if (context.verbose) context.note(`${outcome} ${name}`);
@@ -45,11 +59,16 @@ export const run: Handler = async (context, args) => {
           ),
         }),
   };
-};
+}
 
-async function remoteHarness(context: Context, args: Arguments, scheme: string): Promise<Harness> {
+async function remoteHarness(
+  context: Context,
+  args: Arguments,
+  scheme: string,
+  peers: Peers,
+): Promise<Harness> {
   const { security } = await loadConfig(context.home);
-  const provider = await makeProvider(context, scheme, security);
+  const provider = await makeProvider(context, scheme, security, peers);
   try {
     return await liveHarness(provider, args, (keyId) => context.note(`created ${scheme}:${keyId}`));
   } catch (error) {

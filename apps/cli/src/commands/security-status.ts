@@ -1,7 +1,8 @@
 import { isCryptoError } from "@lango/crypto-core";
 import { createUnlocker } from "@lango/unlock";
-import { readVault } from "@lango/vault";
+import { type LockedVault, readVault } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
+import { readCompanionRecords } from "../cli/companion-record.ts";
 import type { Context } from "../cli/context.ts";
 import { standing, uncheckedWishes } from "../cli/in-force.ts";
 import { facts, when } from "../cli/output.ts";
@@ -31,6 +32,7 @@ export const run: Handler = async (context, args) => {
   } = standing(wishes, context.home, status.dataKeys);
   const lastProbe = await lastProbeOf(context, wishes, sound && asked);
   const key = keyOf(wishes, context.home);
+  const companions = await companionsOf(vault, context.home);
   const sources = await createUnlocker({
     home: context.home,
     env: context.env,
@@ -49,7 +51,7 @@ export const run: Handler = async (context, args) => {
       sources,
       provider: { ...provider, key: key ?? null, lastProbe: lastProbe ?? null },
       database,
-      companion: null,
+      companion: companions.length === 0 ? null : { devices: companions },
       audit: { anchor: anchor === "" ? null : anchor },
       ...status,
     },
@@ -67,7 +69,7 @@ export const run: Handler = async (context, args) => {
       ["slots", status.slots.map(({ kind, kdf }) => (kdf ? `${kind} (${kdf})` : kind)).join(", ")],
       ["keys", `${status.keyCount}`],
       ["secrets", `${status.secretCount}`],
-      ["companion", "none"],
+      ["companion", companionText(companions, lastProbe, provider.name)],
       ["log anchored by", anchor === "" ? "nothing" : anchor],
       ["degraded", degradedText(status.degradedDataKeys)],
     ]),
@@ -78,6 +80,46 @@ const degradedText = (count: number): string =>
   count === 0
     ? "no"
     : `${count} data ${count === 1 ? "key awaits" : "keys await"} re-wrap: lango security provider rewrap`;
+
+interface PairedDevice {
+  readonly name: string;
+  readonly role: string;
+  readonly state: string;
+  readonly pairedAt: number;
+  readonly lastSeenAt: number | null;
+  /** Whether a process of this home has a connection with it now. */
+  readonly connected: boolean;
+}
+
+async function companionsOf({ companions }: LockedVault, home: string): Promise<PairedDevice[]> {
+  const devices = await companions.list();
+  if (devices.length === 0) return [];
+  const records = readCompanionRecords(home);
+  return devices.map(({ id, name, role, state, pairedAt }) => {
+    const { seenAt = null, pid } = records.get(id) ?? {};
+    return { name, role, state, pairedAt, lastSeenAt: seenAt, connected: pid !== undefined };
+  });
+}
+
+/** Whoever keeps keys for this vault, or asks for those of this one. */
+function companionText(
+  devices: readonly PairedDevice[],
+  probe: ProviderRecord | undefined,
+  provider: string,
+): string {
+  if (devices.length === 0) return provider === "rpc" ? "none: lango companion pair" : "none";
+  return devices
+    .map(({ name, role, state, connected, lastSeenAt }) => {
+      const seen = lastSeenAt === null ? "not seen yet" : `last seen ${when(lastSeenAt)}`;
+      const reached =
+        role !== "companion" || probe === undefined
+          ? []
+          : [probe.healthy ? "answers" : `does not answer: ${probe.reason ?? "no reason given"}`];
+      const facts = [role, state, connected ? "connected" : seen, ...reached];
+      return `${name} (${facts.join(", ")})`;
+    })
+    .join("; ");
+}
 
 /** What the last command saw of the provider. It is asked only when that is wanted: the status costs no connection. */
 async function lastProbeOf(
@@ -107,7 +149,7 @@ const providerFacts = (
   key: string | undefined,
   probe: ProviderRecord | undefined,
 ): (readonly [string, string])[] => [
-  ["provider key", key ?? "none: security.kms.keyId is not set"],
+  ["provider key", key ?? "none: the settings name no key"],
   ["last probe", probe === undefined ? "none; ask with --probe" : probeText(probe)],
   ...(probe?.token === undefined ? [] : [["token", probe.token] as const]),
   ["circuit", probe?.circuit ?? "closed"],

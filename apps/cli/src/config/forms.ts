@@ -29,6 +29,13 @@ export function isServiceUrl(value: string): boolean {
   return url.protocol === "https:" || (url.protocol === "http:" && LOOPBACK.test(url.hostname));
 }
 
+/** An address of a companion: TLS, and nothing but host and port, since the path is fixed. */
+export function isCompanionUrl(value: string): boolean {
+  const url = URL.parse(value);
+  if (url === null || !/^(https|wss):$/.test(url.protocol)) return false;
+  return [url.username, url.password, url.search, url.hash].every((part) => part === "");
+}
+
 /** A PostgreSQL address that carries no password. */
 export function isDatabaseUrl(value: string): boolean {
   const url = URL.parse(value);

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type Config, DEFAULTS } from "./defaults.ts";
 import {
+  isCompanionUrl,
   isDatabaseUrl,
   isKdf,
   isPageSize,
@@ -33,6 +34,10 @@ const emptyOr = (test: (value: string) => boolean, fault: string) =>
 const serviceUrl = emptyOr(
   isServiceUrl,
   "must be an https:// address without user and password (http:// on this machine only)",
+);
+const companionUrl = emptyOr(
+  isCompanionUrl,
+  "must be an https:// or wss:// address of a host and port",
 );
 const databaseUrl = emptyOr(
   isDatabaseUrl,
@@ -112,7 +117,7 @@ export const configSchema: z.ZodType<Config> = group({
         "Who keeps the keys: local, rpc, aws-kms, gcp-kms, azure-kv, pkcs11 or a package.",
       ),
       rpcUrl: setting(
-        serviceUrl,
+        companionUrl,
         signer.rpcUrl,
         "Address of the companion; empty: it is discovered.",
       ),

@@ -1,4 +1,5 @@
 import type { Command } from "../cli/command.ts";
+import { COMPANION_COMMANDS } from "./companion.ts";
 import { CRYPTO_COMMANDS } from "./crypto.ts";
 import { GENERAL_COMMANDS } from "./general.ts";
 import { RUNNING_COMMANDS } from "./running.ts";
@@ -10,4 +11,5 @@ export const COMMANDS: readonly Command[] = [
   ...RUNNING_COMMANDS,
   ...SECURITY_COMMANDS,
   ...CRYPTO_COMMANDS,
+  ...COMPANION_COMMANDS,
 ];

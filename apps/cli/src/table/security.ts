@@ -168,6 +168,7 @@ export const SECURITY_COMMANDS: readonly Command[] = [
           "make the keys that are missing, and leave them there; check creation and rotation",
       },
     },
+    unlocks: true,
     load: () => import("../commands/provider-check.ts"),
   },
   {

@@ -16,21 +16,25 @@ export function promptHidden(label: string): Promise<Bytes | undefined> {
   return ask(label, new LineEditor(([byte = 0]) => (isContinuation(byte) ? "" : "*")));
 }
 
-/** Asks on the terminal for a line that may be seen. Otherwise like {@link promptHidden}. */
-export async function promptLine(label: string): Promise<string | undefined> {
+/**
+ * Asks on the terminal for a line that may be seen. Otherwise like {@link promptHidden}.
+ *
+ * @param signal - Withdraws the question: `undefined`.
+ */
+export async function promptLine(label: string, signal?: AbortSignal): Promise<string | undefined> {
   // The decoder joins the bytes of a character, which come one by one.
   const decoder = new TextDecoder();
   const show = (typed: Uint8Array): string => decoder.decode(typed, { stream: true });
-  const answer = await ask(label, new LineEditor(show));
+  const answer = await ask(label, new LineEditor(show), signal);
   return answer === undefined ? undefined : new TextDecoder().decode(answer);
 }
 
 /** Asks a question to which everything but `y` or `yes` means no. Otherwise like {@link promptLine}. */
-export async function confirm(question: string): Promise<boolean> {
-  return /^y(es)?$/i.test((await promptLine(`${question} [y/N] `))?.trim() ?? "");
+export async function confirm(question: string, signal?: AbortSignal): Promise<boolean> {
+  return /^y(es)?$/i.test((await promptLine(`${question} [y/N] `, signal))?.trim() ?? "");
 }
 
-function ask(label: string, editor: LineEditor): Promise<Bytes | undefined> {
+function ask(label: string, editor: LineEditor, signal?: AbortSignal): Promise<Bytes | undefined> {
   const { stdin, stderr } = process;
   if (!stdin.isTTY || !stderr.isTTY) {
     throw new CryptoError("ERR_INVALID_ARGUMENT", "There is no terminal to ask on");
@@ -39,6 +43,7 @@ function ask(label: string, editor: LineEditor): Promise<Bytes | undefined> {
     const release = holdTerminal();
     const finish = (settle: () => void): void => {
       stdin.off("data", onData).off("end", onEnd).off("error", onError).pause();
+      signal?.removeEventListener("abort", onEnd);
       release();
       stderr.write("\n");
       settle();
@@ -61,6 +66,7 @@ function ask(label: string, editor: LineEditor): Promise<Bytes | undefined> {
     const onEnd = (): void => finish(() => resolve(undefined));
     const onError = (error: unknown): void => finish(() => reject(error));
     stdin.on("data", onData).on("end", onEnd).on("error", onError);
+    signal?.addEventListener("abort", onEnd, { once: true });
     // Only now, with echo off, may the person see the question and start to type.
     stderr.write(label);
     stdin.resume();

@@ -1,4 +1,4 @@
-import { hash as hashBytes } from "node:crypto";
+import { hash } from "node:crypto";
 import { type Bytes, CryptoError, toCryptoError, toPlain } from "@lango/crypto-core";
 import type * as z from "zod";
 import type { Peer } from "../peers.ts";
@@ -153,9 +153,7 @@ export const createAnswerer = (options: AnswererOptions): Answerer => {
         peer,
         binding,
         signal: controller.signal,
-        get hash() {
-          return hashOf(method, params);
-        },
+        hash: hashOf(method, params),
         waiting: () => waiting(id, request),
       });
     },
@@ -177,7 +175,7 @@ const resultSchema = (method: MethodName): z.ZodType<Result<MethodName>, Wire> =
 
 /** Over what came, white space aside: whoever sends a request again sends the same members in the same order. */
 const hashOf = (method: MethodName, params: Wire): Bytes =>
-  toPlain(hashBytes("sha256", `${method}\n${JSON.stringify(params)}`, "buffer"));
+  toPlain(hash("sha256", `${method}\n${JSON.stringify(params)}`, "buffer"));
 
 const timedOut = (ttl: number): CryptoError =>
   new CryptoError("ERR_TIMEOUT", `The companion was not done within ${ttl} ms`);

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer as createHttpServer, type IncomingMessage } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, TLSSocket } from "node:tls";
 import { CryptoError } from "@lango/crypto-core";
@@ -48,7 +48,10 @@ export const createChannelListener = (options: ListenerOptions): ChannelListener
   const open = (connection: TLSSocket): void => {
     if (opening.has(connection)) return;
     const late = new CryptoError("ERR_TIMEOUT", `No hello within ${phaseMs} ms after TLS`);
-    const timer = setTimeout(() => refuse(connection, late), phaseMs);
+    const timer = setTimeout(() => {
+      opened(connection);
+      refuse(connection, late);
+    }, phaseMs);
     opening.set(connection, timer);
     connection.on("error", () => {});
     connection.once("close", () => opened(connection));
@@ -116,7 +119,11 @@ export const createChannelListener = (options: ListenerOptions): ChannelListener
       });
       session.ready.then(
         () => admitSession(session, connection),
-        (reason) => refuse(connection, reason),
+        (reason: unknown) => {
+          // Closed by the session; who only went away was not refused.
+          if (opening.has(connection)) report.refused(reason, connection.remoteAddress);
+          opened(connection);
+        },
       );
     });
   };
@@ -180,6 +187,11 @@ export const createChannelListener = (options: ListenerOptions): ChannelListener
       data?.remoteAddress,
     );
   });
+  const accepted = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    accepted.add(socket);
+    socket.once("close", () => accepted.delete(socket));
+  });
   server.on("tlsClientError", (error, connection) => refuse(connection, error));
 
   return {
@@ -208,6 +220,8 @@ export const createChannelListener = (options: ListenerOptions): ChannelListener
       server.close();
       for (const connection of opening.keys()) connection.destroy();
       await Promise.all([...sessions.values()].map((session) => session.close()));
+      // In TLS still, or pairing.
+      for (const socket of accepted) socket.destroy();
       await gone;
     },
   };

@@ -9,6 +9,7 @@ import { fault } from "../protocol/json.ts";
 import { createSeedAgentCodec, createSeedCompanionCodec } from "../protocol/seed-codec.ts";
 import { createAnswerer } from "./answerer.ts";
 import { createCaller } from "./caller.ts";
+import { createInbox } from "./inbox.ts";
 import { watchLiveness } from "./liveness.ts";
 import type { ChannelLimits, ChannelOptions } from "./options.ts";
 import { bindingOf, findPeer, otherRole, type PeerKey } from "./trust.ts";
@@ -137,20 +138,28 @@ export const startSession = (options: SessionOptions): Session => {
     else caller.onWaiting(frame.id);
   };
 
-  ws.on("message", (data, isBinary) => {
+  const read = (text: string): void => {
     if (ended) return;
     try {
-      if (isBinary) throw fault("a binary message");
-      const { frame, reply } = codec.parse(String(data));
+      const { frame, reply } = codec.parse(text);
       if (reply !== undefined) ws.send(reply);
       if (frame) take(frame);
     } catch (error) {
       end(CLOSE.protocol, error as CryptoError);
     }
+  };
+  const resume = (): void => {
+    if (!isFull()) ws.resume();
+  };
+  const inbox = createInbox(ws, read, resume);
+  ws.on("message", (data, isBinary) => {
+    if (isBinary) end(CLOSE.protocol, fault("a binary message"));
+    else inbox.add(String(data));
   });
   // What ws itself refuses: too large, no UTF-8, not masked.
   ws.on("error", () => end(CLOSE.protocol, fault("a message that WebSocket does not take")));
   ws.on("close", (code) => {
+    inbox.flush();
     end(CLOSE.normal, goneBecause(code));
     clearTimeout(cut);
     closed.resolve(ended?.message ?? "");

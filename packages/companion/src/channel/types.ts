@@ -12,8 +12,10 @@ export interface Channel {
   /**
    * Sends a request and waits for its answer.
    *
-   * @throws CryptoError What the other side failed with; `ERR_TIMEOUT`; `ERR_UNAVAILABLE` when the connection is lost or closed;
-   *   `ERR_PROTOCOL`-like faults are `ERR_UNAVAILABLE` too and close the channel.
+   * @throws CryptoError What the companion failed with; `ERR_TIMEOUT`; `ERR_APPROVAL_TIMEOUT` when a person did not decide;
+   *   `ERR_UNAVAILABLE` when the connection is lost, or the other side broke the protocol and was closed; `ERR_ACCESS_DENIED` when the
+   *   device was revoked, here or there; `ERR_RATE_LIMITED` when too much is in flight; `ERR_CONFLICT` for an id that is in flight;
+   *   `ERR_INVALID_ARGUMENT`; `ERR_CLOSED` after `close`. An abort rejects with its reason.
    */
   call<M extends MethodName>(
     method: M,
@@ -44,7 +46,7 @@ export interface IncomingRequest<M extends MethodName = MethodName> {
   readonly binding: Bytes;
   /** Aborts when the other side gave up, its deadline passed, the channel closed or the device was revoked. */
   readonly signal: AbortSignal;
-  /** SHA-256 over the method and the params as they came: the same id with another hash is refused. */
+  /** SHA-256, 32 bytes, over the method and the params as they came: the same id with another hash is refused. */
   readonly hash: Bytes;
   /** A person is being asked: heartbeats go out until the returned function is called, and the clock for people runs. */
   waiting(): () => void;

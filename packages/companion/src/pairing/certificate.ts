@@ -7,6 +7,7 @@ import {
   ExtendedKeyUsageExtension,
   KeyUsageFlags,
   KeyUsagesExtension,
+  Name,
   X509CertificateGenerator,
 } from "@peculiar/x509";
 
@@ -33,7 +34,8 @@ export const makeCertificate = async (
   serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40;
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: serial.toString("hex"),
-    name: [{ CN: [name] }],
+    // As an object: a text that begins with # would be taken for hexadecimal DER.
+    name: new Name([{ CN: [{ utf8String: name }] }]),
     // The clock of the other device may be behind.
     notBefore: new Date(now - DAY_MS),
     notAfter: new Date(now + VALID_DAYS * DAY_MS),

@@ -33,7 +33,7 @@ export interface Conversation {
   /** Tells the other side why nothing comes of it, and closes. */
   refuse(reason: RefusalReason): void;
   close(): void;
-  /** Ends it at once: whatever waits rejects with the reason. */
+  /** Ends it at once: whatever waits rejects with the reason, and what came is not read any more. */
   abort(reason: unknown): void;
 }
 
@@ -42,37 +42,43 @@ export const createConversation = (socket: WebSocket, stepMs: number = STEP_MS):
   const unread: Message[] = [];
   let wake: () => void = () => undefined;
 
+  const send = (message: Message): void => {
+    if (socket.readyState !== socket.OPEN) return;
+    socket.send(JSON.stringify(z.encode(messageSchema, message)));
+  };
   const close = (): void => {
+    if (socket.readyState === socket.CLOSED) return;
     socket.close(1000);
     const timer = setTimeout(() => socket.terminate(), CLOSE_MS);
     socket.once("close", () => clearTimeout(timer));
   };
-  const abort = (reason: unknown): void => {
+  const end = (reason: unknown): void => {
     gone.abort(reason);
     wake();
     close();
+  };
+  const abort = (reason: unknown): void => {
+    unread.length = 0;
+    end(reason);
   };
 
   socket.on("message", (data: RawData, isBinary: boolean) => {
     const message = isBinary ? undefined : parseMessage(data);
     if (message === undefined || unread.length >= MAX_UNREAD) abort(broken());
-    else if (message.type === "refused") abort(REFUSALS[message.reason]());
-    else unread.push(message);
+    else if (message.type === "refused") end(REFUSALS[message.reason]());
+    else if (!gone.signal.aborted) unread.push(message);
     wake();
   });
-  socket.on("error", (cause) => abort(lost(cause)));
-  socket.on("close", () => abort(lost()));
+  socket.on("error", (cause) => end(lost(cause)));
+  socket.on("close", () => end(lost()));
 
   return {
     gone: gone.signal,
+    send,
     close,
     abort,
-    send(message) {
-      if (socket.readyState === socket.OPEN)
-        socket.send(JSON.stringify(z.encode(messageSchema, message)));
-    },
     refuse(reason) {
-      this.send({ type: "refused", reason });
+      send({ type: "refused", reason });
       close();
     },
     async receive<T extends Message["type"]>(type: T, timeoutMs = stepMs) {
@@ -85,7 +91,7 @@ export const createConversation = (socket: WebSocket, stepMs: number = STEP_MS):
           };
         });
       }
-      // What came before the end counts: the last message and the close may arrive together.
+      // What came before the other side ended it counts: its last message and the close may arrive together.
       const message = unread.shift();
       if (message === undefined) throw gone.signal.reason;
       if (message.type !== type) {

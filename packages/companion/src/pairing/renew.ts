@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { CryptoError } from "@lango/crypto-core";
+import type { Channel } from "../channel/types.ts";
 import {
   type Identity,
   identityFiles,
@@ -8,6 +9,7 @@ import {
   loadOrMake,
 } from "./identity.ts";
 import { appendPrivate, movePrivate, readPrivate } from "./private-files.ts";
+import { proveRollover } from "./rollover.ts";
 
 /**
  * A new key on its way to the paired devices: each is told by `rollover` over a channel with the old key. Until `finish` both keys
@@ -19,9 +21,13 @@ export interface Renewal {
   /** Ids of the devices that took the new key; to them only `next` is this device. */
   readonly accepted: ReadonlySet<string>;
   /**
-   * Notes that a device answered `rollover`, or let a channel with `next` in. The latter finds out whether a device took it when its
-   * answer was lost: dial with `next` where `current` is refused.
+   * Tells the device at the other end of a channel that was opened with `current`.
+   *
+   * @throws {@link CryptoError} Whatever the call rejects with. A device may then have the new key all the same: dial with `next`
+   *   where `current` is refused, and note it with `accept`.
    */
+  tell(channel: Pick<Channel, "binding" | "call" | "peer">): Promise<void>;
+  /** Notes that a device has the new key: it let a channel with `next` in. */
   accept(peerId: string): Promise<void>;
   /**
    * Puts `next` in the place of `current`, whose key is then gone.
@@ -57,14 +63,22 @@ export async function renewIdentity(options: RenewalOptions): Promise<Renewal | 
   }
   const next = await loadOrMake(nextFiles, options);
   const accepted = new Set(lines(await readPrivate(acceptedFile)));
+  const accept = async (peerId: string): Promise<void> => {
+    if (accepted.has(peerId)) return;
+    await appendPrivate(acceptedFile, peerId);
+    accepted.add(peerId);
+  };
   return {
     current,
     next,
     accepted,
-    async accept(peerId) {
-      if (accepted.has(peerId)) return;
-      await appendPrivate(acceptedFile, peerId);
-      accepted.add(peerId);
+    accept,
+    async tell(channel) {
+      const { binding, peer } = channel;
+      const params = proveRollover(binding, current.fingerprint, next);
+      const { accepted: taken } = await channel.call("rollover", params);
+      if (!taken) throw new CryptoError("ERR_DENIED", `${peer.name} did not take the new key`);
+      await accept(peer.id);
     },
     async finish(peerIds) {
       const missing = peerIds.filter((peerId) => !accepted.has(peerId));

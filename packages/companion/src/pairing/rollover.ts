@@ -1,5 +1,7 @@
 import { sign, verify, X509Certificate } from "node:crypto";
 import { type Bytes, CryptoError, parts, toPlain } from "@lango/crypto-core";
+import type { IncomingRequest, RequestHandler } from "../channel/types.ts";
+import type { Peers } from "../peers.ts";
 import type { Params } from "../protocol/methods.ts";
 import { isP256, keyFingerprint } from "./fingerprint.ts";
 import type { Identity } from "./identity.ts";
@@ -27,7 +29,7 @@ export const proveRollover = (
 };
 
 /**
- * Checks the params of `rollover`. Hand the result to `replacePin`; a device that calls again gets the same answer.
+ * Checks the params of `rollover`; the result is for `replacePin`.
  *
  * @param binding - Of the channel that they came on.
  * @param fingerprint - The pin of the device on that channel.
@@ -51,6 +53,21 @@ export const checkRollover = (
   }
   return keyFingerprint(publicKey);
 };
+
+/** A handler that takes the new keys of paired devices itself, and leaves every other request to `handler`. */
+export const withRollover =
+  (
+    peers: Pick<Peers, "replacePin">,
+    handler: RequestHandler,
+    clock: () => number = Date.now,
+  ): RequestHandler =>
+  async (request) => {
+    if (request.method !== "rollover") return handler(request);
+    const { binding, peer, params } = request as IncomingRequest<"rollover">;
+    await peers.replacePin(peer.id, checkRollover(binding, peer.fingerprint, params, clock()));
+    // Sent before the channel, whose key is a stranger's from now on, is looked at again.
+    return { accepted: true };
+  };
 
 const parseCertificate = (certificate: Uint8Array): X509Certificate => {
   try {

@@ -1,5 +1,4 @@
-import { randomBytes } from "node:crypto";
-import { CryptoError } from "@lango/crypto-core";
+import { CryptoError, randomBytesFresh, toBase64Url } from "@lango/crypto-core";
 import type { Role } from "../peers.ts";
 import { parseHello } from "./hello.ts";
 import { fault, parseJson } from "./json.ts";
@@ -52,18 +51,8 @@ export interface Codec {
   format(frame: Frame): string | undefined;
 }
 
-const ID_BYTES = 16;
-// One call of the generator for many ids: it costs as much as the rest of a frame.
-const ID_POOL_BYTES = 256 * ID_BYTES;
-let idPool = Buffer.alloc(0);
-
-/** 128 bits of the machine's generator in base64url: 22 characters. */
-export const newRequestId = (): string => {
-  if (idPool.length === 0) idPool = randomBytes(ID_POOL_BYTES);
-  const id = idPool.toString("base64url", 0, ID_BYTES);
-  idPool = idPool.subarray(ID_BYTES);
-  return id;
-};
+/** 128 random bits in base64url: 22 characters. */
+export const newRequestId = (): string => toBase64Url(randomBytesFresh(16));
 
 // The last of 22 characters holds two bits.
 const REQUEST_ID = /^[A-Za-z0-9_-]{21}[AQgw]$/;

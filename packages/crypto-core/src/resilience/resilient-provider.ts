@@ -19,6 +19,8 @@ const resilient = new WeakSet<CryptoProvider>();
  * to the inside in this order: the deadline is that of all attempts together, and every attempt counts in the breaker. A
  * provider that does not leave the process (`capabilities.remote` is false), or is already resilient, is returned as it is.
  *
+ * Where an option is not given, that of `capabilities.resilience` counts, and then the default of each part.
+ *
  * Decorate each provider before {@link createComposite}, not the composite: a fallback must start when one provider has
  * given up.
  */
@@ -27,8 +29,14 @@ export const createResilientProvider = (
   options: ResilienceOptions = {},
 ): CryptoProvider => {
   if (!provider.capabilities.remote || resilient.has(provider)) return provider;
-  const careful = withRetry(withCircuitBreaker(provider, options.circuitBreaker), options.retry);
-  const result = withHealthCache(withDeadline(careful, options.deadline), options.healthCache);
+  const own = provider.capabilities.resilience;
+  const breaking = withCircuitBreaker(provider, {
+    ...own?.circuitBreaker,
+    ...options.circuitBreaker,
+  });
+  const careful = withRetry(breaking, { ...own?.retry, ...options.retry });
+  const timely = withDeadline(careful, { ...own?.deadline, ...options.deadline });
+  const result = withHealthCache(timely, { ...own?.healthCache, ...options.healthCache });
   resilient.add(result);
   return result;
 };

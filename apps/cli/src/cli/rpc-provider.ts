@@ -1,0 +1,56 @@
+import type { ChannelEvent, Peers } from "@lango/companion";
+import type { CryptoProvider } from "@lango/crypto-core";
+import type { createReconnectingLink, createRpcProvider } from "@lango/crypto-rpc";
+import { deviceName, identityOf } from "./companion-identity.ts";
+import { noteCompanion } from "./companion-record.ts";
+import type { Context } from "./context.ts";
+import { importProvider } from "./provider-packages.ts";
+import type { KeySettings } from "./provider-settings.ts";
+
+interface RpcPackage {
+  readonly createReconnectingLink: typeof createReconnectingLink;
+  readonly createRpcProvider: typeof createRpcProvider;
+}
+
+/**
+ * The provider of keys on a companion, which is dialled at the first use of a key: at `security.signer.rpcUrl`, or where
+ * discovery finds one that is paired.
+ */
+export async function makeRpcProvider(
+  context: Context,
+  { rpcUrl, keyId }: KeySettings["signer"],
+  peers: Peers,
+): Promise<CryptoProvider> {
+  const { home } = context;
+  const rpc = (await importProvider("@lango/crypto-rpc", home)) as RpcPackage;
+  const notes = new Set<Promise<void>>();
+  const onEvent = (event: ChannelEvent): void => {
+    if (event.type === "connected") notes.add(noteCompanion(home, event.peer.id, false));
+  };
+  const link = rpc.createReconnectingLink({
+    async connect(signal) {
+      const companion = await import("./companion.ts");
+      const url = rpcUrl || (await discover(peers, signal));
+      const identity = await identityOf(context, "agent");
+      const name = deviceName();
+      const options = { role: "agent", identity, name, peers, onEvent } as const;
+      return companion.connectChannel({ ...options, url, signal });
+    },
+  });
+  const provider = rpc.createRpcProvider({ link, ...(keyId !== "" && { keyId }) });
+  return {
+    ...provider,
+    async close() {
+      await provider.close();
+      await Promise.all(notes);
+    },
+  };
+}
+
+/** What answers tell is believed by nobody: the pin is checked at the connection. */
+async function discover(peers: Peers, signal: AbortSignal): Promise<string> {
+  const { companionUrl, findCompanion } = await import("./companion.ts");
+  const isPaired = async (fingerprint: string): Promise<boolean> =>
+    (await peers.find(fingerprint))?.role === "companion";
+  return companionUrl(await findCompanion({ isPaired, signal }));
+}
