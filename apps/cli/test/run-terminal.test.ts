@@ -171,7 +171,7 @@ class Tmux {
   constructor(env: Record<string, string>) {
     // Nothing of the person's own settings: neither of tmux nor of the shell.
     const session = ["new-session", "-d", "-x", "100", "-y", "30", "-s", "t", "sh"];
-    const options = { env: { ...env, ENV: "", PS1: "next> " } };
+    const options = { env: { ...env, ENV: "" } };
     execFileSync(this.#program, ["-S", this.#socket, "-f", "/dev/null", ...session], options);
     onTestFinished(() => void this.#call("kill-server"));
   }
@@ -195,7 +195,8 @@ class Tmux {
 
   /** Waits until the shell asks for the next line: what is typed before that belongs to the command. */
   async prompt(): Promise<void> {
-    await expect.poll(() => this.screen.trimEnd(), { timeout: 15_000 }).toMatch(/next>$/);
+    const lastLine = () => this.screen.trimEnd().split("\n").at(-1);
+    await expect.poll(lastLine, { timeout: 15_000 }).toMatch(/^[#$]$/);
   }
 
   #call(...words: string[]): string {
