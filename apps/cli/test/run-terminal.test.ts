@@ -9,6 +9,7 @@ import {
   folder,
   LANGO,
   LANGO_IN_SHELL,
+  PASSPHRASE,
   SECRET,
   sharedVaultHome,
 } from "./support.ts";
@@ -67,6 +68,23 @@ describe("on a terminal", () => {
     await terminal.end();
     expect(terminal.output).not.toContain(SECRET);
     expect(terminal.output.match(/\[SECRET:api\/key\]/g)).toHaveLength(2);
+  });
+
+  test("the passphrase is asked for first, and the keys after it are the command's", async () => {
+    const terminal = new Terminal(
+      process.execPath,
+      [...LANGO, "run", "--", "sh", "-c", "echo ready; read line; echo got-$line; stty -a"],
+      environment(await sharedVaultHome(), { LANGO_PASSPHRASE: undefined }),
+    );
+    await terminal.see("passphrase: ");
+    terminal.type(`${PASSPHRASE}\r`);
+    await terminal.see("ready");
+    terminal.type("one\r");
+    expect(await terminal.end()).toMatchObject({ exitCode: 0 });
+    expect(terminal.output).toContain("one\r\ngot-one\r\n");
+    // The command's own terminal is in no special mode.
+    expect(terminal.output).toMatch(/ icanon .* echo /s);
+    expect(terminal.output).not.toContain(PASSPHRASE);
   });
 
   test("keys go to the command as they are, a large paste too", async () => {
@@ -175,6 +193,12 @@ class Tmux {
     await expect.poll(() => this.screen, { timeout: 15_000 }).toMatch(pattern);
   }
 
+  /** Waits until the shell asks for the next line: what is typed before that belongs to the command. */
+  async prompt(): Promise<void> {
+    const lastLine = () => this.screen.trimEnd().split("\n").at(-1);
+    await expect.poll(lastLine, { timeout: 15_000 }).toMatch(/^[#$]$/);
+  }
+
   #call(...words: string[]): string {
     return execFileSync(this.#program, ["-S", this.#socket, ...words], { encoding: "utf8" });
   }
@@ -198,6 +222,7 @@ describe("under tmux", () => {
       screen.line(word);
       await screen.see(new RegExp(`got-${word}`));
     }
+    await screen.prompt();
     screen.line("echo code=$?");
     await screen.see(/code=7/);
   });
@@ -219,7 +244,7 @@ describe("under tmux", () => {
     await screen.see(/typed here/);
     expect(screen.screen).not.toContain(SECRET);
     screen.line(":wq");
-    await expect.poll(() => screen.screen, { timeout: 15_000 }).not.toContain("typed here");
+    await screen.prompt();
     screen.line("echo code=$?");
     await screen.see(/code=0/);
     expect(readFileSync(file, "utf8")).toBe(`first\nkey = ${SECRET}\nlast\ntyped here\n\n`);

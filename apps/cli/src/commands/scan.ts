@@ -9,9 +9,8 @@ import { printable, writeAll } from "../cli/output.ts";
 import { withVault } from "../cli/vault.ts";
 import { findFiles } from "../scan/find-files.ts";
 import { loadScanner } from "../scan/load-scanner.ts";
-import type { FilePlace } from "../scan/report.ts";
 import { toSarif } from "../scan/sarif.ts";
-import { scanStream } from "../scan/scan-stream.ts";
+import { type FilePlace, scanStream } from "../scan/scan-stream.ts";
 import { transcriptPaths } from "../scan/transcripts.ts";
 
 const STDIN = "-";

@@ -1,6 +1,6 @@
 import { pathToFileURL } from "node:url";
 import { readVersion } from "../version.ts";
-import type { FilePlace } from "./report.ts";
+import type { FilePlace } from "./scan-stream.ts";
 
 const RULE = "secret-in-clear";
 

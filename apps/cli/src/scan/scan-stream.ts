@@ -6,6 +6,11 @@ export interface Place extends Finding {
   readonly line: number;
 }
 
+/** A place in a file, or in standard input, which is `-`. */
+export interface FilePlace extends Place {
+  readonly path: string;
+}
+
 const LF = 0x0a;
 
 /** Looks for secrets in a stream of bytes of any size, in constant memory but for what is found. */
