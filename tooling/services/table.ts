@@ -5,6 +5,7 @@ import { keyringServices } from "./keyring.ts";
 import { networkServices } from "./network.ts";
 import { pkcs11Services } from "./pkcs11.ts";
 import type { Service } from "./service.ts";
+import { terminalServices } from "./terminal.ts";
 
 /** Only what a test really uses. A server is started by the test that needs it; see server.ts. */
 export const services: readonly Service[] = [
@@ -41,4 +42,5 @@ export const services: readonly Service[] = [
   ...keyringServices,
   ...networkServices,
   ...pkcs11Services,
+  ...terminalServices,
 ];

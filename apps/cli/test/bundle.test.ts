@@ -59,7 +59,7 @@ describe("the program as it is published", () => {
     await expectGood(["onboard"], /^Created a vault/);
     await expectGood(["security", "secrets", "set", "a"], /^stored a, version 1/, SECRET);
     await expectGood(["security", "secrets", "get", "a", "--reveal"], /^sk-proj/);
-    await expectGood(["run", "--env", "T=a", "--", "sh", "-c", "echo $T"], /^sk-proj/);
+    await expectGood(["run", "--env", "T=a", "--", "sh", "-c", "echo $T"], /^\[SECRET:a\]$/m);
     await expectGood(["security", "status"], /^secrets +1$/m);
     await expectGood(["audit", "verify", "--rows"], /rows, head/);
     await expectGood(["settings", "set", "payment.limits.maxPerTx", "2.00"], /^set payment/);
@@ -71,6 +71,10 @@ describe("the program as it is published", () => {
     );
     await expectGood(["crypto", "sign", "--key", "k", "--base64"], /=\n$/, "message");
     await expectGood(["doctor"], /^ok +vault/m);
+    const clientInfo = { name: "test", version: "1" };
+    const params = { protocolVersion: "2025-06-18", capabilities: {}, clientInfo };
+    const opening = { jsonrpc: "2.0", id: 1, method: "initialize", params };
+    await expectGood(["mcp", "serve"], /"name":"lango"/, `${JSON.stringify(opening)}\n`);
   });
 
   test("a provider that is not installed is 69 with the command, only where it is needed", async () => {
@@ -164,7 +168,7 @@ describe("the program as it is published", () => {
       .map(([, specifier]) => specifier);
     // The database driver is named by a constant of the store.
     const packages = imports.filter((specifier = "") => /^@?[a-z][\w./-]*$/.test(specifier));
-    expect([...new Set(packages)]).toEqual(["@node-rs/argon2"]);
+    expect([...new Set(packages)].sort()).toEqual(["@lydell/node-pty", "@node-rs/argon2"]);
   });
 
   test("keeps compiled code in a private folder, or nowhere", async () => {

@@ -1,5 +1,6 @@
 import type {
   Bytes,
+  CryptoError,
   CryptoErrorCode,
   CryptoProvider,
   SignatureAlgorithm,
@@ -204,6 +205,20 @@ export interface SecretValue {
   /** Belongs to the caller, who zeroes it. */
   readonly value: Bytes;
 }
+/** What {@link Secrets.loadAll} gives. */
+export interface LoadedSecrets {
+  /** How many there were when the audit row was written. */
+  readonly count: number;
+  /**
+   * By name. The vault must stay open while they are read. A value belongs to the caller, who zeroes it. Throws when a
+   * provider cannot be reached.
+   */
+  readonly values: AsyncGenerator<LoadedSecret, void, undefined>;
+}
+/** One secret, or why it does not open; the others do all the same. */
+export type LoadedSecret =
+  | { readonly name: string; readonly value: Bytes }
+  | { readonly name: string; readonly value?: undefined; readonly error: CryptoError };
 /** A secret without its value. Times are milliseconds since the epoch. */
 export interface SecretInfo {
   readonly name: string;
@@ -245,6 +260,11 @@ export interface Secrets {
   get(name: string, options?: GetSecretOptions): Promise<SecretValue>;
   /** All secrets, by name; nothing is decrypted. */
   list(options?: AudienceOption): Promise<SecretInfo[]>;
+  /**
+   * Opens every secret, one after the other, for a scanner that masks them in an output. One row of the audit log says how
+   * many there are, and is committed before the first is opened. Uses are not counted.
+   */
+  loadAll(): Promise<LoadedSecrets>;
   /** The kept versions, newest first. */
   history(name: string, options?: AudienceOption): Promise<SecretVersion[]>;
   /** Makes the value of a kept version current again, as a new version. */
