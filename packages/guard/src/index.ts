@@ -1,3 +1,34 @@
+export {
+  type BrokerOptions,
+  type BrokerVault,
+  createBroker,
+  type GrantRef,
+} from "./approvals/broker.ts";
+export { needsApproval, tightenPolicy } from "./approvals/policy.ts";
+export { identitiesFrom, isTerminalApart, ownTerminal } from "./approvals/processes.ts";
+export { createProgrammaticSurface, type ProgrammaticOptions } from "./approvals/programmatic.ts";
+export { toolName } from "./approvals/snapshot.ts";
+export { escapeText } from "./approvals/summary.ts";
+export {
+  createTerminalSurface,
+  type TerminalDevice,
+  type TerminalSurfaceOptions,
+} from "./approvals/terminal.ts";
+export type {
+  Action,
+  Answer,
+  ApprovalPolicy,
+  ApprovalRequest,
+  Broker,
+  DecideOptions,
+  Decision,
+  JsonObject,
+  JsonValue,
+  Requester,
+  Safety,
+  Scope,
+  Surface,
+} from "./approvals/types.ts";
 export type { PiiCategory, PiiName } from "./pii/patterns.ts";
 export {
   createPiiRedactor,

@@ -7,6 +7,7 @@ import type {
 } from "@lango/crypto-core";
 import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
 import type { SkippedSource, SlotInfo, Unlocker, UnlockResult } from "@lango/unlock";
+import type { Approvals } from "./approval-types.ts";
 import type { Companions } from "./companion-types.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
@@ -121,6 +122,7 @@ export interface Vault extends AsyncDisposable {
   readonly slots: Slots;
   readonly providers: Providers;
   readonly companions: Companions;
+  readonly approvals: Approvals;
   readonly audit: Audit;
   status(): Promise<VaultStatus>;
   /** Waits for audit rows under way, zeroes every key and closes the store. Idempotent. */
@@ -228,6 +230,12 @@ export interface SecretInfo {
   /** How often its value was read. */
   readonly uses: number;
   readonly lastUsedAt?: number | undefined;
+  /** Where its plain form may go without asking, as `vault.approvals.destinations` has it. */
+  readonly destinations: readonly string[];
+  /** Programs that may have its plain form without asking. */
+  readonly commands: readonly string[];
+  /** Whether agents use it by handles only. */
+  readonly requiresHandle: boolean;
 }
 export interface SecretVersion {
   readonly version: number;
@@ -347,6 +355,8 @@ export interface AuditEvent {
   readonly outcome: "success" | "failure";
   readonly code?: string | undefined;
   readonly detail?: string | undefined;
+  /** Of approvals, grants, handles and policies: tool, session, destination, who said yes, … */
+  readonly about?: Readonly<Record<string, string>> | undefined;
   /** False for what was noted while the vault was locked: any process of this user could have written it. */
   readonly authenticated: boolean;
 }

@@ -1,4 +1,5 @@
 import type { Command } from "../cli/command.ts";
+import { APPROVALS_COMMANDS } from "./approvals.ts";
 import { COMPANION_COMMANDS } from "./companion.ts";
 import { CRYPTO_COMMANDS } from "./crypto.ts";
 import { GENERAL_COMMANDS } from "./general.ts";
@@ -10,6 +11,7 @@ export const COMMANDS: readonly Command[] = [
   ...GENERAL_COMMANDS,
   ...RUNNING_COMMANDS,
   ...SECURITY_COMMANDS,
+  ...APPROVALS_COMMANDS,
   ...CRYPTO_COMMANDS,
   ...COMPANION_COMMANDS,
 ];
