@@ -24,6 +24,7 @@ const FILES = files(
   "main.ts",
   "commands/security-status.ts",
   "commands/provider-check.ts",
+  "commands/mcp-serve.ts",
   "config/schema.ts",
   "config/validate.ts",
   "cli/strength.ts",
@@ -75,6 +76,21 @@ export default defineConfig({
             ...Object.keys(process.getBuiltinModule(path))
               .filter((name) => name !== "default")
               .map((name) => `export const ${name} = /* @__PURE__ */ (() => builtin.${name})();`),
+          ].join("\n"),
+        }));
+      },
+    },
+    {
+      // The server of MCP brings a validator of JSON Schema, a tenth of a megabyte, that ours is given no work for.
+      name: "no-schema-validator",
+      setup(build) {
+        const filter = /^@modelcontextprotocol\/server\/_shims$/;
+        build.onResolve({ filter }, ({ path }) => ({ path, namespace: "shims" }));
+        build.onLoad({ filter: /.*/, namespace: "shims" }, () => ({
+          contents: [
+            "export class DefaultJsonSchemaValidator {}",
+            "const { process } = globalThis;",
+            "export { process };",
           ].join("\n"),
         }));
       },

@@ -70,6 +70,10 @@ describe("the program as it is published", () => {
     );
     await expectGood(["crypto", "sign", "--key", "k", "--base64"], /=\n$/, "message");
     await expectGood(["doctor"], /^ok +vault/m);
+    const clientInfo = { name: "test", version: "1" };
+    const params = { protocolVersion: "2025-06-18", capabilities: {}, clientInfo };
+    const opening = { jsonrpc: "2.0", id: 1, method: "initialize", params };
+    await expectGood(["mcp", "serve"], /"name":"lango"/, `${JSON.stringify(opening)}\n`);
   });
 
   test("a provider that is not installed is 69 with the command, only where it is needed", async () => {

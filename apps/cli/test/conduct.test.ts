@@ -244,6 +244,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
       "history",
       "rollback",
       "delete",
+      "allow",
     ]);
     expect(await complete("security", "secrets", "set", "name", "--cr")).toEqual(["--create-only"]);
     expect(await complete("--json", "keys", "l")).toEqual(["list"]);

@@ -29,6 +29,14 @@ export type {
   Scope,
   Surface,
 } from "./approvals/types.ts";
+export {
+  type ChatText,
+  createGuard,
+  type Direction,
+  type Exit,
+  type Guard,
+  type GuardOptions,
+} from "./guard.ts";
 export type { PiiCategory, PiiName } from "./pii/patterns.ts";
 export {
   createPiiRedactor,
@@ -47,6 +55,7 @@ export {
   judgePlainForm,
   type SecretPolicy,
   type Target,
+  targetName,
   type Verdict,
 } from "./references/policy.ts";
 export {
@@ -69,3 +78,12 @@ export type {
   Unmasked,
   UnmaskedReason,
 } from "./scanner/types.ts";
+export type {
+  ApprovalNeeds,
+  GuardedTool,
+  ToolAnnotations,
+  ToolContext,
+  ToolDefinition,
+  ToolHandler,
+} from "./tools/definition.ts";
+export type { TextFilter } from "./tools/filter.ts";

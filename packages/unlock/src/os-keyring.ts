@@ -175,7 +175,7 @@ const unavailable = (problem: string): CryptoError =>
 
 const failed = (problem: string): CryptoError =>
   new CryptoError("ERR_CONFIG", `The keyring of the system failed: ${problem}`, {
-    context: { hint: "Look at the entries of the service lango in it" },
+    context: { hint: "Look at its entries of the service named lango" },
   });
 
 function textOf(secret: Uint8Array): string {

@@ -1,5 +1,11 @@
 import { setImmediate } from "node:timers/promises";
-import { CryptoError, type CryptoErrorCode, isCryptoError, zero } from "@lango/crypto-core";
+import {
+  CryptoError,
+  type CryptoErrorCode,
+  isCryptoError,
+  isUnavailable,
+  zero,
+} from "@lango/crypto-core";
 import type { KeyRow, SecretRow } from "@lango/store";
 import type { SecretUsePolicy } from "./approval-types.ts";
 import { NO_POLICY, secretPolicies } from "./approvals/secret-policies.ts";
@@ -21,7 +27,13 @@ import { checkRow } from "./rows.ts";
 import type { SecretReader } from "./secret-read.ts";
 import { deleteIn, type SecretWrite, writeIn } from "./secret-write.ts";
 import { reached } from "./stages.ts";
-import type { AudienceOption, SecretInfo, Secrets, SetSecretResult } from "./types.ts";
+import type {
+  AudienceOption,
+  LoadedSecret,
+  SecretInfo,
+  Secrets,
+  SetSecretResult,
+} from "./types.ts";
 
 export interface SecretsOptions {
   readonly context: VaultContext;
@@ -55,6 +67,27 @@ export const createSecrets = (options: SecretsOptions): Secrets => {
         throw error;
       }
     });
+
+  async function* loadValues(): AsyncGenerator<LoadedSecret, void, undefined> {
+    for await (const { name } of liveSecrets(store)) {
+      const opened = await gate.run(() => load(name));
+      if (opened !== undefined) yield opened;
+    }
+  }
+
+  const load = async (name: string): Promise<LoadedSecret | undefined> => {
+    try {
+      return { name, value: (await reader.read(name, undefined)).value };
+    } catch (error) {
+      if (!isCryptoError(error)) throw error;
+      // Deleted since the page was read.
+      if (error.code === "ERR_NOT_FOUND") return undefined;
+      // The others would each wait for the same provider.
+      if (isUnavailable(error)) throw error;
+      await auditFailure(log, { action: "secret.load", target: name }, error);
+      return { name, error };
+    }
+  };
 
   const write = async (what: SecretWrite): Promise<SetSecretResult> => {
     const { name, value, options } = what;
@@ -112,6 +145,13 @@ export const createSecrets = (options: SecretsOptions): Secrets => {
           if (!isHiddenFrom(audience, row.name)) infos.push(secretInfo(row, uris, policies));
         }
         return infos;
+      }),
+
+    loadAll: () =>
+      gate.run(async () => {
+        const { secrets: count } = await store.counts();
+        await log.commitRead({ action: "secret.load", detail: `${count} for masking` });
+        return { count, values: loadValues() };
       }),
 
     history: (name, options = {}) =>

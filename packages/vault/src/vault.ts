@@ -53,6 +53,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
   const dataKeys = createDataKeys({ ...parts, recovery, fallsBack });
   const unaudited = createLocalProvider({ source: createLocalKeySource(context, registry) });
   const local = auditedProvider(unaudited, context, registry);
+  const localForAgents = auditedProvider(unaudited, context, registry, "agent");
   const anchorer =
     audit?.anchor === undefined
       ? undefined
@@ -81,7 +82,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     home,
     unlockedBy,
     secrets: createSecrets({ context, dataKeys, registry, reader, gate }),
-    keys: createKeys({ context, registry, local, providers, gate }),
+    keys: createKeys({ context, registry, local, localForAgents, providers, gate }),
     slots: createSlots({ context, paths, vaultKey, gate, openedBy: unlockedBy.slotId }),
     providers: createProviders(parts, gate),
     companions: createCompanions(context, gate),

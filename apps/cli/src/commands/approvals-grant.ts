@@ -4,6 +4,7 @@ import type { GrantedAction, GrantScope, NewGrant } from "@lango/vault";
 import { withApprover } from "../cli/approver.ts";
 import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
+import { requireVault } from "../cli/home.ts";
 import { when } from "../cli/output.ts";
 import { durationMs } from "../config/forms.ts";
 
@@ -14,6 +15,7 @@ const HOST = /^(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])$/;
 
 /** Lets agents do one thing for a while. */
 export const run: Handler = async (context, args) => {
+  await requireVault(context);
   const grant = grantOf(args);
   if (args.flag("dry-run")) {
     return { data: { grant, dryRun: true }, text: `would grant: ${describe(grant).join("; ")}` };

@@ -3,6 +3,7 @@ import { APPROVALS_COMMANDS } from "./approvals.ts";
 import { COMPANION_COMMANDS } from "./companion.ts";
 import { CRYPTO_COMMANDS } from "./crypto.ts";
 import { GENERAL_COMMANDS } from "./general.ts";
+import { MCP_COMMANDS } from "./mcp.ts";
 import { RUNNING_COMMANDS } from "./running.ts";
 import { SECURITY_COMMANDS } from "./security.ts";
 
@@ -14,4 +15,5 @@ export const COMMANDS: readonly Command[] = [
   ...APPROVALS_COMMANDS,
   ...CRYPTO_COMMANDS,
   ...COMPANION_COMMANDS,
+  ...MCP_COMMANDS,
 ];
