@@ -1,7 +1,7 @@
 import type { WebSocket } from "ws";
 
-/** Messages that are looked at before the event loop turns. */
-const A_TURN = 8;
+/** Messages that are looked at before the event loop turns. Their answers share a write; keys that take long hold up the others. */
+const A_TURN = 16;
 /** Messages that may wait before reading stops. */
 const MAX_WAITING = 64;
 
