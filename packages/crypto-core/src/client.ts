@@ -129,7 +129,7 @@ const ownMemory = <T>(result: T): T => {
     return plain as T;
   }
   if (typeof result !== "object" || result === null) return result;
-  const own: Record<string, unknown> = { ...result };
+  const own = { ...result } as Record<string, unknown>;
   for (const [name, value] of Object.entries(own)) {
     if (isBytes(value)) own[name] = toPlain(value);
   }
