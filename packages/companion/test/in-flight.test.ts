@@ -1,7 +1,19 @@
 import { afterEach, expect, test } from "vitest";
+import { createChannelListener } from "../src/channel/listener.ts";
 import type { RequestHandler } from "../src/channel/types.ts";
+import { newRequestId } from "../src/protocol/frame.ts";
 import { joinAs, signRequest } from "./support/attacker.ts";
-import { closeAll, link, MESSAGE, SIGNED, signs, sleep, until } from "./support/channels.ts";
+import {
+  closeAll,
+  closeLater,
+  link,
+  MESSAGE,
+  SIGNED,
+  signs,
+  sleep,
+  until,
+} from "./support/channels.ts";
+import { makePair } from "./support/devices.ts";
 
 afterEach(closeAll);
 
@@ -48,6 +60,25 @@ test("answers that nobody reads: the companion stops reading, and its memory sta
   expect(listener.channels).toHaveLength(1);
   raw.ws.resume();
   await until(() => requests.length === asked);
+  raw.ws.terminate();
+});
+
+test("an agent reads on, however much of its own a companion that does not read left unsent", async () => {
+  const pair = await makePair();
+  const limits = { bufferedBytes: 1024 };
+  const listener = createChannelListener({ role: "agent", ...pair.agent, limits });
+  closeLater(() => listener.close());
+  const { port } = await listener.listen();
+  const raw = await joinAs(port, pair.companion.identity, "companion");
+  await until(() => listener.channels.length === 1);
+  raw.ws.pause();
+  const ids = Array.from({ length: 300 }, newRequestId);
+  const params = { keyId: "k", ciphertext: new Uint8Array(65_536) };
+  const answers = ids.map((id) => listener.channels[0]?.call("decrypt", params, { id }));
+  // So many at once that the agent stops reading while it takes them.
+  await sleep(100);
+  for (const id of ids) raw.send({ id, result: { plaintext: "" } });
+  expect(await Promise.all(answers)).toHaveLength(300);
   raw.ws.terminate();
 });
 

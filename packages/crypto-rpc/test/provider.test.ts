@@ -7,6 +7,7 @@ import {
   createComposite,
   createCryptoClient,
   createResilientProvider,
+  type SignatureAlgorithm,
   toPlain,
 } from "@lango/crypto-core";
 import { createLocalProvider, generateKeyMaterial } from "@lango/crypto-local";
@@ -251,26 +252,31 @@ test("the key ids default and empty stand for the configured key", async () => {
   }
 });
 
-test("messages are hashed here; only those of Ed25519 keys leave, and only up to 64 KiB", async () => {
+test("messages are sent whole up to 64 KiB; of longer ones the digest, which Ed25519 has none of", async () => {
   const { provider, sent } = over([
     ({ params }) => ({ ...signed, algorithm: params["algorithm"] }),
   ]);
-  await provider.sign({
-    keyId: "k",
-    message: new Uint8Array(100_000),
-    algorithm: "rsa-pss-sha512",
-  });
-  expect(sent[0]!.params["message"]).toBeUndefined();
-  expect(sent[0]!.params["digest"]).toHaveLength(64);
-  await provider.sign({ keyId: "k", message: new Uint8Array(65_536), algorithm: "ed25519" });
-  expect(sent[1]!.params["message"]).toHaveLength(65_536);
+  const sign = (algorithm: SignatureAlgorithm, length: number) =>
+    provider.sign({ keyId: "k", message: new Uint8Array(length), algorithm });
+  const lengths = () => {
+    const { message, digest } = sent.at(-1)!.params as Partial<Record<string, Uint8Array>>;
+    return { message: message?.length, digest: digest?.length };
+  };
+  for (const algorithm of ["ecdsa-p256-sha256", "rsa-pss-sha512", "ed25519"] as const) {
+    await sign(algorithm, 65_536);
+    expect(lengths()).toEqual({ message: 65_536, digest: undefined });
+  }
+  await sign("rsa-pss-sha512", 65_537);
+  expect(lengths()).toEqual({ message: undefined, digest: 64 });
+  await provider.sign({ keyId: "k", digest, algorithm: "ecdsa-p256-sha256" });
+  expect(lengths()).toEqual({ message: undefined, digest: 32 });
   for (const call of [
-    provider.sign({ keyId: "k", message: new Uint8Array(65_537), algorithm: "ed25519" }),
+    sign("ed25519", 65_537),
     provider.mac({ keyId: "k", message: new Uint8Array(65_537) }),
   ]) {
     await expect(call).rejects.toMatchObject({ code: "ERR_INVALID_ARGUMENT" });
   }
-  expect(sent).toHaveLength(2);
+  expect(sent).toHaveLength(5);
 });
 
 test("a public key is remembered for a minute, or until an answer names another version", async () => {

@@ -8,6 +8,8 @@ const MAX_WAITING = 64;
 /** Messages on their way in. */
 export interface Inbox {
   add(message: string): void;
+  /** Whether reading stopped because messages wait. */
+  isFull(): boolean;
   /** Takes whatever waits, at once: nothing more will come. */
   flush(): void;
 }
@@ -48,6 +50,7 @@ export const createInbox = (
       isPaused = true;
       ws.pause();
     },
+    isFull: () => isPaused,
     flush: () => {
       for (const message of waiting.splice(0)) take(message);
     },

@@ -148,8 +148,9 @@ export const startSession = (options: SessionOptions): Session => {
       end(CLOSE.protocol, error as CryptoError);
     }
   };
+  /** Reads on, unless what was read still waits, or a companion's answers do; an agent is not stopped by what it did not send yet. */
   const resume = (): void => {
-    if (!isFull()) ws.resume();
+    if (!inbox.isFull() && (role === "agent" || !isFull())) ws.resume();
   };
   const inbox = createInbox(ws, read, resume);
   ws.on("message", (data, isBinary) => {
@@ -164,7 +165,7 @@ export const startSession = (options: SessionOptions): Session => {
     clearTimeout(cut);
     closed.resolve(ended?.message ?? "");
   });
-  connection.on("drain", () => ws.resume());
+  connection.on("drain", resume);
 
   const hello = makeHello(version ?? "", role, binding, channel.identity.privateKey);
   send({ kind: "hello", hello });
