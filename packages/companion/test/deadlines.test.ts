@@ -150,10 +150,10 @@ describe("revocation", () => {
     expect(requests).toHaveLength(0);
   });
 
-  test("pins that cannot be read close the channel", async () => {
+  test("pins that cannot be read close the channel, and tell nobody that it was revoked", async () => {
     const { channel, pair } = await link({ handler: signs, limits: { pinMs: 100_000 } });
     pair.companion.peers.find = () => Promise.reject(new Error("disk"));
-    const gone = { code: "ERR_ACCESS_DENIED" };
+    const gone = { code: "ERR_UNAVAILABLE" };
     await expect(channel.call("sign", MESSAGE)).rejects.toMatchObject(gone);
   });
 

@@ -232,6 +232,14 @@ describe("answers that do not fit", () => {
     const steps = provider.listKeys({})[Symbol.asyncIterator]();
     await expect(steps.next()).rejects.toMatchObject({ code: "ERR_INTEGRITY" });
   });
+
+  test("a list without an end ends", async () => {
+    let page = 0;
+    const { provider } = over([() => ({ keys: [], cursor: String(page++) })]);
+    const steps = provider.listKeys({})[Symbol.asyncIterator]();
+    await expect(steps.next()).rejects.toMatchObject({ code: "ERR_INTEGRITY" });
+    expect(page).toBeLessThan(2000);
+  });
 });
 
 test("the key ids default and empty stand for the configured key", async () => {
