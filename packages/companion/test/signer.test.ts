@@ -158,7 +158,13 @@ describe("policy", () => {
 
   test("a device sees its own keys alone, and nobody sees reserved ones", async () => {
     const keys = await makeKeys();
-    for (const keyId of ["system/audit", "wallet/main", "default"]) {
+    for (const keyId of [
+      "system/audit",
+      "wallet/main",
+      "default",
+      "local:system/a",
+      "local:wallet/a",
+    ]) {
       await keys.createKey?.({ keyId, algorithm: "aes-256-gcm", usage: "encryption" });
     }
     const bound = newPeer();
@@ -176,6 +182,8 @@ describe("policy", () => {
       [rig.peer, "default"],
       [rig.peer, "system/audit"],
       [rig.peer, "wallet/main"],
+      [rig.peer, "local:system/a"],
+      [rig.peer, "local:wallet/a"],
     ] as const) {
       for (const asked of [
         { method: "encrypt", params: { keyId, plaintext }, peer },
