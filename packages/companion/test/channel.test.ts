@@ -55,11 +55,17 @@ describe("requests", () => {
     await channel.call("sign", MESSAGE, { id });
     await channel.call("sign", MESSAGE, { id });
     await channel.call("sign", { ...MESSAGE, keyId: "other" });
-    const [first, again, other] = requests.map((request) => request.hash);
+    // The same params, of another method.
+    await channel
+      .call("mac", { keyId: "key", message: new Uint8Array(32).fill(7) })
+      .catch(() => {});
+    const [first, again, other, mac] = requests.map((request) => request.hash);
     expect(requests[0]?.id).toBe(id);
     expect(first).toHaveLength(32);
     expect(again).toEqual(first);
     expect(other).not.toEqual(first);
+    expect(requests[3]?.params).toEqual(MESSAGE);
+    expect(mac).not.toEqual(first);
   });
 
   test("errors keep their code, message, hint and whether a retry helps; nothing else goes out", async () => {
