@@ -3,7 +3,12 @@ import { basename, resolve } from "node:path";
 import { defineConfig } from "tsup";
 
 /** What has native code is installed beside the program; so are providers, which are found at run time. */
-const NATIVE = ["better-sqlite3-multiple-ciphers", "better-sqlite3", "@node-rs/argon2"];
+const NATIVE = [
+  "better-sqlite3-multiple-ciphers",
+  "better-sqlite3",
+  "@node-rs/argon2",
+  "@lydell/node-pty",
+];
 
 const src = resolve(import.meta.dirname, "src");
 const files = (...paths: string[]) => paths.map((path) => resolve(src, path));
@@ -19,6 +24,7 @@ const FILES = files(
   "main.ts",
   "commands/security-status.ts",
   "commands/provider-check.ts",
+  "commands/mcp-serve.ts",
   "config/schema.ts",
   "config/validate.ts",
   "cli/strength.ts",
@@ -70,6 +76,21 @@ export default defineConfig({
             ...Object.keys(process.getBuiltinModule(path))
               .filter((name) => name !== "default")
               .map((name) => `export const ${name} = /* @__PURE__ */ (() => builtin.${name})();`),
+          ].join("\n"),
+        }));
+      },
+    },
+    {
+      // The server of MCP brings a validator of JSON Schema, a tenth of a megabyte, that ours is given no work for.
+      name: "no-schema-validator",
+      setup(build) {
+        const filter = /^@modelcontextprotocol\/server\/_shims$/;
+        build.onResolve({ filter }, ({ path }) => ({ path, namespace: "shims" }));
+        build.onLoad({ filter: /.*/, namespace: "shims" }, () => ({
+          contents: [
+            "export class DefaultJsonSchemaValidator {}",
+            "const { process } = globalThis;",
+            "export { process };",
           ].join("\n"),
         }));
       },

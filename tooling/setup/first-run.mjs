@@ -45,6 +45,7 @@ function tour() {
     [["security", "secrets", "list"]],
     [["security", "status"]],
     [["run", "--env", "API_KEY=demo/api-key", "--", "node", "-e", useIt]],
+    [["run", "--env", "API_KEY=demo/api-key", "--", "sh", "-c", "echo it is $API_KEY"]],
     [["audit", "verify"]],
   ];
   for (const [args, input] of steps) {

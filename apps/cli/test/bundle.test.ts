@@ -13,6 +13,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
+import { serve } from "./companion-support.ts";
 import { configure, homeWith, WEAK } from "./provider-support.ts";
 import {
   environment,
@@ -58,7 +59,7 @@ describe("the program as it is published", () => {
     await expectGood(["onboard"], /^Created a vault/);
     await expectGood(["security", "secrets", "set", "a"], /^stored a, version 1/, SECRET);
     await expectGood(["security", "secrets", "get", "a", "--reveal"], /^sk-proj/);
-    await expectGood(["run", "--env", "T=a", "--", "sh", "-c", "echo $T"], /^sk-proj/);
+    await expectGood(["run", "--env", "T=a", "--", "sh", "-c", "echo $T"], /^\[SECRET:a\]$/m);
     await expectGood(["security", "status"], /^secrets +1$/m);
     await expectGood(["audit", "verify", "--rows"], /rows, head/);
     await expectGood(["settings", "set", "payment.limits.maxPerTx", "2.00"], /^set payment/);
@@ -70,6 +71,10 @@ describe("the program as it is published", () => {
     );
     await expectGood(["crypto", "sign", "--key", "k", "--base64"], /=\n$/, "message");
     await expectGood(["doctor"], /^ok +vault/m);
+    const clientInfo = { name: "test", version: "1" };
+    const params = { protocolVersion: "2025-06-18", capabilities: {}, clientInfo };
+    const opening = { jsonrpc: "2.0", id: 1, method: "initialize", params };
+    await expectGood(["mcp", "serve"], /"name":"lango"/, `${JSON.stringify(opening)}\n`);
   });
 
   test("a provider that is not installed is 69 with the command, only where it is needed", async () => {
@@ -93,6 +98,20 @@ describe("the program as it is published", () => {
     expectOneFault(onboarded, 69, /not installed/);
     const { stdout } = await lango(["security", "provider", "list"], alone);
     expect(stdout).toMatch(/^rpc +not installed +npm install --prefix .*@lango\/crypto-rpc$/m);
+  });
+
+  test("pairs and serves: certificates, WebSockets and discovery are in it", async () => {
+    const [agent, companion] = [await vaultHome(), await vaultHome()];
+    const served = await serve(companion, {
+      program,
+      pair: async (code, url) => {
+        const args = ["companion", "pair", "--url", url, "--code-fd", "0", "--name", "laptop"];
+        const ran = await lango(args, { home: agent, input: code, program });
+        expect(ran.code, ran.stderr).toBe(0);
+      },
+    });
+    await served.see('paired with the agent "laptop"');
+    expect(await served.stop()).toBe(0);
   });
 
   test("reports faults as the sources do", async () => {
@@ -149,7 +168,7 @@ describe("the program as it is published", () => {
       .map(([, specifier]) => specifier);
     // The database driver is named by a constant of the store.
     const packages = imports.filter((specifier = "") => /^@?[a-z][\w./-]*$/.test(specifier));
-    expect([...new Set(packages)]).toEqual(["@node-rs/argon2"]);
+    expect([...new Set(packages)].sort()).toEqual(["@lydell/node-pty", "@node-rs/argon2"]);
   });
 
   test("keeps compiled code in a private folder, or nowhere", async () => {

@@ -126,12 +126,15 @@ describe("what was mistyped is 2 and says what was meant", () => {
 describe("where there is no vault", () => {
   const needing = COMMANDS.map(({ path }) => path).filter(
     (path) =>
-      !/^(onboard|run|settings .*|doctor|completion|crypto hash|security provider .*)$/.test(path),
+      !/^(onboard|run|settings .*|doctor|completion|hook|crypto hash|security provider .*)$/.test(
+        path,
+      ),
   );
   test.each(needing)("%s is 4 and names onboard", async (path) => {
     const command = COMMANDS.find((row) => row.path === path)!;
     const words = (command.positionals ?? []).map(() => "x");
     const more: Record<string, string[]> = {
+      scan: ["."],
       "keys create": ["--type", "signing"],
       "crypto sign": ["--key", "x"],
       "crypto verify": ["--key", "x", "--signature", "/dev/null"],
@@ -241,6 +244,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
       "history",
       "rollback",
       "delete",
+      "allow",
     ]);
     expect(await complete("security", "secrets", "set", "name", "--cr")).toEqual(["--create-only"]);
     expect(await complete("--json", "keys", "l")).toEqual(["list"]);

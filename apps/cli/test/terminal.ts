@@ -29,6 +29,15 @@ export class Terminal {
     this.#pty.write(text as string);
   }
 
+  resize(columns: number, rows: number): void {
+    this.#pty.resize(columns, rows);
+  }
+
+  /** Sends the program a signal, as another process does. */
+  signal(name: NodeJS.Signals): void {
+    process.kill(this.#pty.pid, name);
+  }
+
   /** The process that asks, as it says itself. */
   childPid(): number {
     return Number(/pid=(\d+)/.exec(this.output)?.[1]);

@@ -94,7 +94,8 @@ test("the limit of requests in flight holds against an agent that ignores it", a
 });
 
 test("many channels may be made one after another", async () => {
-  const { port, pair, listener } = await link({ handler: signs });
+  const { channel, port, pair, listener } = await link({ handler: signs });
+  await channel.close();
   for (let made = 0; made < 20; made++) {
     const raw = await joinAs(port, pair.agent.identity, "agent");
     raw.ws.terminate();

@@ -14,6 +14,8 @@ export interface VaultKeys {
   readonly rows: KeyObject;
   /** HMAC-SHA-256 key of the keyslots file. */
   readonly slotFile: KeyObject;
+  /** HMAC-SHA-256 key of what approvals commit to. */
+  readonly approvals: KeyObject;
   /**
    * The raw 32-byte key of an encrypted database; the caller zeroes it.
    *
@@ -45,6 +47,7 @@ export const deriveVaultKeys = (vaultKey: Uint8Array, vaultId: Uint8Array): Vaul
     wrap,
     rows: macKey(vaultKey, vaultId, "lango/v1/rows"),
     slotFile: deriveSlotFileKey(vaultKey, vaultId),
+    approvals: macKey(vaultKey, vaultId, "lango/v1/approvals"),
     database: () => {
       if (root === undefined)
         throw new CryptoError("ERR_CLOSED", "The vault's keys were destroyed");

@@ -389,6 +389,7 @@ describe("the keys of a vault", () => {
       createHmac("sha256", key).update("x").digest("hex");
     expect(mac(keys.rows)).toBe(mac(hkdf(vaultKey, vaultId, "lango/v1/rows")));
     expect(mac(keys.slotFile)).toBe(mac(hkdf(vaultKey, vaultId, "lango/v1/slotfile")));
+    expect(mac(keys.approvals)).toBe(mac(hkdf(vaultKey, vaultId, "lango/v1/approvals")));
     const again = deriveVaultKeys(vaultKey, vaultId);
     expect(openValue(again.wrap, sealValue(keys.wrap, text("dek"), bytes(0)), bytes(0))).toEqual(
       text("dek"),

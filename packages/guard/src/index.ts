@@ -1,3 +1,42 @@
+export {
+  type BrokerOptions,
+  type BrokerVault,
+  createBroker,
+  type GrantRef,
+} from "./approvals/broker.ts";
+export { needsApproval, tightenPolicy } from "./approvals/policy.ts";
+export { identitiesFrom, isTerminalApart, ownTerminal } from "./approvals/processes.ts";
+export { createProgrammaticSurface, type ProgrammaticOptions } from "./approvals/programmatic.ts";
+export { toolName } from "./approvals/snapshot.ts";
+export { escapeText } from "./approvals/summary.ts";
+export {
+  createTerminalSurface,
+  type TerminalDevice,
+  type TerminalSurfaceOptions,
+} from "./approvals/terminal.ts";
+export type {
+  Action,
+  Answer,
+  ApprovalPolicy,
+  ApprovalRequest,
+  Broker,
+  DecideOptions,
+  Decision,
+  JsonObject,
+  JsonValue,
+  Requester,
+  Safety,
+  Scope,
+  Surface,
+} from "./approvals/types.ts";
+export {
+  type ChatText,
+  createGuard,
+  type Direction,
+  type Exit,
+  type Guard,
+  type GuardOptions,
+} from "./guard.ts";
 export type { PiiCategory, PiiName } from "./pii/patterns.ts";
 export {
   createPiiRedactor,
@@ -16,6 +55,7 @@ export {
   judgePlainForm,
   type SecretPolicy,
   type Target,
+  targetName,
   type Verdict,
 } from "./references/policy.ts";
 export {
@@ -34,6 +74,16 @@ export type {
   MaskOptions,
   ScanResult,
   SecretValue,
+  TerminalMasker,
   Unmasked,
   UnmaskedReason,
 } from "./scanner/types.ts";
+export type {
+  ApprovalNeeds,
+  GuardedTool,
+  ToolAnnotations,
+  ToolContext,
+  ToolDefinition,
+  ToolHandler,
+} from "./tools/definition.ts";
+export type { TextFilter } from "./tools/filter.ts";

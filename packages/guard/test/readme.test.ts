@@ -16,7 +16,7 @@ describe("README", () => {
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  it("has examples", () => expect(examples).toHaveLength(3));
+  it("has examples", () => expect(examples).toHaveLength(5));
 
   it.each(examples.map((code, i) => [i, code] as const))(
     "example %i prints what its comments say",

@@ -1,4 +1,5 @@
 import type { ColumnTypes } from "./dialect.ts";
+import { approvals } from "./migrations/approvals.ts";
 import { companions } from "./migrations/companions.ts";
 
 /** One step of the schema. Never changed once released: a later release adds another. */
@@ -130,4 +131,4 @@ insert into counters (id, secrets, keys, data_keys) values (1, 0, 0, 0);
 };
 
 /** Every migration, oldest first; versions are 1, 2, 3, … */
-export const MIGRATIONS: readonly Migration[] = [foundation, companions];
+export const MIGRATIONS: readonly Migration[] = [foundation, companions, approvals];

@@ -172,3 +172,32 @@ export interface Counts {
   readonly dataKeys: number;
   readonly auditRows: number;
 }
+
+/** Something that was permitted beforehand: a grant for an action, or a handle for the value of a secret. */
+export interface PermitRow {
+  readonly id: string;
+  readonly kind: "grant" | "handle";
+  /** The tool of a grant, the secret of a handle. */
+  readonly subject: string;
+  /** What has to be equal, as text. */
+  readonly terms: string;
+  /** Whether an approver permitted it, so that it holds for dangerous actions too. */
+  readonly dangerous: boolean;
+  readonly approvedBy: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  /** Null: as often as wanted. */
+  readonly maxUses: number | null;
+  readonly uses: number;
+  readonly lastUsedAt: number | null;
+  readonly mac: Bytes;
+}
+
+/** A policy that binds agents. */
+export interface PolicyRow {
+  /** What it is about. */
+  readonly subject: string;
+  readonly content: string;
+  readonly updatedAt: number;
+  readonly mac: Bytes;
+}

@@ -1,5 +1,5 @@
 import type { Bytes } from "@lango/crypto-core";
-import type { CompanionRow, DataKeyState, KeyRow, VaultState } from "./rows.ts";
+import type { CompanionRow, DataKeyState, KeyRow, PermitRow, VaultState } from "./rows.ts";
 
 /** The tables as Kysely sees them: the columns' own names. Rows leave the store in camel case, renamed by the queries. */
 export interface Database {
@@ -101,5 +101,20 @@ export interface Database {
     created_at: number;
   };
   counters: { id: number; secrets: number; keys: number; data_keys: number };
+  permits: {
+    id: string;
+    kind: PermitRow["kind"];
+    subject: string;
+    terms: string;
+    dangerous: number;
+    approved_by: string;
+    created_at: number;
+    expires_at: number;
+    max_uses: number | null;
+    uses: number;
+    last_used_at: number | null;
+    mac: Bytes;
+  };
+  policies: { subject: string; content: string; updated_at: number; mac: Bytes };
   migrations: { version: number; name: string; checksum: string; applied_at: number };
 }

@@ -9,6 +9,8 @@ import type {
   DataKeyRow,
   KeyRow,
   KeyVersionRow,
+  PermitRow,
+  PolicyRow,
   SecretRow,
   SecretVersionInfo,
   SecretVersionRow,
@@ -150,6 +152,40 @@ export interface SecretRows extends SecretReads {
   touch(id: string, uses: number, lastUsedAt: number): Promise<void>;
 }
 
+/** Reads of table `permits`. */
+export interface PermitReads {
+  find(id: string): Promise<PermitRow | undefined>;
+  /** All of a kind, oldest first. */
+  list(kind: PermitRow["kind"]): Promise<PermitRow[]>;
+  /** Those of a kind and a subject, oldest first. */
+  listFor(kind: PermitRow["kind"], subject: string): Promise<PermitRow[]>;
+}
+
+/** Reads and writes of table `permits`. */
+export interface PermitRows extends PermitReads {
+  /** @throws {@link CryptoError} `ERR_CONFLICT` when the id is taken. */
+  insert(row: PermitRow): Promise<void>;
+  /** Replaces `uses`, `lastUsedAt` and `mac` if `mac` still is `ifMac`, else `ERR_CONFLICT`. */
+  use(row: PermitRow, ifMac: Bytes): Promise<void>;
+  /** Removes the row. One that is not there is no error. */
+  remove(id: string): Promise<void>;
+}
+
+/** Reads of table `policies`. */
+export interface PolicyReads {
+  find(subject: string): Promise<PolicyRow | undefined>;
+  /** All of them, by subject. */
+  list(): Promise<PolicyRow[]>;
+}
+
+/** Reads and writes of table `policies`. */
+export interface PolicyRows extends PolicyReads {
+  /** Adds the row or replaces the one of its subject. */
+  put(row: PolicyRow): Promise<void>;
+  /** Removes the row. One that is not there is no error. */
+  remove(subject: string): Promise<void>;
+}
+
 /** Reads of the audit chain. */
 export interface AuditReads {
   head(): Promise<AuditHead>;
@@ -209,6 +245,8 @@ export interface StoreReads {
   readonly dataKeys: DataKeyReads;
   readonly secrets: SecretReads;
   readonly companions: CompanionReads;
+  readonly permits: PermitReads;
+  readonly policies: PolicyReads;
   readonly audit: AuditReads;
   /** At constant cost, however many rows there are. */
   counts(): Promise<Counts>;
@@ -221,6 +259,8 @@ export interface StoreTransaction extends StoreReads {
   readonly dataKeys: DataKeyRows;
   readonly secrets: SecretRows;
   readonly companions: CompanionRows;
+  readonly permits: PermitRows;
+  readonly policies: PolicyRows;
   readonly audit: AuditRows;
   /** Deletes every row of every table: for a vault whose onboarding was interrupted. */
   reset(): Promise<void>;

@@ -5,6 +5,8 @@ import { companionReads, companionRows } from "./tables/companions.ts";
 import { counts } from "./tables/counters.ts";
 import { dataKeyReads, dataKeyRows } from "./tables/data-keys.ts";
 import { keyReads, keyRows } from "./tables/keys.ts";
+import { permitReads, permitRows } from "./tables/permits.ts";
+import { policyReads, policyRows } from "./tables/policies.ts";
 import { secretReads, secretRows } from "./tables/secrets.ts";
 import { vaultReads, vaultRows } from "./tables/vault.ts";
 
@@ -14,6 +16,8 @@ const EMPTY_ALL: readonly Statement<object, unknown>[] = [
   statement((q) => q.deleteFrom("audit_log")),
   statement((q) => q.deleteFrom("companion_results")),
   statement((q) => q.deleteFrom("companions")),
+  statement((q) => q.deleteFrom("permits")),
+  statement((q) => q.deleteFrom("policies")),
   statement((q) => q.deleteFrom("secret_versions")),
   statement((q) => q.deleteFrom("secrets")),
   statement((q) => q.deleteFrom("data_keys")),
@@ -29,6 +33,8 @@ export const readsOf = (executor: ReadExecutor): StoreReads => ({
   dataKeys: dataKeyReads(executor),
   secrets: secretReads(executor),
   companions: companionReads(executor),
+  permits: permitReads(executor),
+  policies: policyReads(executor),
   audit: auditReads(executor),
   counts: () => counts(executor),
 });
@@ -39,6 +45,8 @@ export const transactionOf = (executor: Executor): StoreTransaction => ({
   dataKeys: dataKeyRows(executor),
   secrets: secretRows(executor),
   companions: companionRows(executor),
+  permits: permitRows(executor),
+  policies: policyRows(executor),
   audit: auditRows(executor),
   counts: () => counts(executor),
 

@@ -7,6 +7,8 @@ import {
   bytes,
   companionRow,
   keyVersionRow,
+  permitRow,
+  policyRow,
   resultRow,
   vaultRow,
   versionRow,
@@ -100,6 +102,16 @@ async function useAll(store: Store): Promise<void> {
     await tx.companions.insertResult(resultRow());
     await tx.companions.findResult("peer", "request");
     await tx.companions.pruneResults(1);
+    const permit = permitRow();
+    await tx.permits.insert(permit);
+    await tx.permits.use(permit, permit.mac);
+    await tx.permits.find(permit.id);
+    await tx.permits.listFor("grant", permit.subject);
+    await tx.permits.remove(permit.id);
+    const policy = policyRow();
+    await tx.policies.put(policy);
+    await tx.policies.find(policy.subject);
+    await tx.policies.remove(policy.subject);
     await tx.audit.append([auditRow({ seq: 1 })]);
     await tx.audit.append([auditRow({ seq: 2, prev: (await tx.audit.lockHead()).hash })]);
     await tx.audit.page(1, 10);

@@ -7,6 +7,8 @@ import type {
   DataKeyRow,
   KeyRow,
   KeyVersionRow,
+  PermitRow,
+  PolicyRow,
   SecretRow,
   SecretVersionRow,
   VaultRow,
@@ -117,11 +119,35 @@ export const companionRow = (row: Partial<CompanionRow> = {}): CompanionRow => (
   ...row,
 });
 
+export const permitRow = (row: Partial<PermitRow> = {}): PermitRow => ({
+  id: hex(12),
+  kind: "grant",
+  subject: "exec",
+  terms: "{}",
+  dangerous: false,
+  approvedBy: "terminal",
+  createdAt: 1_700_000_000_006,
+  expiresAt: 1_700_000_900_006,
+  maxUses: null,
+  uses: 0,
+  lastUsedAt: null,
+  mac: bytes(32),
+  ...row,
+});
+
 export const resultRow = (row: Partial<CompanionResultRow> = {}): CompanionResultRow => ({
   peerId: "peer",
   requestId: hex(11),
   hash: bytes(32),
   sealed: bytes(100),
   createdAt: 1_700_000_000_010,
+  ...row,
+});
+
+export const policyRow = (row: Partial<PolicyRow> = {}): PolicyRow => ({
+  subject: "approvals",
+  content: "{}",
+  updatedAt: 1_700_000_000_007,
+  mac: bytes(32),
   ...row,
 });

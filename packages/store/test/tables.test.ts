@@ -8,6 +8,8 @@ import {
   dataKeyRow,
   keyRow,
   keyVersionRow,
+  permitRow,
+  policyRow,
   resultRow,
   vaultRow,
   versionRow,
@@ -361,6 +363,50 @@ describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
     }
   });
 
+  it("permits are listed by kind and subject, oldest first, and used by whoever knows the MAC", async () => {
+    const store = await newStore({ sqlite });
+    const old = permitRow({ createdAt: 1 });
+    const [young, other] = [permitRow({ createdAt: 2 }), permitRow({ subject: "mail" })];
+    const handle = permitRow({ kind: "handle", maxUses: 1, dangerous: true });
+    const permits = [young, old, other, handle];
+    await full(store, async (tx) => {
+      for (const permit of permits) await tx.permits.insert(permit);
+    });
+    expect(await store.permits.list("grant")).toEqual([old, young, other]);
+    expect(await store.permits.listFor("grant", "exec")).toEqual([old, young]);
+    expect(await store.permits.listFor("handle", "exec")).toEqual([handle]);
+    await fails(
+      "ERR_CONFLICT",
+      full(store, (tx) => tx.permits.insert({ ...other, id: old.id })),
+    );
+
+    const used = { ...old, uses: 1, lastUsedAt: 5, mac: bytes(32) };
+    await full(store, (tx) => tx.permits.use({ ...used, subject: "mail", expiresAt: 9 }, old.mac));
+    expect(await store.permits.find(old.id)).toEqual(used);
+    await fails(
+      "ERR_CONFLICT",
+      full(store, (tx) => tx.permits.use({ ...used, uses: 2 }, old.mac)),
+    );
+    await full(store, async (tx) => {
+      await tx.permits.remove(old.id);
+      await tx.permits.remove(old.id);
+    });
+    expect(await store.permits.list("grant")).toEqual([young, other]);
+  });
+
+  it("policies are replaced by subject", async () => {
+    const store = await newStore({ sqlite });
+    const [first, second] = [policyRow(), policyRow({ content: '{"a":1}', updatedAt: 9 })];
+    const other = policyRow({ subject: "secrets/api" });
+    for (const row of [first, other, second]) await full(store, (tx) => tx.policies.put(row));
+    expect(await store.policies.list()).toEqual([second, other]);
+    await full(store, async (tx) => {
+      await tx.policies.remove("approvals");
+      await tx.policies.remove("approvals");
+    });
+    expect(await store.policies.find("approvals")).toBeUndefined();
+  });
+
   it("reset empties every table, and a vault can be made again", async () => {
     const store = await newStore({ sqlite });
     const fill = () =>
@@ -369,11 +415,15 @@ describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
         const { key, dataKey } = await insertKeys(tx);
         await tx.keys.insertVersion(keyVersionRow({ keyId: key.id }));
         await insertSecret(tx, dataKey);
+        await tx.permits.insert(permitRow());
+        await tx.policies.put(policyRow());
         await tx.audit.append([auditRow({ seq: 1 })]);
       });
     await fill();
     await full(store, (tx) => tx.reset());
     expect(await store.vault.get()).toBeUndefined();
+    expect(await store.permits.list("grant")).toEqual([]);
+    expect(await store.policies.list()).toEqual([]);
     expect(await store.counts()).toEqual({ secrets: 0, keys: 0, dataKeys: 0, auditRows: 0 });
     await fill();
     expect(await store.counts()).toEqual({ secrets: 1, keys: 1, dataKeys: 1, auditRows: 1 });

@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { CryptoError } from "@lango/crypto-core";
 import { buildKeyslots, type Keyslots, parseKeyslots, verifyKeyslots } from "@lango/envelope";
 import type { StoreTransaction, VaultRow } from "@lango/store";
+import { removeAllIn } from "./approvals/permits.ts";
 import type { RowChange } from "./audit/entry.ts";
 import { changeOf } from "./audit/row-hashes.ts";
 import { suspendCompanions } from "./companions.ts";
@@ -72,8 +73,14 @@ const accept = async (
     async (tx) => {
       const changes = await retireDataKeys(context, tx);
       retiredDataKeys = changes.length;
-      // An older database has forgotten who was revoked since.
-      return older === "store" ? [...changes, ...(await suspendCompanions(context, tx))] : changes;
+      if (older === "keyslots") return changes;
+      // An older database has forgotten who was revoked since, and what was taken back or used up.
+      const permits = [...(await tx.permits.list("grant")), ...(await tx.permits.list("handle"))];
+      return [
+        ...changes,
+        ...(await suspendCompanions(context, tx)),
+        ...(await removeAllIn(tx, permits)),
+      ];
     },
   );
   // An older database cannot hold the anchors of a newer one. They are kept, and so are those that were sent elsewhere.

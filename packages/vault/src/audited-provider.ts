@@ -11,6 +11,7 @@ import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
 import { type KeyRegistry, keyUri, LOCAL } from "./key-registry.ts";
 import { isKeyName } from "./names.ts";
+import type { Audience } from "./types.ts";
 
 /** What uses key material or shows what it protects. Reading metadata and public keys leaves no row. */
 const AUDITED = [
@@ -56,6 +57,7 @@ export const auditedProvider = (
   provider: CryptoProvider,
   { log, counters }: Pick<VaultContext, "log" | "counters">,
   registry: KeyRegistry,
+  audience?: Audience,
 ): CryptoProvider => {
   const audited: Partial<Record<Operation, unknown>> = {};
   for (const operation of AUDITED) {
@@ -74,12 +76,14 @@ export const auditedProvider = (
         const last = rows.at(-1);
         if (last) checkStillSeals(last, operation);
         result = await method(request);
-        await Promise.all(keyIds.map((keyId) => log.use({ action, target: targetOf(keyId) })));
+        await Promise.all(
+          keyIds.map((keyId) => log.use({ action, target: targetOf(keyId), audience })),
+        );
         for (const row of rows) counters.note({ keyId: row?.id });
         return result;
       } catch (error) {
         if (result instanceof Uint8Array) zero(result);
-        await auditFailure(log, { action, target: targetOf(request.keyId) }, error);
+        await auditFailure(log, { action, target: targetOf(request.keyId), audience }, error);
         throw error;
       }
     };
@@ -95,7 +99,7 @@ export const auditedProvider = (
       } catch (error) {
         await auditFailure(
           log,
-          { action: CHANGE_ACTIONS[operation], target: targetOf(request.keyId) },
+          { action: CHANGE_ACTIONS[operation], target: targetOf(request.keyId), audience },
           error,
         );
         throw error;

@@ -1,4 +1,5 @@
 import type { Bytes, CryptoProvider, KeyAlgorithm } from "@lango/crypto-core";
+import type { AudienceOption } from "./types.ts";
 
 export type KeyType = "encryption" | "signing";
 
@@ -47,6 +48,6 @@ export interface Keys {
    * @throws {@link CryptoError} `ERR_UNSUPPORTED` for a provider that rotates no keys; whatever the provider throws.
    */
   rotate(nameOrUri: string): Promise<KeyInfo>;
-  /** The local keys as a provider named `local`; every use is audited. Closed with the vault. */
-  provider(): CryptoProvider;
+  /** The local keys as a provider named `local`; every use is audited, as one of the audience. Closed with the vault. */
+  provider(options?: AudienceOption): CryptoProvider;
 }

@@ -20,7 +20,7 @@ import {
   providerOf,
 } from "./key-registry.ts";
 import type { CreateKeyOptions, KeyInfo, Keys, KeyType } from "./key-types.ts";
-import { checkKeyName } from "./names.ts";
+import { checkAudience, checkKeyName } from "./names.ts";
 import { findRemoteKey } from "./remote-key.ts";
 import { publicKeyAt, rotateKey } from "./rotate-key.ts";
 import { withMac } from "./rows.ts";
@@ -30,11 +30,20 @@ export interface KeysOptions {
   readonly registry: KeyRegistry;
   /** The local keys, audited. */
   readonly local: CryptoProvider;
+  /** The same, in whose log an agent is at work. */
+  readonly localForAgents: CryptoProvider;
   readonly providers: Readonly<Record<string, CryptoProvider>>;
   readonly gate: Gate;
 }
 
-export const createKeys = ({ context, registry, local, providers, gate }: KeysOptions): Keys => ({
+export const createKeys = ({
+  context,
+  registry,
+  local,
+  localForAgents,
+  providers,
+  gate,
+}: KeysOptions): Keys => ({
   create: (options) =>
     gate.run(async () => {
       checkKeyName(options.name);
@@ -61,9 +70,10 @@ export const createKeys = ({ context, registry, local, providers, gate }: KeysOp
     }),
   rotate: (nameOrUri) =>
     gate.run(() => rotateKey({ context, registry, local, providers }, nameOrUri)),
-  provider: () => {
+  provider: ({ audience } = {}) => {
     gate.check();
-    return local;
+    checkAudience(audience);
+    return audience === "agent" ? localForAgents : local;
   },
 });
 

@@ -1,5 +1,6 @@
 import { fromHex } from "@lango/crypto-core";
 import type { Store } from "@lango/store";
+import { secretPolicies } from "./approvals/secret-policies.ts";
 import { readTail } from "./audit/audit.ts";
 import { liveSecrets } from "./audit/row-hashes.ts";
 import { verifyChain } from "./audit/verify.ts";
@@ -61,9 +62,11 @@ export const readVault = async ({ home }: { readonly home: string }): Promise<Lo
 const listSecrets = async (store: Store, audience: Audience | undefined): Promise<SecretInfo[]> => {
   checkAudience(audience);
   const uris = new Map((await store.keys.list()).map((key) => [key.id, keyUri(key)]));
+  // Nothing here is authenticated: there is no key.
+  const policies = await secretPolicies(store, () => undefined);
   const infos: SecretInfo[] = [];
   for await (const row of liveSecrets(store)) {
-    if (!isHiddenFrom(audience, row.name)) infos.push(secretInfo(row, uris));
+    if (!isHiddenFrom(audience, row.name)) infos.push(secretInfo(row, uris, policies));
   }
   return infos;
 };

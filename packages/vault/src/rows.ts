@@ -14,6 +14,8 @@ import type {
   DataKeyRow,
   KeyRow,
   KeyVersionRow,
+  PermitRow,
+  PolicyRow,
   SecretRow,
   VaultRow,
 } from "@lango/store";
@@ -26,6 +28,8 @@ export interface SteeringTables {
   data_keys: DataKeyRow;
   secrets: SecretRow;
   companions: CompanionRow;
+  permits: PermitRow;
+  policies: PolicyRow;
 }
 export type SteeringTable = keyof SteeringTables;
 
@@ -100,6 +104,27 @@ const TABLES: { readonly [T in SteeringTable]: TableFacts<Omit<SteeringTables[T]
   companions: {
     primaryKey: (row) => row.id,
     columns: ["id", "name", "role", "fingerprint", "state", "pairedAt"],
+  },
+  permits: {
+    primaryKey: (row) => row.id,
+    // The uses too: whoever could set them back would have a permit as often as wanted.
+    columns: [
+      "id",
+      "kind",
+      "subject",
+      "terms",
+      "dangerous",
+      "approvedBy",
+      "createdAt",
+      "expiresAt",
+      "maxUses",
+      "uses",
+      "lastUsedAt",
+    ],
+  },
+  policies: {
+    primaryKey: (row) => row.subject,
+    columns: ["subject", "content", "updatedAt"],
   },
 };
 

@@ -1,6 +1,8 @@
 import { CryptoError, randomBytesFresh, toHex } from "@lango/crypto-core";
 import { sealValue } from "@lango/envelope";
 import type { KeyRow, SecretVersionRow, StoreTransaction } from "@lango/store";
+import { removeAllIn } from "./approvals/permits.ts";
+import { policySubject } from "./approvals/secret-policies.ts";
 import type { RowChange } from "./audit/entry.ts";
 import { changeOf, versionChange, versionRemoved } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
@@ -85,10 +87,17 @@ export const deleteIn = async (
   const deletedAt = clock();
   const row = withMac(keys.rows, "secrets", { ...existing, updatedAt: deletedAt, deletedAt });
   await tx.secrets.tombstone({ id: row.id, deletedAt, mac: row.mac }, existing.currentVersion);
-  const rows = [
+  const rows: RowChange[] = [
     changeOf("secrets", row),
     ...removed.map(({ version }) => versionRemoved(row, version)),
   ];
+  // What was allowed for this secret is not for the next one of its name.
+  const subject = policySubject(name);
+  if (await tx.policies.find(subject)) {
+    await tx.policies.remove(subject);
+    rows.push(["policies", subject, null]);
+  }
+  rows.push(...(await removeAllIn(tx, await tx.permits.listFor("handle", name))));
   await log.appendIn(tx, { action: "secret.delete", target: name, rows, audience });
 };
 

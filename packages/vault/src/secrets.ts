@@ -1,16 +1,15 @@
 import { setImmediate } from "node:timers/promises";
 import {
-  type Bytes,
-  bytesEqual,
   CryptoError,
   type CryptoErrorCode,
   isCryptoError,
+  isUnavailable,
   zero,
 } from "@lango/crypto-core";
-import { openValue } from "@lango/envelope";
 import type { KeyRow, SecretRow } from "@lango/store";
+import type { SecretUsePolicy } from "./approval-types.ts";
+import { NO_POLICY, secretPolicies } from "./approvals/secret-policies.ts";
 import { liveSecrets } from "./audit/row-hashes.ts";
-import { createSecretCheck } from "./checked-rows.ts";
 import type { VaultContext } from "./context.ts";
 import type { DataKeys } from "./data-keys.ts";
 import { auditFailure } from "./failures.ts";
@@ -22,23 +21,31 @@ import {
   DEFAULT_KEY,
   isHiddenFrom,
   MAX_SECRET_BYTES,
-  recordAad,
   SECRETS,
 } from "./names.ts";
-import { deleteIn, noSecret, type SecretWrite, writeIn } from "./secret-write.ts";
+import { checkRow } from "./rows.ts";
+import type { SecretReader } from "./secret-read.ts";
+import { deleteIn, type SecretWrite, writeIn } from "./secret-write.ts";
 import { reached } from "./stages.ts";
-import type { AudienceOption, SecretInfo, Secrets, SetSecretResult } from "./types.ts";
+import type {
+  AudienceOption,
+  LoadedSecret,
+  SecretInfo,
+  Secrets,
+  SetSecretResult,
+} from "./types.ts";
 
 export interface SecretsOptions {
   readonly context: VaultContext;
   readonly dataKeys: DataKeys;
   readonly registry: KeyRegistry;
+  readonly reader: SecretReader;
   readonly gate: Gate;
 }
 
-export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOptions): Secrets => {
-  const { store, vaultId, keys, log, counters } = context;
-  const check = createSecretCheck(keys.rows);
+export const createSecrets = (options: SecretsOptions): Secrets => {
+  const { context, dataKeys, registry, reader, gate } = options;
+  const { store, keys, log, counters } = context;
 
   /** Runs one operation on a name: checks the name, hides what agents may not see, audits what fails. */
   const onName = <T>(
@@ -61,58 +68,25 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
       }
     });
 
-  const openSealed = async (
-    name: string,
-    version: number,
-    dataKeyId: string,
-    sealed: Uint8Array,
-  ): Promise<Bytes> => {
-    // By the row, not by the header: a header that names another data key does not open with this one.
-    const dataKey = await dataKeys.opener(dataKeyId, sealed.length);
-    return openValue(dataKey, sealed, recordAad(vaultId, SECRETS, name, version));
-  };
-
-  const read = async (
-    name: string,
-    version: number | undefined,
-  ): Promise<{ row: SecretRow; version: number; value: Bytes }> => {
-    const current = await store.secrets.find(SECRETS, name);
-    const isWanted = version === undefined || version === current?.currentVersion;
-    if (!current || current.deletedAt !== null || !isWanted) return readVersion(name, version);
-    check(current);
-    const { currentVersion, dataKeyId, sealed } = current;
-    const value = await openSealed(name, currentVersion, dataKeyId, sealed);
-    return { row: current, version: currentVersion, value };
-  };
-
-  /** The slow way, which finds a secret without its current version too. */
-  const readVersion = async (
-    name: string,
-    version: number | undefined,
-  ): Promise<{ row: SecretRow; version: number; value: Bytes }> => {
-    for (;;) {
-      const row = await liveSecret(name);
-      const wanted = version ?? row.currentVersion;
-      const found = await store.secrets.findVersion(row.id, wanted);
-      if (found) {
-        const value = await openSealed(name, wanted, found.dataKeyId, found.sealed);
-        return { row, version: wanted, value };
-      }
-      if (wanted !== row.currentVersion) {
-        throw new CryptoError("ERR_NOT_FOUND", `Secret ${name} has no version ${version}`);
-      }
-      // Gone, unless another process wrote or deleted the secret between the two reads.
-      const now = await liveSecret(name);
-      if (bytesEqual(now.mac, row.mac)) throw versionLost(name, wanted);
+  async function* loadValues(): AsyncGenerator<LoadedSecret, void, undefined> {
+    for await (const { name } of liveSecrets(store)) {
+      const opened = await gate.run(() => load(name));
+      if (opened !== undefined) yield opened;
     }
-  };
+  }
 
-  const liveSecret = async (name: string): Promise<SecretRow> => {
-    const row = await store.secrets.describe(SECRETS, name);
-    if (!row) throw noSecret(name);
-    check(row);
-    if (row.deletedAt !== null) throw noSecret(name);
-    return row;
+  const load = async (name: string): Promise<LoadedSecret | undefined> => {
+    try {
+      return { name, value: (await reader.read(name, undefined)).value };
+    } catch (error) {
+      if (!isCryptoError(error)) throw error;
+      // Deleted since the page was read.
+      if (error.code === "ERR_NOT_FOUND") return undefined;
+      // The others would each wait for the same provider.
+      if (isUnavailable(error)) throw error;
+      await auditFailure(log, { action: "secret.load", target: name }, error);
+      return { name, error };
+    }
   };
 
   const write = async (what: SecretWrite): Promise<SetSecretResult> => {
@@ -147,7 +121,7 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
     get: (name, options = {}) =>
       onName("secret.get", name, options, async () => {
         checkVersion(options.version);
-        const { row, version, value } = await read(name, options.version);
+        const { row, version, value } = await reader.read(name, options.version);
         try {
           const { audience } = options;
           await log.use({ action: "secret.get", target: name, version, audience });
@@ -164,17 +138,25 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
         checkAudience(audience);
         await counters.flush();
         const uris = new Map((await registry.list()).map((key) => [key.id, keyUri(key)]));
+        const policies = await secretPolicies(store, (row) => checkRow(keys.rows, "policies", row));
         const infos: SecretInfo[] = [];
         for await (const row of liveSecrets(store)) {
-          check(row);
-          if (!isHiddenFrom(audience, row.name)) infos.push(secretInfo(row, uris));
+          reader.check(row);
+          if (!isHiddenFrom(audience, row.name)) infos.push(secretInfo(row, uris, policies));
         }
         return infos;
       }),
 
+    loadAll: () =>
+      gate.run(async () => {
+        const { secrets: count } = await store.counts();
+        await log.commitRead({ action: "secret.load", detail: `${count} for masking` });
+        return { count, values: loadValues() };
+      }),
+
     history: (name, options = {}) =>
       onName("secret.history", name, options, async () => {
-        const row = await liveSecret(name);
+        const row = await reader.describe(name);
         const versions = await store.secrets.listVersions(row.id);
         return versions.map(({ version, createdAt, size }) => ({
           version,
@@ -187,7 +169,7 @@ export const createSecrets = ({ context, dataKeys, registry, gate }: SecretsOpti
     rollback: (name, version, options = {}) =>
       onName("secret.rollback", name, options, async () => {
         checkVersion(version);
-        const { value } = await read(name, version);
+        const { value } = await reader.read(name, version);
         try {
           const detail = `from version ${version}`;
           return await write({ action: "secret.rollback", name, value, options, detail });
@@ -207,11 +189,6 @@ const RESEAL: ReadonlySet<CryptoErrorCode> = new Set<CryptoErrorCode>([
   "ERR_KEY_RETIRED",
   "ERR_CLOSED",
 ]);
-
-const versionLost = (name: string, version: number): CryptoError =>
-  new CryptoError("ERR_INTEGRITY", `Secret ${name} has lost its current version, ${version}`, {
-    context: { hint: `Go back to a kept one: lango security secrets rollback ${name} --version N` },
-  });
 
 const keyFor = async (
   registry: KeyRegistry,
@@ -241,13 +218,21 @@ const checkVersion = (version: unknown): void => {
   throw new CryptoError("ERR_INVALID_ARGUMENT", "A version is an integer from 1");
 };
 
-/** @param uris - The URI of each key, by its id. */
-export const secretInfo = (row: SecretRow, uris: ReadonlyMap<string, string>): SecretInfo => ({
+/**
+ * @param uris - The URI of each key, by its id.
+ * @param policies - See {@link secretPolicies}.
+ */
+export const secretInfo = (
+  row: SecretRow,
+  uris: ReadonlyMap<string, string>,
+  policies: ReadonlyMap<string, SecretUsePolicy>,
+): SecretInfo => ({
   name: row.name,
   key: uris.get(row.keyId) ?? row.keyId,
   version: row.currentVersion,
   createdAt: row.createdAt,
   updatedAt: row.updatedAt,
   uses: row.uses,
+  ...(policies.get(row.name) ?? NO_POLICY),
   ...(row.lastUsedAt === null ? {} : { lastUsedAt: row.lastUsedAt }),
 });

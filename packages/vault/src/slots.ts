@@ -85,8 +85,17 @@ export const listSlots = async (paths: HomePaths): Promise<SlotSummary[]> => {
   return file.keyslots.slots.map(slotSummary);
 };
 
-/** The slot that a passphrase opens. @throws {@link CryptoError} `ERR_WRONG_PASSPHRASE`. */
-export const passphraseSlot = async (keyslots: Keyslots, passphrase: Uint8Array): Promise<Slot> => {
+/**
+ * The slot that a passphrase opens.
+ *
+ * @param what - How the error calls the passphrase.
+ * @throws {@link CryptoError} `ERR_WRONG_PASSPHRASE`.
+ */
+export const passphraseSlot = async (
+  keyslots: Keyslots,
+  passphrase: Uint8Array,
+  what = "The old passphrase",
+): Promise<Slot> => {
   for (const slot of keyslots.slots) {
     if (slot.kind !== "passphrase") continue;
     try {
@@ -96,7 +105,7 @@ export const passphraseSlot = async (keyslots: Keyslots, passphrase: Uint8Array)
       if (!isCryptoError(error) || error.code !== "ERR_WRONG_PASSPHRASE") throw error;
     }
   }
-  throw new CryptoError("ERR_WRONG_PASSPHRASE", "The old passphrase opens no slot of the vault");
+  throw new CryptoError("ERR_WRONG_PASSPHRASE", `${what} opens no slot of the vault`);
 };
 
 /** What comes in the place of an old slot. */

@@ -1,11 +1,13 @@
 import type {
   Bytes,
+  CryptoError,
   CryptoErrorCode,
   CryptoProvider,
   SignatureAlgorithm,
 } from "@lango/crypto-core";
 import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
 import type { SkippedSource, SlotInfo, Unlocker, UnlockResult } from "@lango/unlock";
+import type { Approvals } from "./approval-types.ts";
 import type { Companions } from "./companion-types.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
@@ -120,6 +122,7 @@ export interface Vault extends AsyncDisposable {
   readonly slots: Slots;
   readonly providers: Providers;
   readonly companions: Companions;
+  readonly approvals: Approvals;
   readonly audit: Audit;
   status(): Promise<VaultStatus>;
   /** Waits for audit rows under way, zeroes every key and closes the store. Idempotent. */
@@ -202,6 +205,20 @@ export interface SecretValue {
   /** Belongs to the caller, who zeroes it. */
   readonly value: Bytes;
 }
+/** What {@link Secrets.loadAll} gives. */
+export interface LoadedSecrets {
+  /** How many there were when the audit row was written. */
+  readonly count: number;
+  /**
+   * By name. The vault must stay open while they are read. A value belongs to the caller, who zeroes it. Throws when a
+   * provider cannot be reached.
+   */
+  readonly values: AsyncGenerator<LoadedSecret, void, undefined>;
+}
+/** One secret, or why it does not open; the others do all the same. */
+export type LoadedSecret =
+  | { readonly name: string; readonly value: Bytes }
+  | { readonly name: string; readonly value?: undefined; readonly error: CryptoError };
 /** A secret without its value. Times are milliseconds since the epoch. */
 export interface SecretInfo {
   readonly name: string;
@@ -213,6 +230,12 @@ export interface SecretInfo {
   /** How often its value was read. */
   readonly uses: number;
   readonly lastUsedAt?: number | undefined;
+  /** Where its plain form may go without asking, as `vault.approvals.destinations` has it. */
+  readonly destinations: readonly string[];
+  /** Programs that may have its plain form without asking. */
+  readonly commands: readonly string[];
+  /** Whether agents use it by handles only. */
+  readonly requiresHandle: boolean;
 }
 export interface SecretVersion {
   readonly version: number;
@@ -237,6 +260,11 @@ export interface Secrets {
   get(name: string, options?: GetSecretOptions): Promise<SecretValue>;
   /** All secrets, by name; nothing is decrypted. */
   list(options?: AudienceOption): Promise<SecretInfo[]>;
+  /**
+   * Opens every secret, one after the other, for a scanner that masks them in an output. One row of the audit log says how
+   * many there are, and is committed before the first is opened. Uses are not counted.
+   */
+  loadAll(): Promise<LoadedSecrets>;
   /** The kept versions, newest first. */
   history(name: string, options?: AudienceOption): Promise<SecretVersion[]>;
   /** Makes the value of a kept version current again, as a new version. */
@@ -327,6 +355,8 @@ export interface AuditEvent {
   readonly outcome: "success" | "failure";
   readonly code?: string | undefined;
   readonly detail?: string | undefined;
+  /** Of approvals, grants, handles and policies: tool, session, destination, who said yes, … */
+  readonly about?: Readonly<Record<string, string>> | undefined;
   /** False for what was noted while the vault was locked: any process of this user could have written it. */
   readonly authenticated: boolean;
 }

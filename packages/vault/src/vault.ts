@@ -1,5 +1,6 @@
 import { type Bytes, type CryptoProvider, toHex, zero } from "@lango/crypto-core";
 import { createLocalProvider } from "@lango/crypto-local";
+import { createApprovals } from "./approvals/approvals.ts";
 import { createAnchorer } from "./audit/anchorer.ts";
 import { createAudit } from "./audit/audit.ts";
 import type { AuditKey } from "./audit/chain.ts";
@@ -17,6 +18,7 @@ import { createLocalKeySource } from "./local-keys.ts";
 import { createProviders } from "./providers.ts";
 import { createRecovery } from "./recovery.ts";
 import { rewrapDataKeys } from "./rewrap.ts";
+import { createSecretReader } from "./secret-read.ts";
 import { createSecrets } from "./secrets.ts";
 import { createSlots } from "./slots.ts";
 import { readStatus } from "./status.ts";
@@ -51,6 +53,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
   const dataKeys = createDataKeys({ ...parts, recovery, fallsBack });
   const unaudited = createLocalProvider({ source: createLocalKeySource(context, registry) });
   const local = auditedProvider(unaudited, context, registry);
+  const localForAgents = auditedProvider(unaudited, context, registry, "agent");
   const anchorer =
     audit?.anchor === undefined
       ? undefined
@@ -58,6 +61,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
           ...{ context, paths, registry, providers, local: unaudited },
           ...{ key: audit.anchor, onAnchor: audit.onAnchor },
         });
+  const reader = createSecretReader(context, dataKeys);
   let closing: Promise<void> | undefined;
 
   const close = async (): Promise<void> => {
@@ -77,11 +81,12 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     id: toHex(context.vaultId),
     home,
     unlockedBy,
-    secrets: createSecrets({ context, dataKeys, registry, gate }),
-    keys: createKeys({ context, registry, local, providers, gate }),
+    secrets: createSecrets({ context, dataKeys, registry, reader, gate }),
+    keys: createKeys({ context, registry, local, localForAgents, providers, gate }),
     slots: createSlots({ context, paths, vaultKey, gate, openedBy: unlockedBy.slotId }),
     providers: createProviders(parts, gate),
     companions: createCompanions(context, gate),
+    approvals: createApprovals({ context, paths, vaultKey, reader, gate }),
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),
     status: () =>
       gate.run(async () => ({

@@ -16,6 +16,7 @@ it("makes a vault, uses a secret and checks the log, without a question and with
   expect(output).toContain("$ ./lango onboard --no-input\n");
   // "demo-" and 24 hex digits.
   expect(output).toContain("the child got 29 characters\n");
+  expect(output).toContain("it is [SECRET:demo/api-key]\n");
   expect(output).not.toMatch(/demo-[0-9a-f]/);
   const home = readdirSync(temporary).find((name) => name.startsWith("lango-first-run-"));
   expect(output).toContain(path.join(temporary, home ?? ""));

@@ -14,6 +14,8 @@ export interface Arguments {
   /** By the name in the table. */
   positional(name: string): string;
   optional(name: string): string | undefined;
+  /** The words after the positionals, of a command that takes any number. */
+  readonly words: readonly string[];
   /** The words after `--`. */
   readonly trailing: readonly string[];
 }
@@ -67,7 +69,9 @@ export function parseArguments(command: CommandRow, words: readonly string[]): A
   if (command.trailing !== undefined && trailing.length === 0) {
     throw usageError(noTrailing, help);
   }
-  return toArguments(command, known, given, matchPositionals(command, positionals, help), trailing);
+  const matched = matchPositionals(command, positionals, help);
+  const rest = positionals.slice(command.positionals?.length ?? 0);
+  return toArguments(command, known, given, matched, rest, trailing);
 }
 
 interface OptionToken {
@@ -120,14 +124,14 @@ function matchPositionals(
   if (missing !== undefined) {
     throw usageError(`"${commandLine(command)}" needs ${missing.name}`, help);
   }
-  if (found.length > expected.length) {
+  if (found.length > expected.length && command.words === undefined) {
     // The word itself may be a secret that was pasted by mistake: it is counted, not shown.
     throw usageError(
       `"${commandLine(command)}" takes ${expected.length} words, ${found.length} were given`,
       Object.hasOwn(commandOptions(command), "in") ? "Did you mean --in FILE?" : help,
     );
   }
-  return new Map(found.map((word, i) => [expected[i]!.name, word]));
+  return new Map(expected.flatMap(({ name }, i) => (i < found.length ? [[name, found[i]!]] : [])));
 }
 
 function toArguments(
@@ -135,6 +139,7 @@ function toArguments(
   known: Readonly<Record<string, Option>>,
   given: ReadonlyMap<string, readonly string[]>,
   positionals: ReadonlyMap<string, string>,
+  rest: readonly string[],
   trailing: readonly string[],
 ): Arguments {
   // A command that asks for an option that its row does not declare is a bug, not an absent option.
@@ -160,6 +165,7 @@ function toArguments(
     },
     positional: (name) => positionals.get(name)!,
     optional: (name) => positionals.get(name),
+    words: rest,
     trailing,
   };
 }

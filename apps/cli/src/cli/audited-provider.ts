@@ -5,7 +5,7 @@ import {
   type KeyRequest,
   zero,
 } from "@lango/crypto-core";
-import type { Vault } from "@lango/vault";
+import type { Audience, Vault } from "@lango/vault";
 
 /** What uses key material; reading metadata and public keys leaves no row. The vault does the same for its own keys. */
 const AUDITED = [
@@ -14,7 +14,11 @@ const AUDITED = [
 ];
 
 /** A provider of keys outside the vault with each use in the log, a result only after its row is committed. */
-export function auditedProvider({ audit }: Vault, provider: CryptoProvider): CryptoProvider {
+export function auditedProvider(
+  { audit }: Vault,
+  provider: CryptoProvider,
+  audience?: Audience,
+): CryptoProvider {
   const audited = AUDITED.flatMap((operation) => {
     const method = provider[operation]?.bind(provider) as
       | ((request: KeyRequest) => Promise<unknown>)
@@ -22,7 +26,7 @@ export function auditedProvider({ audit }: Vault, provider: CryptoProvider): Cry
     if (method === undefined) return [];
     const call = async (request: KeyRequest): Promise<unknown> => {
       const target = formatKeyUri(provider.name, request.keyId).slice(0, 1024).toWellFormed();
-      const event = { action: `key.${operation}`, target, durability: "normal" } as const;
+      const event = { action: `key.${operation}`, target, audience, durability: "normal" } as const;
       let result: unknown;
       try {
         result = await method(request);

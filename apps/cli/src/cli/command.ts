@@ -44,6 +44,8 @@ export interface CommandRow {
   readonly summary: string;
   readonly examples: readonly string[];
   readonly positionals?: readonly Positional[];
+  /** Name of any number of words after the positionals. */
+  readonly words?: string;
   /** Name of the words after `--`, which are handed on as they are. */
   readonly trailing?: string;
   readonly options?: Readonly<Record<string, Option>>;

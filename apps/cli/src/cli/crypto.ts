@@ -8,7 +8,7 @@ import {
   utf8,
 } from "@lango/crypto-core";
 import type { OpenOptions, Recipient } from "@lango/envelope";
-import type { KeyType, Vault } from "@lango/vault";
+import type { Audience, KeyType, Vault } from "@lango/vault";
 import type { Arguments } from "./arguments.ts";
 import { auditedProvider } from "./audited-provider.ts";
 import { type FoundKey, findRemoteKey, providerFor } from "./remote-key.ts";
@@ -18,6 +18,8 @@ export interface Keyring {
   readonly vault: Vault;
   /** By scheme. */
   readonly providers: Readonly<Record<string, CryptoProvider>>;
+  /** Who works with them, for the audit. Default: the owner. */
+  readonly audience?: Audience;
 }
 
 /**
@@ -53,15 +55,18 @@ export async function findKey(
 
 /** The client and key id behind a key URI; each use is in the log. */
 export function clientFor(
-  { vault, providers }: Keyring,
+  { vault, providers, audience }: Keyring,
   uri: string,
 ): { readonly client: CryptoClient; readonly keyId: string } {
   const { scheme, keyId } = parseKeyUri(uri);
   if (scheme === "local") {
-    return { client: createCryptoClient({ provider: vault.keys.provider() }), keyId };
+    return { client: createCryptoClient({ provider: vault.keys.provider({ audience }) }), keyId };
   }
   const provider = providerFor(providers, scheme);
-  return { client: createCryptoClient({ provider: auditedProvider(vault, provider) }), keyId };
+  return {
+    client: createCryptoClient({ provider: auditedProvider(vault, provider, audience) }),
+    keyId,
+  };
 }
 
 /** The keys that shall be able to open what is sealed: those of `--key`, or the default key. */

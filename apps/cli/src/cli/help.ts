@@ -56,8 +56,12 @@ const usage = (command: Command): string =>
   `lango ${signature(command)}${command.options || command.unlocks || command.writes ? " [OPTION…]" : ""}` +
   (command.trailing === undefined ? "" : ` -- ${command.trailing}`);
 
-const signature = ({ path, positionals = [] }: Command): string =>
-  [path, ...positionals.map(({ name, optional }) => (optional ? `[${name}]` : name))].join(" ");
+const signature = ({ path, positionals = [], words }: Command): string =>
+  [
+    path,
+    ...positionals.map(({ name, optional }) => (optional ? `[${name}]` : name)),
+    ...(words === undefined ? [] : [`[${words}]`]),
+  ].join(" ");
 
 const section = (title: string, lines: readonly string[]): string =>
   lines.length === 0 ? "" : `${title}:\n${lines.join("\n")}`;

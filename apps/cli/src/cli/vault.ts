@@ -19,6 +19,8 @@ export interface VaultNeeds {
   readonly freshConsent?: boolean;
   /** Is given the passphrase that opened the vault, which then has to be one: a copy, to zero when done. */
   readonly keepPassphrase?: (passphrase: Bytes) => void;
+  /** What the person has just typed; nothing else opens the vault. Zeroed here. */
+  readonly passphrase?: Bytes;
 }
 
 /** Unlocks the vault, uses it, and closes it whatever happens. */
@@ -29,25 +31,16 @@ export async function withVault<T>(
   use: (vault: Vault, providers: Providers["byScheme"]) => Promise<T>,
 ): Promise<T> {
   if (needs.stdinFree === false) refuseStdin(args);
-  let fresh: Bytes | undefined;
+  let fresh = needs.passphrase;
   await requireVault(context, (passphrase) => {
     fresh = passphrase;
   });
   hardenProcess();
   const { audit, security } = await loadConfig(context.home);
   const { keepPassphrase } = needs;
-  const options = {
-    ...unlockOptions(context, args, needs.stdinFree ?? true),
-    ...(keepPassphrase ? { unlockWith: "passphrase" as const } : {}),
-    keyringEnabled: security.keyring.enabled,
-  };
   const unlocker =
     fresh === undefined
-      ? explaining(
-          context,
-          options,
-          needs.freshConsent ? consentingUnlocker(options) : createUnlocker(options),
-        )
+      ? configuredUnlocker(context, args, needs, security.keyring.enabled)
       : givenJustNow(fresh);
   // Closed after the vault, which may anchor its log with a key of one.
   await using providers = await openProviders(context, security);
@@ -74,6 +67,22 @@ export async function withVault<T>(
   }
   await auditProviderChange(vault, security);
   return await use(vault, providers.byScheme);
+}
+
+/** Looks where the command line, the environment and the settings say. */
+function configuredUnlocker(
+  context: Context,
+  args: Arguments,
+  { stdinFree = true, freshConsent, keepPassphrase }: VaultNeeds,
+  keyringEnabled: boolean,
+): Pick<Unlocker, "obtain"> {
+  const options = {
+    ...unlockOptions(context, args, stdinFree),
+    ...(keepPassphrase ? { unlockWith: "passphrase" as const } : {}),
+    keyringEnabled,
+  };
+  const unlocker = freshConsent ? consentingUnlocker(options) : createUnlocker(options);
+  return explaining(context, options, unlocker);
 }
 
 /** Read to its end for the passphrase, standard input would seem empty to the command. */

@@ -3,12 +3,14 @@ import { CryptoError, zero } from "@lango/crypto-core";
 import { newRecoveryWords } from "@lango/unlock";
 import { usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
+import { requireVault } from "../cli/home.ts";
 import { askLine, canAsk } from "../cli/terminal.ts";
 import { withVault } from "../cli/vault.ts";
 import { onOtherScreen } from "../terminal/other-screen.ts";
 
 /** Makes 24 words that open the vault when the passphrase is lost. */
 export const run: Handler = async (context, args) => {
+  await requireVault(context);
   // Before the passphrase is asked for. The words go to a person and to nothing else.
   if (!canAsk(context))
     throw usageError("Recovery words are shown on a terminal, and there is none");

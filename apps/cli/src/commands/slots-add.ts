@@ -7,6 +7,7 @@ import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
 import { writeFileWhole } from "../cli/files.ts";
+import { requireVault } from "../cli/home.ts";
 import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
 import { writeAll } from "../cli/output.ts";
 import { askSecret, canAsk } from "../cli/terminal.ts";
@@ -15,6 +16,7 @@ import { refuseShort, warnOfWeakness } from "../cli/warn-of-weakness.ts";
 
 /** Lets something else open the vault, too. */
 export const run: Handler = async (context, args) => {
+  await requireVault(context);
   const kind = args.string("kind") as keyof typeof ADD | undefined;
   if (kind === undefined) throw usageError("--kind is missing", "As in: --kind passphrase");
   const label = args.string("label");

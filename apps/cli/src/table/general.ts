@@ -19,24 +19,6 @@ export const GENERAL_COMMANDS: readonly Command[] = [
     load: () => import("../commands/onboard.ts"),
   },
   {
-    path: "run",
-    summary: "run a command with secrets in its environment",
-    examples: ["lango run --env OPENAI_API_KEY=openai/api-key -- node agent.js"],
-    trailing: "CMD [ARG…]",
-    // As env(1) and docker run do it, so that a failure of lango is not taken for one of the command.
-    failureExit: 125,
-    options: {
-      env: {
-        type: "string",
-        value: "NAME=SECRET",
-        multiple: true,
-        summary: "put the secret into the variable NAME",
-      },
-    },
-    unlocks: true,
-    load: () => import("../commands/run.ts"),
-  },
-  {
     path: "whoami",
     summary: "show which source would open the vault, and why others would not",
     examples: ["lango whoami", "lango whoami --json"],

@@ -126,6 +126,39 @@ export const SECURITY_COMMANDS: readonly Command[] = [
     writes: true,
     load: () => import("../commands/secrets-delete.ts"),
   },
+  {
+    path: "security secrets allow",
+    summary: "say where a secret may go without asking; asks for the passphrase at the terminal",
+    examples: [
+      "lango security secrets allow github --to api.github.com --to '*.githubusercontent.com'",
+      "lango security secrets allow db/password --command /usr/bin/psql",
+      "lango security secrets allow github --clear",
+    ],
+    positionals: [NAME],
+    options: {
+      to: {
+        type: "string",
+        value: "HOST",
+        multiple: true,
+        summary: "a host, host:port or *.host to add",
+      },
+      command: {
+        type: "string",
+        value: "PATH",
+        multiple: true,
+        summary: "a program to add, by its absolute path",
+      },
+      clear: { type: "boolean", summary: "empty the list: each use is asked for" },
+      handles: {
+        type: "string",
+        value: "WHETHER",
+        choices: ["required", "optional"],
+        summary: "whether agents use it by handles only",
+      },
+    },
+    writes: true,
+    load: () => import("../commands/secrets-allow.ts"),
+  },
   ...SLOT_COMMANDS,
   {
     path: "security provider list",

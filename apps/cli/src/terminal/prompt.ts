@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ReadStream } from "node:tty";
 import { type Bytes, CryptoError } from "@lango/crypto-core";
 import { isContinuation, LineEditor, type LineEnd } from "./line-editor.ts";
 
@@ -13,7 +15,7 @@ const ENDING_SIGNALS = ["SIGTERM", "SIGHUP", "SIGINT"] as const;
  *   error is no terminal, or for a line of more than 64 KiB.
  */
 export function promptHidden(label: string): Promise<Bytes | undefined> {
-  return ask(label, new LineEditor(([byte = 0]) => (isContinuation(byte) ? "" : "*")));
+  return ask(label, hiddenEditor());
 }
 
 /**
@@ -22,10 +24,7 @@ export function promptHidden(label: string): Promise<Bytes | undefined> {
  * @param signal - Withdraws the question: `undefined`.
  */
 export async function promptLine(label: string, signal?: AbortSignal): Promise<string | undefined> {
-  // The decoder joins the bytes of a character, which come one by one.
-  const decoder = new TextDecoder();
-  const show = (typed: Uint8Array): string => decoder.decode(typed, { stream: true });
-  const answer = await ask(label, new LineEditor(show), signal);
+  const answer = await ask(label, visibleEditor(), signal);
   return answer === undefined ? undefined : new TextDecoder().decode(answer);
 }
 
@@ -34,18 +33,72 @@ export async function confirm(question: string, signal?: AbortSignal): Promise<b
   return /^y(es)?$/i.test((await promptLine(`${question} [y/N] `, signal))?.trim() ?? "");
 }
 
+/**
+ * Throws away what was typed until now, and for a moment more: it was no answer to what is asked next.
+ *
+ * @throws As {@link promptHidden}, for Ctrl-C and without a terminal.
+ */
+export async function discardTyped(): Promise<void> {
+  requireTerminal();
+  const { stdin } = process;
+  const release = holdTerminal(stdin);
+  let interrupted = false;
+  const discard = (chunk: Buffer): void => {
+    interrupted ||= chunk.includes(CTRL_C);
+    chunk.fill(0);
+  };
+  stdin.on("data", discard).resume();
+  await sleep(DISCARD_MS);
+  stdin.off("data", discard).pause();
+  release();
+  if (interrupted) throw interruptedByPerson();
+}
+
+/** Longer than what was on its way takes to come, shorter than a person takes to read. */
+const DISCARD_MS = 250;
+const CTRL_C = 3;
+
+/** Echoes a star for each character. */
+export const hiddenEditor = (): LineEditor =>
+  new LineEditor(([byte = 0]) => (isContinuation(byte) ? "" : "*"));
+
+/** Echoes what is typed. */
+export const visibleEditor = (): LineEditor => {
+  // The decoder joins the bytes of a character, which come one by one.
+  const decoder = new TextDecoder();
+  return new LineEditor((typed) => decoder.decode(typed, { stream: true }));
+};
+
 function ask(label: string, editor: LineEditor, signal?: AbortSignal): Promise<Bytes | undefined> {
+  requireTerminal();
   const { stdin, stderr } = process;
-  if (!stdin.isTTY || !stderr.isTTY) {
-    throw new CryptoError("ERR_INVALID_ARGUMENT", "There is no terminal to ask on");
-  }
+  const release = holdTerminal(stdin);
+  const write = (text: string): unknown => stderr.write(text);
+  return readLine({ input: stdin, write, release, signal }, label, editor);
+}
+
+/** A terminal in raw mode. */
+export interface HeldTerminal {
+  readonly input: ReadStream;
+  readonly write: (text: string) => unknown;
+  /** Puts it back. */
+  readonly release: () => void;
+  /** Withdraws the question: `undefined`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Shows a question and reads the answer; the terminal is released when it has ended. */
+export function readLine(
+  { input, write, release, signal }: HeldTerminal,
+  label: string,
+  editor: LineEditor,
+): Promise<Bytes | undefined> {
   return new Promise((resolve, reject) => {
-    const release = holdTerminal();
     const finish = (settle: () => void): void => {
-      stdin.off("data", onData).off("end", onEnd).off("error", onError).pause();
+      input.off("data", onData).off("end", onEnd).off("error", onError).pause();
       signal?.removeEventListener("abort", onEnd);
       release();
-      stderr.write("\n");
+      write("\n");
       settle();
       editor.clear();
     };
@@ -53,11 +106,11 @@ function ask(label: string, editor: LineEditor, signal?: AbortSignal): Promise<B
       try {
         const { used, output, end } = editor.feed(chunk);
         chunk.fill(0, 0, used);
-        stderr.write(output);
+        write(output);
         if (end === undefined) return;
         finish(() => settleWith(end, editor, resolve, reject));
         // What was typed ahead answers the next question.
-        if (used < chunk.length) stdin.unshift(chunk.subarray(used));
+        if (used < chunk.length) input.unshift(chunk.subarray(used));
       } catch (error) {
         chunk.fill(0);
         onError(error);
@@ -65,13 +118,20 @@ function ask(label: string, editor: LineEditor, signal?: AbortSignal): Promise<B
     };
     const onEnd = (): void => finish(() => resolve(undefined));
     const onError = (error: unknown): void => finish(() => reject(error));
-    stdin.on("data", onData).on("end", onEnd).on("error", onError);
+    input.on("data", onData).on("end", onEnd).on("error", onError);
     signal?.addEventListener("abort", onEnd, { once: true });
     // Only now, with echo off, may the person see the question and start to type.
-    stderr.write(label);
-    stdin.resume();
+    write(label);
+    input.resume();
   });
 }
+
+function requireTerminal(): void {
+  if (process.stdin.isTTY && process.stderr.isTTY) return;
+  throw new CryptoError("ERR_INVALID_ARGUMENT", "There is no terminal to ask on");
+}
+
+const interruptedByPerson = (): Error => new DOMException("Interrupted by Ctrl-C", "AbortError");
 
 function settleWith(
   end: LineEnd,
@@ -79,15 +139,15 @@ function settleWith(
   resolve: (line: Bytes | undefined) => void,
   reject: (reason: Error) => void,
 ): void {
-  if (end === "interrupted") reject(new DOMException("Interrupted by Ctrl-C", "AbortError"));
+  if (end === "interrupted") reject(interruptedByPerson());
   else resolve(end === "entered" ? editor.take() : undefined);
 }
 
 /** Puts the terminal into raw mode, and back when the returned function is called or the process ends. */
-function holdTerminal(): () => void {
+export function holdTerminal(input: ReadStream): () => void {
   const release = (): void => {
     // A terminal that is gone cannot be put back, and nobody is left to be told.
-    process.stdin.on("error", ignore).setRawMode(false).off("error", ignore);
+    input.on("error", ignore).setRawMode(false).off("error", ignore);
     process.off("exit", release);
     for (const signal of ENDING_SIGNALS) process.off(signal, onSignal);
   };
@@ -96,7 +156,7 @@ function holdTerminal(): () => void {
     // Having listened took away what the signal does by itself; other listeners have heard it, too.
     if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
   };
-  process.stdin.setRawMode(true);
+  input.setRawMode(true);
   process.on("exit", release);
   for (const signal of ENDING_SIGNALS) process.on(signal, onSignal);
   return release;

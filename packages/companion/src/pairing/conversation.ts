@@ -147,7 +147,7 @@ const REFUSALS: Readonly<Record<RefusalReason, () => CryptoError>> = {
     }),
   version: () =>
     new CryptoError("ERR_UNSUPPORTED", "The other device speaks another version of pairing", {
-      context: { hint: "Update lango on both devices" },
+      context: { hint: "Update both devices to one version" },
     }),
   failed: () =>
     new CryptoError("ERR_UNAVAILABLE", "The other device could not keep the pairing", {

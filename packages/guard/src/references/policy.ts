@@ -1,6 +1,6 @@
 import { CryptoError } from "@lango/crypto-core";
 
-/** Where a value goes: a program that gets it, or a server that it is sent to. */
+/** Where a value goes: a program that gets it, a server that it is sent to, or a tool that does not say. */
 export type Target =
   | {
       readonly kind: "command";
@@ -12,6 +12,11 @@ export type Target =
       /** The host name, without a trailing dot, or the address (IPv6 in brackets). */
       readonly host: string;
       readonly port: number;
+    }
+  | {
+      /** A tool that does not say where it sends what it is given. No list covers it. */
+      readonly kind: "tool";
+      readonly name: string;
     };
 
 /** To whom the plain form of a secret may be given without asking. Both lists empty: each use needs an approval. */
@@ -43,8 +48,15 @@ export const judgePlainForm = (policy: SecretPolicy, target: Target): Verdict =>
   const isListed =
     target.kind === "command"
       ? policy.commands.includes(target.path)
-      : destinations.some((destination) => covers(destination, target.host, target.port));
+      : target.kind === "destination" &&
+        destinations.some((destination) => covers(destination, target.host, target.port));
   return isListed ? "listed" : "forbidden";
+};
+
+/** A target as approvals and handles name it: `host:port`, the path of a program, or `tool` and its name. */
+export const targetName = (target: Target): string => {
+  if (target.kind === "destination") return `${target.host.toLowerCase()}:${target.port}`;
+  return target.kind === "command" ? target.path : `tool ${target.name}`;
 };
 
 interface Destination {

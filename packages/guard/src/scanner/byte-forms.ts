@@ -7,6 +7,11 @@ export type Encoder = (value: Uint8Array, out: ByteSink) => void;
 export interface ByteForm {
   readonly form: FormName;
   readonly encode: Encoder;
+  /**
+   * Whether a value with this byte in it may look different in this form. A value without such a byte is written as it is,
+   * which most forms do with most values. Absent: every value looks different.
+   */
+  readonly changes?: (byte: number) => boolean;
 }
 
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -40,9 +45,12 @@ const everyByte =
   };
 
 /** Every byte but those of `kept` as `prefix` and two hexadecimal digits. */
-const otherBytes =
-  (prefix: string, kept: ReadonlySet<number>, space?: string): Encoder =>
-  (value, out) => {
+const otherBytes = (
+  prefix: string,
+  kept: ReadonlySet<number>,
+  space?: string,
+): Required<Omit<ByteForm, "form">> => ({
+  encode(value, out) {
     for (const byte of value) {
       if (byte === 0x20 && space !== undefined) out.text(space);
       else if (kept.has(byte)) out.byte(byte);
@@ -51,7 +59,9 @@ const otherBytes =
         out.hex(byte, 2);
       }
     }
-  };
+  },
+  changes: (byte) => !kept.has(byte),
+});
 
 const codes = (ascii: string): number[] => [...ascii].map((char) => char.charCodeAt(0));
 const ALPHANUMERIC = codes(BASE64.slice(0, 62));
@@ -85,12 +95,12 @@ export const BYTE_FORMS: readonly ByteForm[] = [
   { form: "hex", encode: everyByte("") },
   { form: "hex-escape", encode: everyByte("\\x") },
   { form: "percent", encode: everyByte("%") },
-  { form: "percent", encode: otherBytes("%", UNRESERVED) },
-  { form: "percent", encode: otherBytes("%", COMPONENT) },
-  { form: "percent", encode: otherBytes("%", WHOLE_URI) },
-  { form: "percent", encode: otherBytes("%", FORM, "+") },
-  { form: "percent", encode: otherBytes("%", PATH) },
+  { form: "percent", ...otherBytes("%", UNRESERVED) },
+  { form: "percent", ...otherBytes("%", COMPONENT) },
+  { form: "percent", ...otherBytes("%", WHOLE_URI) },
+  { form: "percent", ...otherBytes("%", FORM, "+") },
+  { form: "percent", ...otherBytes("%", PATH) },
   { form: "quoted-printable", encode: everyByte("=") },
-  { form: "quoted-printable", encode: otherBytes("=", QUOTED_PRINTABLE) },
-  { form: "quoted-printable", encode: otherBytes("=", WITH_LINE_BREAKS) },
+  { form: "quoted-printable", ...otherBytes("=", QUOTED_PRINTABLE) },
+  { form: "quoted-printable", ...otherBytes("=", WITH_LINE_BREAKS) },
 ];

@@ -4,6 +4,8 @@ import type { Bytes } from "@lango/crypto-core";
 export class ByteSink {
   #bytes: Bytes = new Uint8Array(2048);
   #length = 0;
+  /** How far there may be something in the memory. */
+  #used = 0;
 
   byte(value: number): void {
     if (this.#length === this.#bytes.length) this.#grow();
@@ -29,13 +31,15 @@ export class ByteSink {
   /** What was collected, good until the next byte; the next form begins. */
   take(): Bytes {
     const taken = this.#bytes.subarray(0, this.#length);
+    this.#used = Math.max(this.#used, this.#length);
     this.#length = 0;
     return taken;
   }
 
   clear(): void {
-    this.#bytes.fill(0);
+    this.#bytes.fill(0, 0, Math.max(this.#used, this.#length));
     this.#length = 0;
+    this.#used = 0;
   }
 
   #grow(): void {

@@ -55,13 +55,17 @@ export class GramTable {
     return this.#count === this.#free.length;
   }
 
-  /** Adds a pattern, in slices; searches between them find what was there before. Returns where it was entered. */
-  *add(id: number): Generator<undefined, number> {
-    if (this.#free.length === 0 && this.#count === this.#slots.length) yield* this.#grow();
+  /** Whether it must `grow` before the next pattern. */
+  get isFull(): boolean {
+    return this.#free.length === 0 && this.#count === this.#slots.length;
+  }
+
+  /** Adds a pattern, of which `bytes` are the bytes. Returns where it was entered. */
+  add(id: number, bytes: Uint8Array): number {
     const slot = this.#free.pop() ?? this.#count++;
     this.#slots[slot] = id;
-    this.#windows[slot] = this.#rarestWindow(this.#patterns.bytes(id));
-    this.#enter(this.#lookup, slot);
+    this.#windows[slot] = this.#rarestWindow(bytes);
+    this.#enter(this.#lookup, slot, bytes);
     return slot;
   }
 
@@ -138,9 +142,8 @@ export class GramTable {
     return best;
   }
 
-  #enter(lookup: Lookup, slot: number): void {
+  #enter(lookup: Lookup, slot: number, bytes: Uint8Array): void {
     const { heads, next, tags, headsLog, bits } = lookup;
-    const bytes = this.#patterns.bytes(this.#slots[slot]!);
     const window = this.#windows[slot]!;
     for (let j = 0; j < this.#step; j++) {
       const hash = hashGram(this.gram, bytes, window + j);
@@ -153,13 +156,16 @@ export class GramTable {
     }
   }
 
-  /** Doubles the room. The old lookup serves until the new one is whole. Called only when no slot is free. */
-  *#grow(): Generator<undefined, void> {
+  /**
+   * Doubles the room of a full table, in slices. Searches between them find what was there before: the old lookup serves
+   * until the new one is whole.
+   */
+  *grow(): Generator<undefined, void> {
     const size = this.#slots.length * 2;
     const headsLog = Math.min(MAX_HEADS_LOG, Math.ceil(Math.log2(size * this.#step)));
     const lookup = emptyLookup(headsLog, size * this.#step);
     for (let slot = 0; slot < this.#count; slot++) {
-      this.#enter(lookup, slot);
+      this.#enter(lookup, slot, this.#patterns.bytes(this.#slots[slot]!));
       if (slot % SLOTS_PER_SLICE === 0) yield;
     }
     const slots = new Uint32Array(size);

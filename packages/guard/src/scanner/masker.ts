@@ -66,6 +66,8 @@ export class StreamMasker implements Masker {
   #stretch: Stretch | undefined;
   #reader: ReaderState = START;
   readonly #findings: Finding[] = [];
+  /** Whether a whole form may lie in what is held back. */
+  #holdsForm = false;
   #isEnded = false;
 
   constructor(shop: Workshop, options: MaskOptions = {}) {
@@ -96,6 +98,20 @@ export class StreamMasker implements Masker {
     return this.#take(EMPTY, true);
   }
 
+  /** What is held back, and how much of it `show` has given out. `undefined` when nothing of it may be shown. */
+  get held(): { readonly bytes: Uint8Array; readonly shown: number } | undefined {
+    if (this.#holdsForm || this.#stretch !== undefined || this.#held.length === 0) return undefined;
+    return { bytes: this.#held, shown: Math.max(0, this.#done - this.#offset) };
+  }
+
+  /** Gives out what is held back and holds it all the same: a mask that comes to stand there then stands for the rest. */
+  show(): Uint8Array[] {
+    const { held } = this;
+    if (held === undefined) return [];
+    this.#done = this.#offset + held.bytes.length;
+    return [held.bytes.slice(held.shown)];
+  }
+
   #checkOpen(): void {
     if (!this.#isEnded && !this.#shop.isClosed) return;
     this.#held.fill(0);
@@ -119,6 +135,7 @@ export class StreamMasker implements Masker {
       this.#reader = skipThrough(text, decided, this.#reader);
     }
 
+    this.#holdsForm = found.ends.some((end) => end > decided);
     const out = new Pieces(text.bytes, held.length, chunk);
     this.#mask(decided, out);
     this.#held = decided === text.length ? EMPTY : text.bytes.slice(decided, text.length);
@@ -189,6 +206,8 @@ export class StreamMasker implements Masker {
   }
 
   #give(to: number, out: Pieces): void {
+    // Shown before it was decided.
+    if (to <= this.#done) return;
     out.text(this.#done - this.#offset, to - this.#offset);
     this.#done = to;
   }
@@ -199,7 +218,7 @@ export class StreamMasker implements Masker {
     const { name, form, start, end } = stretch;
     this.#findings.push({ name, form, offset: start, length: end - start });
     out.pieces.push(this.#shop.tokens.get(name));
-    this.#done = end;
+    this.#done = Math.max(this.#done, end);
     this.#stretch = undefined;
   }
 }

@@ -95,6 +95,17 @@ export class PatternStore {
     return this.#caseCounts[id] === 1;
   }
 
+  /** How many bytes a pattern and other bytes have in common at their beginnings; both are as they are kept. */
+  commonLength(id: number, bytes: Uint8Array): number {
+    const start = this.#start[id]!;
+    const page = this.#pages[start >>> PAGE_BITS]!;
+    const from = start & (PAGE_BYTES - 1);
+    const end = Math.min(bytes.length, this.#length[id]!);
+    let i = 0;
+    while (i < end && bytes[i] === page[from + i]) i++;
+    return i;
+  }
+
   /** Whether the first `length` bytes of the pattern stand in `text` at `at`. */
   matches(id: number, text: Uint8Array, at: number, length: number): boolean {
     const start = this.#start[id]!;

@@ -44,10 +44,9 @@ export class PrefixTree {
       return;
     }
     const bytes = this.#patterns.bytes(id);
-    const other = this.#patterns.bytes(this.#nearest(bytes));
-    let index = 0;
-    while (bytes[index] === other[index]) index++;
-    const difference = symbol(bytes, index) ^ symbol(other, index);
+    const other = this.#nearest(bytes);
+    const index = this.#patterns.commonLength(other, bytes);
+    const difference = symbol(bytes, index) ^ this.#symbolOf(other, index);
     const bit = 1 << (31 - Math.clz32(difference));
 
     const node = this.#free.pop() ?? this.#count++;
@@ -102,6 +101,10 @@ export class PrefixTree {
     const known = this.#patterns.length(~child);
     if (several ? known < length : known <= length) return false;
     return this.#patterns.matches(~child, text, start, length);
+  }
+
+  #symbolOf(id: number, index: number): number {
+    return index < this.#patterns.length(id) ? 0x100 | this.#patterns.byteAt(id, index) : 0;
   }
 
   #nearest(bytes: Uint8Array): number {

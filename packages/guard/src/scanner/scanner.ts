@@ -2,6 +2,7 @@ import type { Transform } from "node:stream";
 import { CryptoError, concat, isBytes } from "@lango/crypto-core";
 import { checkMaskName, MaskTokens } from "./mask-tokens.ts";
 import { createWorkshop, StreamMasker } from "./masker.ts";
+import { ScreenMasker } from "./screen-masker.ts";
 import { SecretIndex } from "./secret-index.ts";
 import { Slices } from "./slices.ts";
 import { nodeTransform, transformStream } from "./streams.ts";
@@ -11,6 +12,7 @@ import type {
   MaskOptions,
   ScanResult,
   SecretValue,
+  TerminalMasker,
   Unmasked,
   UnmaskedReason,
 } from "./types.ts";
@@ -35,6 +37,12 @@ export interface Scanner {
   scan(bytes: Uint8Array): ScanResult;
   /** Masks a stream that the caller reads. */
   createMasker(options?: MaskOptions): Masker;
+  /**
+   * Masks what a program shows on a terminal, where what is held back is missed at once. Two ends that may become a secret
+   * are shown: the echo of what the person typed, and up to 3 characters before a movement of the cursor. If they do become
+   * one, the mask stands for the rest of it.
+   */
+  createTerminalMasker(options?: MaskOptions): TerminalMasker;
   /** Masks a web stream of bytes. */
   createTransformStream(options?: MaskOptions): TransformStream<Uint8Array, Uint8Array>;
   /** Masks a stream of Node. */
@@ -104,6 +112,11 @@ class SecretScanner implements Scanner {
   createMasker(options?: MaskOptions): Masker {
     this.#checkOpen();
     return new StreamMasker(this.#shop, options);
+  }
+
+  createTerminalMasker(options?: MaskOptions): TerminalMasker {
+    this.#checkOpen();
+    return new ScreenMasker(new StreamMasker(this.#shop, options));
   }
 
   createTransformStream(options?: MaskOptions): TransformStream<Uint8Array, Uint8Array> {

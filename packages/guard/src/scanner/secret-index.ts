@@ -1,5 +1,6 @@
 import { unmaskedReason } from "./assess.ts";
 import { Beginnings } from "./beginnings.ts";
+import { ByteSink } from "./byte-sink.ts";
 import { eachForm, type Form } from "./forms.ts";
 import { GramTable, windowOf } from "./gram-table.ts";
 import { hashWords } from "./grams.ts";
@@ -13,6 +14,11 @@ import type { FormName, UnmaskedReason } from "./types.ts";
 /** In these forms a few characters fill a gram of 8 bytes and tell little. Texts without the mark are passed over. */
 const WORDY_MARKS = [ESCAPES_MARK, HTML_MARK] as const;
 
+const BACKSLASH = 0x5c;
+const HASH = 0x23;
+const asBuffer = (bytes: Uint8Array): Buffer =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+
 interface Secret {
   readonly name: string;
   readonly patterns: number[];
@@ -21,6 +27,8 @@ interface Secret {
 /** All forms of all secrets, and how to find them in a text. It changes in small steps and is whole after each. */
 export class SecretIndex {
   readonly #patterns = new PatternStore();
+  /** What every form is written into, one after another. */
+  readonly #sink = new ByteSink();
   readonly #beginnings: Beginnings = new Beginnings(this.#patterns);
   readonly #threes: GramTable = new GramTable(this.#patterns, 3);
   readonly #fours: GramTable = new GramTable(this.#patterns, 4);
@@ -61,11 +69,21 @@ export class SecretIndex {
       this.#ownerOf.set(name, owner);
       for (const part of partsOf(value)) {
         const fresh: number[] = [];
-        eachForm(part, (form) => {
-          const id = this.#own(owner, form);
-          if (id !== undefined) fresh.push(id);
-        });
-        for (const id of fresh) yield* this.#enter(id);
+        eachForm(
+          part,
+          (form) => {
+            const id = this.#own(owner, form);
+            if (id !== undefined) fresh.push(id);
+          },
+          this.#sink,
+        );
+        this.#sink.clear();
+        for (const id of fresh) {
+          const bytes = this.#patterns.bytes(id);
+          const table = this.#tableFor(bytes);
+          if (table.isFull) yield* table.grow();
+          this.#patterns.setSlot(id, table.add(id, bytes));
+        }
         yield;
       }
     } else this.#ownerOf.delete(name);
@@ -125,16 +143,12 @@ export class SecretIndex {
     return undefined;
   }
 
-  *#enter(id: number): Generator<undefined, void> {
-    const table = this.#tableFor(this.#patterns.bytes(id));
-    this.#patterns.setSlot(id, yield* table.add(id));
-  }
-
   #tableFor(pattern: Uint8Array): GramTable {
     if (pattern.length >= windowOf(16)) {
-      const bytes = Buffer.from(pattern.buffer, pattern.byteOffset, pattern.length);
-      if (hasEscapes(bytes)) return this.#sixteens[0]!;
-      if (bytes.includes(HTML_SIGN)) return this.#sixteens[1]!;
+      if (pattern.includes(BACKSLASH) && hasEscapes(asBuffer(pattern))) return this.#sixteens[0]!;
+      if (pattern.includes(HASH) && asBuffer(pattern).includes(HTML_SIGN)) {
+        return this.#sixteens[1]!;
+      }
     }
     if (pattern.length >= windowOf(8)) return this.#eights;
     return pattern.length >= windowOf(4) ? this.#fours : this.#threes;

@@ -34,7 +34,7 @@ export const sweep = (
     const d0 = Math.imul(d, K0);
     const ab = (a0 + Math.imul(b, K1)) | 0;
     const cd = (c0 + Math.imul(d, K1)) | 0;
-    // Six tests and one branch that is seldom taken; which of them it was is found out again.
+    // Six tests and one branch that is seldom taken; which of them it was, and a second bit, is looked at again.
     const any =
       (bits8[ab >>> shift8]! >>> ab) |
       (bits8[cd >>> shift8]! >>> cd) |

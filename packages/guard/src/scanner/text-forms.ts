@@ -1,5 +1,5 @@
 import type { ByteForm, Encoder } from "./byte-forms.ts";
-import type { ByteSink } from "./byte-sink.ts";
+import { ByteSink } from "./byte-sink.ts";
 
 /** Writes one character in another way and says so, or leaves it to be copied. */
 type Escape = (codePoint: number, out: ByteSink) => boolean;
@@ -19,12 +19,14 @@ const eachCharacter = (
   }
 };
 
-const escaping =
-  (rewrite: Escape): Encoder =>
-  (value, out) =>
+const escaping = (rewrite: Escape): Required<Omit<ByteForm, "form">> => ({
+  encode: (value, out) =>
     eachCharacter(value, (codePoint, from, to) => {
       if (!rewrite(codePoint, out)) out.slice(value, from, to);
-    });
+    }),
+  // Which of the other characters are changed is not known by one byte.
+  changes: (byte) => byte >= 0x80 || rewrite(byte, new ByteSink()),
+});
 
 /** The one or two UTF-16 code units of a character. */
 const eachUnit = (codePoint: number, visit: (unit: number) => void): void => {
@@ -119,31 +121,29 @@ const utf16 =
 
 /** The forms that are made character by character: only for values that are UTF-8. */
 export const TEXT_FORMS: readonly ByteForm[] = [
-  { form: "json", encode: escaping(json(() => false)) },
-  { form: "json", encode: escaping(json(() => false, true)) },
-  { form: "json", encode: escaping(json(isBeyondAscii)) },
-  { form: "json", encode: escaping(json(isBeyondAscii, true)) },
-  { form: "json", encode: escaping(json(isHtmlUnsafe)) },
-  { form: "unicode-escape", encode: escaping(unicodeEscape) },
-  { form: "html", encode: escaping(html("&quot;", undefined)) },
-  { form: "html", encode: escaping(html("&quot;", "&#39;")) },
-  { form: "html", encode: escaping(html("&quot;", "&#x27;")) },
-  { form: "html", encode: escaping(html("&quot;", "&#039;")) },
-  { form: "html", encode: escaping(html("&quot;", "&apos;")) },
-  { form: "html", encode: escaping(html("&#34;", "&#39;")) },
-  { form: "html", encode: escaping(html('"', undefined)) },
-  { form: "html", encode: escaping(html("&quot;", "&#39;", htmlNumber("&#", 10))) },
-  { form: "html", encode: escaping(htmlNumber("&#", 10)) },
-  { form: "html", encode: escaping(htmlNumber("&#x", 16)) },
-  { form: "shell", encode: escaping(fromTable({ "'": "'\\''" })) },
-  { form: "shell", encode: escaping(fromTable({ "'": `'"'"'` })) },
-  { form: "shell", encode: escaping(backslash(isSpecialInDoubleQuotes)) },
-  { form: "shell", encode: escaping(backslash(isSpecialInShell)) },
+  { form: "json", ...escaping(json(() => false)) },
+  { form: "json", ...escaping(json(() => false, true)) },
+  { form: "json", ...escaping(json(isBeyondAscii)) },
+  { form: "json", ...escaping(json(isBeyondAscii, true)) },
+  { form: "json", ...escaping(json(isHtmlUnsafe)) },
+  { form: "unicode-escape", ...escaping(unicodeEscape) },
+  { form: "html", ...escaping(html("&quot;", undefined)) },
+  { form: "html", ...escaping(html("&quot;", "&#39;")) },
+  { form: "html", ...escaping(html("&quot;", "&#x27;")) },
+  { form: "html", ...escaping(html("&quot;", "&#039;")) },
+  { form: "html", ...escaping(html("&quot;", "&apos;")) },
+  { form: "html", ...escaping(html("&#34;", "&#39;")) },
+  { form: "html", ...escaping(html('"', undefined)) },
+  { form: "html", ...escaping(html("&quot;", "&#39;", htmlNumber("&#", 10))) },
+  { form: "html", ...escaping(htmlNumber("&#", 10)) },
+  { form: "html", ...escaping(htmlNumber("&#x", 16)) },
+  { form: "shell", ...escaping(fromTable({ "'": "'\\''" })) },
+  { form: "shell", ...escaping(fromTable({ "'": `'"'"'` })) },
+  { form: "shell", ...escaping(backslash(isSpecialInDoubleQuotes)) },
+  { form: "shell", ...escaping(backslash(isSpecialInShell)) },
   {
     form: "shell",
-    encode: escaping(
-      fromTable({ "'": "\\'", "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r" }),
-    ),
+    ...escaping(fromTable({ "'": "\\'", "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r" })),
   },
   { form: "utf-16le", encode: utf16(true) },
   { form: "utf-16be", encode: utf16(false) },

@@ -67,3 +67,9 @@ export interface Masker {
   /** How many bytes are held back now. */
   readonly heldBytes: number;
 }
+
+/** Masks what a program shows on a terminal. */
+export interface TerminalMasker extends Masker {
+  /** To be called with what the person types, before the program gets it. Its echo is not held back. */
+  typed(bytes: Uint8Array): void;
+}

@@ -19,6 +19,8 @@ export interface AuditEntry {
   readonly version?: number | undefined;
   readonly code?: CryptoErrorCode | undefined;
   readonly detail?: string | undefined;
+  /** What an approval, a grant or a handle is about. */
+  readonly about?: Readonly<Record<string, string | undefined>> | undefined;
   /** Rows that were written in the same transaction. */
   readonly rows?: readonly RowChange[] | undefined;
   /** Reads that share this row; `action` then is `use`. */
@@ -59,6 +61,7 @@ const isEntry = (value: JsonValue): boolean => {
     typeof ts === "number" &&
     typeof action === "string" &&
     (outcome === "success" || outcome === "failure") &&
+    (value["about"] === undefined || isRecordOfTexts(value["about"])) &&
     isListOfTriples(rows) &&
     isListOfTriples(uses) &&
     (value["anchor"] === undefined || anchorOf(value["anchor"]) !== undefined) &&
@@ -68,6 +71,9 @@ const isEntry = (value: JsonValue): boolean => {
 
 const isSpoolMark = (value: JsonValue): boolean =>
   isObject(value) && typeof value["segment"] === "string" && typeof value["entries"] === "number";
+
+const isRecordOfTexts = (value: JsonValue): boolean =>
+  isObject(value) && Object.values(value).every((text) => typeof text === "string");
 
 const isObject = (value: JsonValue | undefined): value is { readonly [key: string]: JsonValue } =>
   typeof value === "object" && value !== null && !Array.isArray(value);
@@ -88,7 +94,12 @@ export const eventsOf = (seq: number, entry: AuditEntry): AuditEvent[] => {
     }));
   }
   const authenticated = entry.authenticated !== false;
+  const about = entry.about as AuditEvent["about"];
   return [
-    { seq, ts, actor, action: entry.action, target, version, outcome, code, detail, authenticated },
+    {
+      ...{ seq, ts, actor, action: entry.action, target, version, outcome, code, detail },
+      ...(about === undefined ? {} : { about }),
+      authenticated,
+    },
   ];
 };

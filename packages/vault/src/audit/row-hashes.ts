@@ -49,6 +49,8 @@ const rowNames: {
   data_keys: (row) => row.id,
   secrets: secretRowName,
   companions: (row) => row.id,
+  permits: (row) => row.id,
+  policies: (row) => row.subject,
 };
 
 /** Every row that the chain knows of, as it is in the database now; tombstones are left out. */
@@ -63,6 +65,10 @@ export async function* currentRows(store: StoreReads): AsyncGenerator<RowChange>
   }
   for (const key of await store.dataKeys.list()) yield changeOf("data_keys", key);
   for (const companion of await store.companions.list()) yield changeOf("companions", companion);
+  for (const kind of ["grant", "handle"] as const) {
+    for (const permit of await store.permits.list(kind)) yield changeOf("permits", permit);
+  }
+  for (const policy of await store.policies.list()) yield changeOf("policies", policy);
   for await (const row of liveSecrets(store)) {
     yield changeOf("secrets", row);
     for (const { version } of await store.secrets.listVersions(row.id)) {
@@ -122,6 +128,14 @@ const findRow = async (
     case "companions": {
       const row = await store.companions.find(name);
       return row && changeOf("companions", row);
+    }
+    case "permits": {
+      const row = await store.permits.find(name);
+      return row && changeOf("permits", row);
+    }
+    case "policies": {
+      const row = await store.policies.find(name);
+      return row && changeOf("policies", row);
     }
     case "secrets":
     case "secret_versions": {

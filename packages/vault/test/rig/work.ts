@@ -139,3 +139,7 @@ export const fallbackLoop = async (home: string, say: Say): Promise<void> => {
     await warm.close();
   }
 };
+
+/** What the processes of a test ask for at once. */
+export const ACTION = { session: "s", tool: "exec", secret: "a" } as const;
+export const BOX = { session: "s", tool: "exec", secret: "a", destination: "h:443" } as const;

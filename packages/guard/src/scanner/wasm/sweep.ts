@@ -1,4 +1,4 @@
-import { BEGINNINGS_LOG, SECOND_HASH, shiftOf } from "../bits.ts";
+import { BEGINNINGS_LOG, isPairedAt, SECOND_HASH, shiftOf } from "../bits.ts";
 import { CASE_BITS, K0, K1 } from "../grams.ts";
 import { type Code, op, type Procedure, procedure, type Variable } from "./assembler.ts";
 
@@ -27,14 +27,25 @@ type Name =
   | "c"
   | "d"
   | "ab"
-  | "cd";
+  | "cd"
+  | "word";
 
-/** The bit of a hash, as the lowest of a word. */
-const bit = (bitmapAt: number, hash: Code, shift: number): Code => {
+/** The word that has the bits of a hash. */
+const wordOf = (bitmapAt: number, hash: Code, shift: number): Code => {
   // Shifted by two less, the number of a word is its address when the lowest two bits are cleared.
   const address = and(shiftRight(hash, i32(shift - WORD_LOG)), i32(-WORD_BYTES));
-  return shiftRight(load(address, bitmapAt), hash);
+  return load(address, bitmapAt);
 };
+
+/** The bit of a hash, as the lowest of a word. */
+const bit = (bitmapAt: number, hash: Code, shift: number): Code =>
+  shiftRight(wordOf(bitmapAt, hash, shift), hash);
+
+/** The same where a hash has two bits: 1 if both are set. */
+const bothBits = (bitmapAt: number, hash: Code, shift: number, word: Variable): Code => [
+  ...word.set(wordOf(bitmapAt, hash, shift)),
+  ...and(shiftRight(word.get, hash), shiftRight(word.get, shiftRight(hash, i32(5)))),
+];
 
 /**
  * The same as the function `sweep` in TypeScript, on a text in this memory: writes the hits from `hits` on and gives the
@@ -54,11 +65,16 @@ export const sweepProcedure = (shift8: number, shift4: number): Procedure =>
       d: "i32",
       ab: "i32",
       cd: "i32",
+      word: "i32",
     },
     (v) => {
       const folded = (offset: number) => or(load(v.at.get, offset), i32(CASE_BITS));
-      const eight = (hash: Variable) => bit(EIGHTS_AT, hash.get, shift8);
-      const four = (hash: Variable) => bit(FOURS_AT, hash.get, shift4);
+      const test = (bitmapAt: number, shift: number, hash: Variable) =>
+        isPairedAt(shift)
+          ? bothBits(bitmapAt, hash.get, shift, v.word)
+          : bit(bitmapAt, hash.get, shift);
+      const eight = (hash: Variable) => test(EIGHTS_AT, shift8, hash);
+      const four = (hash: Variable) => test(FOURS_AT, shift4, hash);
       const note = (isHit: Code, offset: number) =>
         when(
           and(isHit, i32(1)),

@@ -1,0 +1,46 @@
+import type { GrantInfo } from "@lango/vault";
+import type { Handler } from "../cli/command.ts";
+import { table, when } from "../cli/output.ts";
+import { withVault } from "../cli/vault.ts";
+
+/** Lists the grants that hold, and the last requests and decisions. */
+export const run: Handler = (context, args) =>
+  withVault(context, args, {}, async ({ approvals }) => {
+    const grants = await approvals.grants.list();
+    const history = await approvals.history(args.number("count") ?? 20);
+    const decisions = history.map(({ seq, ts, action, target, detail, about = {} }) => ({
+      ...{ seq, ts, action, target, detail },
+      ...about,
+    }));
+    return { data: { grants, decisions }, text: [grantTable(grants), decided()].join("\n\n") };
+
+    function decided(): string {
+      return (
+        table(
+          ["TIME", "WHAT", "TOOL", "BY", "WHY"],
+          history.map(({ ts, action, detail = "", about = {} }) => [
+            when(ts),
+            action,
+            about["tool"] ?? "-",
+            about["by"] ?? "-",
+            detail,
+          ]),
+        ) || "no decisions yet"
+      );
+    }
+  });
+
+const grantTable = (grants: readonly GrantInfo[]): string =>
+  table(
+    ["GRANT", "TOOL", "SCOPE", "FOR", "SESSION", "UNTIL", "USES", "BY"],
+    grants.map(({ id, tool, scope, session = "any", expiresAt, uses, maxUses, by, ...what }) => [
+      id,
+      tool,
+      scope,
+      [what.secret, what.destination, what.binary, what.amount].filter(Boolean).join(" ") || "-",
+      session,
+      when(expiresAt),
+      maxUses === undefined ? `${uses}` : `${uses} of ${maxUses}`,
+      by,
+    ]),
+  ) || "no grants: agents ask each time";

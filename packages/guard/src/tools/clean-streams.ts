@@ -1,0 +1,101 @@
+import { concat, isBytes, raceSignal } from "@lango/crypto-core";
+import { cleanThrown } from "./clean-error.ts";
+import { type Cleaning, cleanValue } from "./clean-value.ts";
+import { createByteFilter, createEncoder } from "./filter.ts";
+
+/**
+ * What a stream gives, masked. Text and bytes are one stream, whose chunks may cut a secret anywhere, and each chunk comes out as
+ * what it went in as; what is held back at the end is one chunk more. Anything else is masked chunk by chunk.
+ */
+export const cleanIterable = (
+  source: AsyncIterable<unknown>,
+  cleaning: Cleaning,
+): AsyncIterableIterator<unknown, undefined> => {
+  const stop = new AbortController();
+  const signal = cleaning.signal ? AbortSignal.any([cleaning.signal, stop.signal]) : stop.signal;
+  const chunks = steps(source, { ...cleaning, signal });
+  return {
+    next: () => chunks.next(),
+    async return() {
+      // A generator that waits for its source would return only when that gives something.
+      stop.abort();
+      await chunks.return(undefined);
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+};
+
+async function* steps(
+  source: AsyncIterable<unknown>,
+  cleaning: Cleaning,
+): AsyncGenerator<unknown, undefined, undefined> {
+  const filter = createByteFilter(cleaning.parts);
+  const encoder = createEncoder();
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  const iterator = source[Symbol.asyncIterator]();
+  let isText = true;
+  let isOver = false;
+  try {
+    for (;;) {
+      const step = await raceSignal(cleaning.signal, async () => iterator.next());
+      if (step.done) break;
+      const chunk: unknown = step.value;
+      if (typeof chunk === "string") {
+        isText = true;
+        const text = decoder.decode(filter.write(encoder.write(chunk)), { stream: true });
+        if (text !== "") yield text;
+      } else if (isBytes(chunk)) {
+        isText = false;
+        const bytes = filter.write(chunk);
+        if (bytes.length > 0) yield bytes;
+      } else {
+        // Its own record of what was seen: a stream may give the same object again, changed.
+        yield cleanValue(chunk, { ...cleaning, seen: new Map() });
+      }
+    }
+    isOver = true;
+    const rest = concat(filter.write(encoder.end()), filter.end());
+    const text = isText ? decoder.decode(rest) : "";
+    if (text !== "") yield text;
+    if (!isText && rest.length > 0) yield rest;
+    return undefined;
+  } catch (error) {
+    isOver = true;
+    if (cleaning.signal?.aborted === true && error === cleaning.signal.reason) {
+      end(iterator);
+      throw error;
+    }
+    throw cleanThrown(error, { ...cleaning, seen: new Map() });
+  } finally {
+    if (!isOver) end(iterator);
+  }
+}
+
+/** The same of a web stream. Cancelling it cancels the source. */
+export const cleanReadable = (
+  source: ReadableStream<unknown>,
+  cleaning: Cleaning,
+): ReadableStream<unknown> => {
+  const chunks = cleanIterable(source, cleaning);
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        const step = await chunks.next();
+        if (step.done) controller.close();
+        else controller.enqueue(step.value);
+      },
+      async cancel() {
+        await chunks.return?.();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+};
+
+/** Not awaited: behind a step that hangs it would hang too. */
+const end = (iterator: AsyncIterator<unknown>): void => {
+  void Promise.resolve(iterator.return?.()).catch(() => {});
+};

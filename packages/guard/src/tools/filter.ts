@@ -1,0 +1,114 @@
+import { CryptoError, concat, toPlain, utf8 } from "@lango/crypto-core";
+import type { PiiRedactor } from "../pii/redactor.ts";
+import type { Scanner } from "../scanner/scanner.ts";
+import type { MaskOptions } from "../scanner/types.ts";
+
+export interface FilterParts {
+  readonly scanner: Scanner;
+  /** Absent: personal data is let through. */
+  readonly redactor?: PiiRedactor | undefined;
+  readonly onFinding?: MaskOptions["onFinding"];
+}
+
+/** Takes a stream of bytes apart and gives what may go on. */
+export interface ByteFilter {
+  write(chunk: Uint8Array): Uint8Array;
+  /** Gives what was held back. */
+  end(): Uint8Array;
+}
+
+const LINE_FEED = 0x0a;
+/** A lone surrogate has no bytes; in what is only searched a replacement does. */
+const bytesOf = (text: string): Uint8Array => utf8(text.toWellFormed());
+const textOf = (bytes: Uint8Array): string =>
+  new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+/** A line that is longer is redacted in pieces of this size. */
+const MAX_LINE_BYTES = 64 * 1024;
+
+/** Masks a whole text. */
+export const filterText = ({ scanner, redactor, onFinding }: FilterParts, text: string): string => {
+  const { output, findings } = scanner.scan(bytesOf(text));
+  for (const finding of findings) onFinding?.(finding);
+  const masked = findings.length === 0 ? text : textOf(output);
+  return redactor === undefined ? masked : redactor.redact(masked).text;
+};
+
+/** Masks bytes that are there as a whole; personal data is looked for where they are UTF-8. Never the given memory itself. */
+export const filterBytes = (
+  { scanner, redactor, onFinding }: FilterParts,
+  bytes: Uint8Array,
+): Uint8Array<ArrayBuffer> => {
+  const { output, findings } = scanner.scan(bytes);
+  for (const finding of findings) onFinding?.(finding);
+  return redactor === undefined ? new Uint8Array(output) : redactBytes(redactor, output);
+};
+
+/**
+ * Masks a stream. What may be the beginning of a secret is held back until more comes; with a redactor, so is each line until
+ * its end, as personal data is found in whole lines only.
+ */
+export const createByteFilter = ({ scanner, redactor, onFinding }: FilterParts): ByteFilter => {
+  const masker = scanner.createMasker(onFinding === undefined ? {} : { onFinding });
+  if (redactor === undefined) {
+    return {
+      write: (chunk) => concat(...masker.write(chunk)),
+      end: () => concat(...masker.end()),
+    };
+  }
+  let line = new Uint8Array();
+  const redact = (masked: Uint8Array, isLast: boolean): Uint8Array => {
+    const all = concat(line, masked);
+    let end = isLast ? all.length : all.lastIndexOf(LINE_FEED) + 1;
+    if (all.length - end > MAX_LINE_BYTES) end = all.length;
+    line = all.slice(end);
+    return redactBytes(redactor, all.subarray(0, end));
+  };
+  return {
+    write: (chunk) => redact(concat(...masker.write(chunk)), false),
+    end: () => redact(concat(...masker.end()), true),
+  };
+};
+
+/** Masks a stream of text. */
+export interface TextFilter {
+  write(text: string): string;
+  end(): string;
+}
+
+export const createTextFilter = (parts: FilterParts): TextFilter => {
+  const filter = createByteFilter(parts);
+  const encoder = createEncoder();
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  return {
+    write: (text) => decoder.decode(filter.write(encoder.write(text)), { stream: true }),
+    end: () => decoder.decode(concat(filter.write(encoder.end()), filter.end())),
+  };
+};
+
+/** Encodes text that comes in chunks: the two halves of a character may come in two of them. */
+export const createEncoder = (): { write(text: string): Uint8Array; end(): Uint8Array } => {
+  let half = "";
+  return {
+    write(text) {
+      if (typeof text !== "string") {
+        throw new CryptoError("ERR_INVALID_ARGUMENT", "A chunk of text is not a string");
+      }
+      const all = half + text;
+      half = /[\ud800-\udbff]$/.test(all) ? all.slice(-1) : "";
+      return bytesOf(half === "" ? all : all.slice(0, -1));
+    },
+    end: () => bytesOf(half),
+  };
+};
+
+const redactBytes = (redactor: PiiRedactor, bytes: Uint8Array): Uint8Array<ArrayBuffer> => {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    // No text, so no personal data that the patterns could find.
+    return toPlain(bytes);
+  }
+  const redacted = redactor.redact(text);
+  return redacted.findings.length === 0 ? toPlain(bytes) : utf8(redacted.text);
+};
