@@ -49,15 +49,16 @@ export async function startPostgres(program: string, password: string): Promise<
 }
 
 const isRoot = (): boolean => process.getuid?.() === 0;
+const idOfNobody = (flag: "-u" | "-g"): number =>
+  Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" }));
 
 /** PostgreSQL refuses to run as root. */
-const unprivileged = (program: string, args: readonly string[]): [string, string[]] =>
-  isRoot()
-    ? ["setpriv", [...["--reuid=nobody", "--regid=nogroup", "--clear-groups"], program, ...args]]
-    : [program, [...args]];
+function unprivileged(program: string, args: readonly string[]): [string, string[]] {
+  if (!isRoot()) return [program, [...args]];
+  const ids = [`--reuid=${idOfNobody("-u")}`, `--regid=${idOfNobody("-g")}`, "--clear-groups"];
+  return ["setpriv", [...ids, program, ...args]];
+}
 
 function giveAway(path: string): void {
-  if (!isRoot()) return;
-  const id = (flag: string) => Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" }));
-  chownSync(path, id("-u"), id("-g"));
+  if (isRoot()) chownSync(path, idOfNobody("-u"), idOfNobody("-g"));
 }
