@@ -282,6 +282,8 @@ describe("under tmux", () => {
       await screen.see(prompt);
       screen.line("typed-in-the-dark");
     }
+    // It throws away what is typed before it asks again.
+    await screen.see(/again:\s+postgres=#\s*$/);
     screen.line("select 'changed-' || (40 + 2);");
     await screen.see(/changed-42/);
     expect(screen.screen).not.toContain("in-the-dark");
