@@ -29,6 +29,18 @@ export const terminalServices: readonly Service[] = [
     advice: debian("postgresql-client"),
   },
   {
+    name: "postgres",
+    provides: "the server for the test of psql under lango run",
+    // Debian puts it on no PATH.
+    programs: [
+      "postgres",
+      ...[18, 17, 16, 15, 14].map((version) => `/usr/lib/postgresql/${version}/bin/postgres`),
+    ],
+    probe: ["--version"],
+    debian: ["postgresql"],
+    advice: `${debian("postgresql")}; macOS: brew install postgresql; not on Windows`,
+  },
+  {
     name: "unshare",
     provides: "the test of lango run as the first process of a container",
     programs: ["unshare"],

@@ -17,8 +17,11 @@ const respond = async (...args: Parameters<typeof hook>) => {
   return ran.stdout === "" ? undefined : JSON.parse(ran.stdout);
 };
 
-/** What all events of Claude Code and Codex have. */
+/** What events of Claude Code and Codex have, by their documents; `model` and `turn_id` are Codex's. */
 const COMMON = {
+  model: "gpt-5.2-codex",
+  turn_id: "turn-1",
+  duration_ms: 12,
   session_id: "abc123",
   transcript_path: "/home/me/.claude/projects/x/abc123.jsonl",
   cwd: "/",
@@ -130,13 +133,46 @@ describe("the output of a tool", () => {
     expect(other.reason).toContain(JSON.stringify(masked));
   });
 
+  test("keeps the form that Claude Code's own tools have, without the copy in a file", async () => {
+    const bash = { stdout: `${SECRET}\n`, stderr: "", interrupted: false, isImage: false };
+    const kept = { persistedOutputPath: "/home/me/.claude/x/out.txt", persistedOutputSize: 90_000 };
+    expect(await respond("claude-code", after("Bash", { ...bash, ...kept }))).toEqual({
+      hookSpecificOutput: {
+        hookEventName: "PostToolUse",
+        updatedToolOutput: { ...bash, stdout: "[SECRET:api/key]\n" },
+      },
+    });
+    const read = (content: string) => ({
+      type: "text",
+      file: { filePath: "/a/b", content, numLines: 1, startLine: 1, totalLines: 1 },
+    });
+    const answer = await respond("claude-code", after("Read", read(`x ${SECRET}`)));
+    expect(answer.hookSpecificOutput.updatedToolOutput).toEqual(read("x [SECRET:api/key]"));
+  });
+
   test("is not shown when the vault cannot be opened", async () => {
     const locked = { LANGO_PASSPHRASE: undefined };
-    const answer = await respond("claude-code", after("Bash", output), locked);
-    expect(answer.hookSpecificOutput.updatedToolOutput).toMatch(
-      /^\[lango could not look for secrets in this: /,
-    );
-    expect(await respond("codex", after("Bash", "x"), locked)).toMatchObject({ decision: "block" });
+    const note = expect.stringMatching(/^\[lango could not look for secrets in this: /);
+    const shown = async (tool: string, tool_response: unknown) =>
+      (await respond("claude-code", after(tool, tool_response), locked)).hookSpecificOutput
+        .updatedToolOutput;
+    // Of another form it would be ignored, and the output shown as it was.
+    expect(await shown("Bash", output)).toEqual({
+      stdout: note,
+      stderr: note,
+      lines: [1, null, note],
+      n: 2,
+    });
+    const file = { filePath: "/a/b", content: SECRET, numLines: 1, startLine: 1, totalLines: 1 };
+    expect(await shown("Read", { type: "text", file })).toEqual({
+      type: "text",
+      file: { ...file, filePath: note, content: note },
+    });
+    expect(await shown("mcp__db__query", SECRET)).toEqual(note);
+    expect(await respond("codex", after("Bash", "x"), locked)).toEqual({
+      decision: "block",
+      reason: note,
+    });
   });
 });
 
@@ -144,16 +180,23 @@ describe("cursor", () => {
   const COMMON_FIELDS = {
     conversation_id: "conv-123",
     generation_id: "gen-456",
+    model: "a-model",
+    cursor_version: "2.4.0",
     workspace_roots: ["/path/to/project"],
+    user_email: null,
+    transcript_path: null,
   };
   const event = (hook_event_name: string, fields: object) => ({
     ...COMMON_FIELDS,
     hook_event_name,
     ...fields,
   });
-  const denied = (reason: RegExp) => ({
+  const fileDenied = (reason: RegExp) => ({
     permission: "deny",
     user_message: expect.stringMatching(reason),
+  });
+  const denied = (reason: RegExp) => ({
+    ...fileDenied(reason),
     agent_message: expect.stringMatching(reason),
   });
 
@@ -175,18 +218,19 @@ describe("cursor", () => {
     const read = (file_path: string, content: string) =>
       event("beforeReadFile", { file_path, content, attachments: [] });
     expect(await respond("cursor", read(join(home, "lango.db"), ""))).toEqual(
-      denied(/the lango vault/),
+      fileDenied(/the lango vault/),
     );
     expect(await respond("cursor", read(path, `a ${SECRET}`))).toEqual(
-      denied(/stands in this file/),
+      fileDenied(/stands in this file/),
     );
     expect(await respond("cursor", read(path, "a"))).toEqual({ permission: "allow" });
     const locked = { LANGO_PASSPHRASE: undefined };
-    expect(await respond("cursor", read(path, "a"), locked)).toEqual(denied(/could not look/));
+    expect(await respond("cursor", read(path, "a"), locked)).toEqual(fileDenied(/could not look/));
   });
 
   test("commands and MCP tools that name the vault's files are refused", async () => {
-    const shell = (command: string) => event("beforeShellExecution", { command, cwd: "/" });
+    const shell = (command: string) =>
+      event("beforeShellExecution", { command, cwd: "/", sandbox: false });
     expect(await respond("cursor", shell(`cat ${home}/lango.db`))).toEqual(
       denied(/the lango vault/),
     );
@@ -194,15 +238,40 @@ describe("cursor", () => {
     const mcp = event("beforeMCPExecution", {
       tool_name: "read",
       tool_input: JSON.stringify({ path: home }),
+      mcp_server_name: "files",
+      command: "npx files-server",
     });
     expect(await respond("cursor", mcp)).toEqual(denied(/the lango vault/));
   });
 
-  test("the output of an MCP tool is masked", async () => {
-    const tool_output = JSON.stringify({ content: [{ type: "text", text: `x ${SECRET}` }] });
-    const used = event("postToolUse", { tool_name: "MCP:db", tool_input: {}, tool_output });
-    expect(await respond("cursor", used)).toEqual({
-      updated_mcp_tool_output: { content: [{ type: "text", text: "x [SECRET:api/key]" }] },
+  describe("the output of an MCP tool", () => {
+    const used = (tool_output: string, tool_name = "MCP:db") =>
+      event("postToolUse", {
+        ...{ tool_name, tool_input: {}, tool_output, tool_use_id: "abc123" },
+        ...{ cwd: "/project", duration: 5432 },
+      });
+    const content = (text: string) => ({ content: [{ type: "text", text }] });
+
+    test("is masked, and always an object", async () => {
+      const masked = { updated_mcp_tool_output: content("x [SECRET:api/key]") };
+      const json = JSON.stringify(content(`x ${SECRET}`));
+      expect(await respond("cursor", used(json))).toEqual(masked);
+      expect(await respond("cursor", used(`x ${SECRET}`))).toEqual(masked);
+      expect(await respond("cursor", used(JSON.stringify([SECRET])))).toEqual({
+        updated_mcp_tool_output: content('["[SECRET:api/key]"]'),
+      });
+    });
+
+    test("is left alone where there is no secret, with an answer all the same", async () => {
+      expect(await respond("cursor", used(JSON.stringify(content("clean"))))).toEqual({});
+      expect(await respond("cursor", used('{"exitCode":0}', "Shell"))).toEqual({});
+    });
+
+    test("is not shown when the vault cannot be opened", async () => {
+      const json = JSON.stringify(content("x"));
+      expect(await respond("cursor", used(json), { LANGO_PASSPHRASE: undefined })).toEqual({
+        updated_mcp_tool_output: content(expect.stringMatching(/could not look/)),
+      });
     });
   });
 });

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { POSTGRES_USER, startPostgres } from "../../../tooling/services/postgres.ts";
 import { requireService } from "../../../tooling/vitest/require-service.ts";
 import {
   environment,
@@ -181,12 +182,18 @@ class Tmux {
   }
 
   line(text: string): void {
-    this.#call("send-keys", "-t", "t", "-l", text);
+    // At the end of a word tmux takes a semicolon for its own.
+    this.#call("send-keys", "-t", "t", "-l", text.replace(/;$/, "\\;"));
     this.type("Enter");
   }
 
   get screen(): string {
     return this.#call("capture-pane", "-p", "-t", "t");
+  }
+
+  /** The screen with what has gone off its top. */
+  get history(): string {
+    return this.#call("capture-pane", "-p", "-S", "-", "-t", "t");
   }
 
   async see(pattern: RegExp): Promise<void> {
@@ -250,16 +257,44 @@ describe("under tmux", () => {
     expect(readFileSync(file, "utf8")).toBe(`first\nkey = ${SECRET}\nlast\ntyped here\n\n`);
   });
 
-  test("psql asks and answers", async () => {
+  test("psql asks a server, pages, asks without an echo, and its rows are masked", async () => {
     requireService("psql");
+    const server = await startPostgres(requireService("postgres"), SECRET);
+    onTestFinished(() => server.stop());
     const screen = await tmux();
-    const socket = folder();
-    screen.line(`${RUN} -- psql --help | head -2`);
-    await screen.see(/psql is the PostgreSQL interactive terminal/);
-    screen.line(`${RUN} -- psql -h ${socket} -U nobody db; echo code=$?`);
-    await screen.see(/connection to server on socket/);
-    await screen.see(/code=2/);
-  });
+    const psql = fileWith(
+      `exec ${RUN} --env PGPASSWORD=api/key -- psql -X -h 127.0.0.1 -p ${server.port} -U ${POSTGRES_USER} postgres\n`,
+    );
+    screen.line(`PAGER=more sh ${psql}; echo code=$?`);
+    await screen.see(/postgres=#/);
+    screen.line("\\getenv key PGPASSWORD");
+    screen.line("select 20 + 1 as n, :'key' as key, encode(:'key', 'hex') as hex;");
+    await screen.see(/21 \| \[SECRET:api\/key\] +\| \[SECRET:api\/key\]/);
+    // A table longer than the window, in the pager, with the value on its second page.
+    screen.line("select n, case n when 40 then :'key' end from generate_series(1, 60) n;");
+    await screen.see(/--More--/);
+    screen.type("Space");
+    await screen.see(/40 \| \[SECRET:api\/key\]/);
+    screen.type("q");
+    await screen.see(/postgres=#\s*$/);
+    screen.line("\\password");
+    for (const prompt of [/Enter new password/, /Enter it again/]) {
+      await screen.see(prompt);
+      screen.line("typed-in-the-dark");
+    }
+    // It throws away what is typed before it asks again.
+    await screen.see(/again:\s+postgres=#\s*$/);
+    screen.line("select 'changed-' || (40 + 2);");
+    await screen.see(/changed-42/);
+    expect(screen.screen).not.toContain("in-the-dark");
+    expect(screen.history).not.toContain(SECRET);
+    screen.line("\\q");
+    await screen.see(/code=0/);
+    // The password of the vault is the wrong one now.
+    screen.line(`clear; sh ${psql}; echo code=$?`);
+    // The window breaks the line somewhere.
+    await screen.see(/FATAL:\s+password[\s\S]*code=2/);
+  }, 60_000);
 
   test("in the background a command runs on, through pipes", async () => {
     const screen = await tmux();

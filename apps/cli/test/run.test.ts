@@ -1,10 +1,13 @@
 import { spawn } from "node:child_process";
-import { chmodSync, readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
   environment,
   expectOneFault,
   fileWith,
+  folder,
   LANGO,
   lango,
   langoJson,
@@ -169,5 +172,59 @@ describe("run", () => {
     expect(actions).toEqual(["secret.get", "run.start", "secret.load"]);
     expect(JSON.stringify(document)).not.toContain(SECRET);
     expect(readFileSync(`${home}/lango.db`).includes(SECRET)).toBe(false);
+  });
+
+  describe("its row in the log", () => {
+    const started = async () => {
+      const { document } = await langoJson(["audit", "tail"], { home });
+      expect(JSON.stringify(document)).not.toContain(SECRET);
+      return document.data.events.findLast(
+        (each: { action: string }) => each.action === "run.start",
+      ).detail as string;
+    };
+    const sha256 = (text: string | Buffer) => createHash("sha256").update(text).digest("hex");
+
+    test("has the program's full path, and a hash of the words as the system shows them", async () => {
+      const report = fileWith("");
+      const words = [
+        "-e",
+        `fs.writeFileSync("${report}", fs.readFileSync("/proc/self/cmdline"))`,
+        "ü",
+        "",
+      ];
+      const ran = await run(["--", "node", ...words], {
+        env: { PATH: `${dirname(process.execPath)}:${process.env["PATH"]}` },
+      });
+      expect(ran.code, ran.stderr).toBe(0);
+      const cmdline = readFileSync(report);
+      expect(cmdline.toString()).toBe(["node", ...words, ""].join("\0"));
+      expect(await started()).toBe(`${process.execPath}, 4 words, sha256:${sha256(cmdline)}`);
+    });
+
+    test("has no value, whether it was typed or put in for a reference", async () => {
+      const typed = ["sh", "-c", ":", SECRET];
+      await run(["--", ...typed]);
+      expect(await started()).not.toContain(SECRET);
+      const words = ["-c", ":", "{{secret:api/key}}"];
+      await run(["--allow-argv", "--", "sh", ...words]);
+      const hash = sha256(["sh", ...words, ""].join("\0"));
+      expect(await started()).toMatch(new RegExp(`^/.*/sh, 3 words, sha256:${hash}$`));
+    });
+
+    test("fits for the longest path and many words", async () => {
+      const deep = join(
+        folder(),
+        "ä".repeat(100),
+        "b".repeat(200),
+        "c".repeat(200),
+        "d".repeat(250),
+      );
+      mkdirSync(join(deep, "e".repeat(250)), { recursive: true });
+      const script = join(deep, "e".repeat(250), "f".repeat(200));
+      writeFileSync(script, "#!/bin/sh\nexit 6\n", { mode: 0o700 });
+      const ran = await run(["--", script, ...Array.from({ length: 5000 }, () => "word")]);
+      expect(ran.code, ran.stderr).toBe(6);
+      expect(await started()).toMatch(/^….*\/e+\/f+, 5000 words, sha256:[0-9a-f]{64}$/);
+    });
   });
 });

@@ -1,6 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { sarifErrors } from "./sarif.ts";
 import {
   expectOneFault,
   fileWith,
@@ -77,6 +78,25 @@ describe("scan", () => {
     expect(ran.stdout).not.toContain(SECRET);
     const clean = await scan([fileWith("x"), "--format", "sarif"]);
     expect(JSON.parse(clean.stdout).runs[0].results).toEqual([]);
+  });
+
+  test("is a log that the schema of SARIF takes, with and without findings", async () => {
+    const path = folder();
+    writeFileSync(join(path, "a b#?%.log"), `${SECRET}\n${BASE64}`);
+    writeFileSync(join(path, "empty"), "");
+    for (const [args, input, count] of [
+      [[path], "", 2],
+      [["-"], SECRET, 1],
+      [[join(path, "empty")], "", 0],
+    ] as const) {
+      const ran = await scan([...args, "--format", "sarif"], { input });
+      const log = JSON.parse(ran.stdout);
+      expect(sarifErrors(log)).toEqual([]);
+      expect(log.runs[0].results).toHaveLength(count);
+      // The schema is one that finds mistakes.
+      log.runs[0].tool.driver.name = 5;
+      expect(sarifErrors(log)).not.toEqual([]);
+    }
   });
 
   test("finds what agents keep of their sessions", async () => {

@@ -31,7 +31,7 @@ export const run: Handler = async (context, args) => {
     };
   }
   const event = parseEvent(await readInput(undefined, MAX_BUFFERED_BYTES));
-  return answer(await respond(context, args, agent, event));
+  return answer((await respond(context, args, agent, event)) ?? agent.pass);
 };
 
 /** The agent reads one object from stdout, or nothing; whatever `--json` says. */
@@ -66,7 +66,7 @@ async function respond(
     if (!isCryptoError(error)) throw error;
     // Not known to be free of secrets, so not shown.
     const reason = `lango could not look for secrets in this: ${error.message}`;
-    return task.kind === "check" ? agent.deny(reason, event) : agent.replace(`[${reason}]`, event);
+    return task.kind === "check" ? agent.deny(reason, event) : agent.withhold(`[${reason}]`, event);
   }
 }
 

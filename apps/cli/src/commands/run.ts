@@ -1,6 +1,5 @@
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
-import { basename } from "node:path";
 import { zero } from "@lango/crypto-core";
 import { unmaskedReason } from "@lango/guard";
 import type { Vault } from "@lango/vault";
@@ -12,6 +11,7 @@ import { withVault } from "../cli/vault.ts";
 import { inheritedEnvironment } from "../run/environment.ts";
 import { cannotStart, findProgram } from "../run/find-program.ts";
 import { becomeInit } from "../run/init.ts";
+import { logDetail } from "../run/log-detail.ts";
 import { type Masking, startMasking } from "../run/masking.ts";
 import { SecretFiles } from "../run/memory-files.ts";
 import { makePipes, type Pipes, spawnMasked } from "../run/piped.ts";
@@ -43,7 +43,7 @@ export const run: Handler = async (context, args) => {
       env: { ...inheritedEnvironment(context.env), ...variables },
       umask: context.umask,
     };
-    const detail = isMasked ? basename(file) : `${basename(file)}, output not masked`;
+    const detail = logDetail(program, file, words, isMasked);
     await vault.audit.append({ action: "run.start", detail, durability: "normal" });
     if (!isMasked) {
       context.warn("the output is not masked: whoever reads it can read secrets");
