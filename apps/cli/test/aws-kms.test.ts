@@ -108,7 +108,7 @@ withService("moto", (program) => {
     const migrate = ["security", "provider", "migrate", "--to", "aws-kms:alias/lango"];
     configure(home, security({ keyId: "alias/lango" }));
     expect(await good(["security", "status"], options)).toMatch(
-      /^provider +aws-kms .*, not in use: every key is local$/m,
+      /^provider +aws-kms .*, not in use for secrets: every data key is local$/m,
     );
     expect(await good([...migrate, "--dry-run"], options)).toMatch(
       /^would put the data keys of default/,

@@ -199,9 +199,12 @@ describe("on terminals", () => {
     const first = lango(SIGN, { home: agent, input: "message" });
     await phone.see("Allow it? [y/N]");
     expect(phone.output).toContain("Device: laptop");
-    await sleep(300);
+    await sleep(2000);
     phone.type("y\r");
-    expect(await first).toMatchObject({ code: 0 });
+    expect(await first).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/waiting for the companion "\w/),
+    });
     await phone.see("laptop: mac, ok, asked");
 
     phone.output = "";
@@ -227,8 +230,8 @@ describe("on terminals", () => {
       await vaultHome(),
       ...["companion", "serve", "--pair", "--compare", "--listen", "127.0.0.1:0"],
     );
-    await phone.see("waiting for the other device at https://");
-    const url = /waiting for the other device at (https:[^\s]+)/.exec(phone.output)?.[1] ?? "";
+    await phone.see("--compare --url https://");
+    const url = /--compare --url (https:[^\s]+)/.exec(phone.output)?.[1] ?? "";
     const laptop = session(agent, "companion", "pair", "--compare", "--url", url);
     const digits: (string | undefined)[] = [];
     for (const terminal of [phone, laptop]) {
@@ -249,14 +252,30 @@ describe("on terminals", () => {
       await vaultHome(),
       ...["companion", "serve", "--pair", "--compare", "--listen", "127.0.0.1:0"],
     );
-    await phone.see("waiting for the other device at https://");
-    const url = /waiting for the other device at (https:[^\s]+)/.exec(phone.output)?.[1] ?? "";
+    await phone.see("--compare --url https://");
+    const url = /--compare --url (https:[^\s]+)/.exec(phone.output)?.[1] ?? "";
     const laptop = session(agent, "companion", "pair", "--compare", "--url", url);
     await laptop.see("show the same digits?");
     laptop.type("n\r");
     expect(await laptop.end()).toMatchObject({ exitCode: 5 });
     await phone.see("paired devices are served all the same");
-    expect(await good(["companion", "list"], { home: agent })).toBe("");
+    const listed = await lango(["companion", "list"], { home: agent });
+    expect(listed).toMatchObject({ code: 0, stdout: "" });
+    expect(listed.stderr).toMatch(/no paired devices/);
+  });
+
+  test("Ctrl-C at the digits ends the companion", async () => {
+    const phone = session(
+      await vaultHome(),
+      ...["companion", "serve", "--pair", "--compare", "--listen", "127.0.0.1:0"],
+    );
+    await phone.see("--compare --url https://");
+    const url = /--compare --url (https:[^\s]+)/.exec(phone.output)?.[1] ?? "";
+    const laptop = session(await vaultHome(), "companion", "pair", "--compare", "--url", url);
+    await phone.see("show the same digits?");
+    phone.type("\u0003");
+    expect(await phone.end()).toMatchObject({ exitCode: 0 });
+    expect(await laptop.end()).not.toMatchObject({ exitCode: 0 });
   });
 });
 
@@ -324,6 +343,19 @@ describe("a pairing", () => {
     expectOneFault(await lango([...listening, "--url", url], { home }), 2, /use one of them/);
     const serving = ["companion", "serve", "--connect", url, "--pair"];
     expectOneFault(await lango(serving, { home }), 2, /--connect alone|with --connect/);
+    expectOneFault(
+      await lango(["companion", "serve", "--pair"], { home }),
+      2,
+      /shown on a terminal/,
+    );
+    expectOneFault(await lango(["companion", "serve", "--compare"], { home }), 2, /for a pairing/);
+    const nowhere = ["companion", "serve", "--connect", "192.168.1.100:8443"];
+    expectOneFault(await lango(nowhere, { home }), 2, /--connect .* is no address/);
+    // Though it would try for ever to reach the agent.
+    const both = ["companion", "serve", "--connect", url, "--listen", "nowhere"];
+    const ran = await lango(both, { home });
+    expect(ran).toMatchObject({ code: 2, stderr: expect.stringMatching(/is no address/) });
+    expect(ran.stderr).not.toMatch(/refused a connection/);
   });
 
   test("with nobody there ends at once", async () => {

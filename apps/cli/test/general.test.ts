@@ -76,7 +76,7 @@ describe("security status", () => {
       });
       const { stdout } = await lango(command, { home });
       expect(stdout).toMatch(
-        /^provider +@acme\/keys \(not installed\), not in use: every key is local$/m,
+        /^provider +@acme\/keys \(not installed\), not in use for secrets: every data key is local$/m,
       );
       expect(stdout).toMatch(/^database +not encrypted \(security.dbEncryption.enabled is true,/m);
     }

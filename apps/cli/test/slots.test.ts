@@ -194,5 +194,8 @@ describe("the keyring of the system", () => {
       // The passphrase opens as before.
       expect((await lango(["audit", "verify"], { home, env: { ...session } })).code).toBe(0);
     }
+    const alone = { ...LOCKED, DBUS_SESSION_BUS_ADDRESS: undefined };
+    const ran = await lango([...store, ...(await fresh())], { home, env: alone });
+    expect(ran.stderr).toMatch(/slots add --kind master-key-file/);
   });
 });

@@ -167,7 +167,9 @@ async function withinTime<T>(timeoutMs: number, run: () => Promise<T>): Promise<
 function classified(error: Error): never {
   const message = firstLine(error.message);
   if (LOCKED.test(message)) throw unavailable("it is locked");
-  if (OUT_OF_REACH.test(message)) throw unavailable(`it cannot be reached (${message})`);
+  if (OUT_OF_REACH.test(message)) {
+    throw unavailable(`it cannot be reached (${message})`, WITHOUT_SESSION);
+  }
   throw failed(message);
 }
 
@@ -175,8 +177,14 @@ const LOCKED =
   /\blocked\b|prompt was dismissed|user name or passphrase|interaction is not allowed/i;
 const OUT_OF_REACH = /d-?bus|autolaunch|secret service|no such interface|did not receive a reply/i;
 
-const unavailable = (problem: string): CryptoError =>
-  new CryptoError("ERR_UNAVAILABLE", `The keyring of the system: ${problem}`);
+const unavailable = (problem: string, hint?: string): CryptoError =>
+  new CryptoError("ERR_UNAVAILABLE", `The keyring of the system: ${problem}`, {
+    ...(hint !== undefined && { context: { hint } }),
+  });
+
+/** Servers and containers have none, and need none. */
+const WITHOUT_SESSION =
+  "It belongs to a desktop session; without one: lango security slots add --kind master-key-file";
 
 const failed = (problem: string): CryptoError =>
   new CryptoError("ERR_CONFIG", `The keyring of the system failed: ${problem}`, {

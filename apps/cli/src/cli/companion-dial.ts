@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ChannelOptions } from "@lango/companion";
+import type { ChannelEvent, ChannelOptions } from "@lango/companion";
 import type { Context } from "./context.ts";
 
 const BASE_PAUSE_MS = 500;
@@ -14,9 +14,13 @@ export async function keepDialling(
 ): Promise<void> {
   const { connectChannel } = await import("./companion.ts");
   let failures = 0;
+  const onEvent = (event: ChannelEvent): void => {
+    // Said below, and once: it is this side that came, and not a stranger who was turned away.
+    if (event.type !== "refused") options.onEvent?.(event);
+  };
   while (!signal.aborted) {
     try {
-      const channel = await connectChannel({ ...options, url, signal });
+      const channel = await connectChannel({ ...options, onEvent, url, signal });
       failures = 0;
       const close = (): void => void channel.close();
       signal.addEventListener("abort", close, { once: true });

@@ -28,7 +28,6 @@ export async function host(
   listener: ChannelListener,
   bound: Bound,
 ): Promise<PairedPeer> {
-  checkCanShow(context, args);
   const { createPairingHost } = await import("./companion.ts");
   const address = { host: reachable(bound.host), port: bound.port };
   const pairing = createPairingHost({
@@ -42,7 +41,8 @@ export async function host(
   try {
     const { code, uri } = pairing;
     if (code === undefined || uri === undefined) {
-      context.note(`waiting for the other device at ${urlOf(address)} …`);
+      const command = `lango companion pair --compare --url ${urlOf(address)}`;
+      context.note(`Pair within 2 minutes. On the other device: ${command}`);
     } else {
       const fd = args.number("code-fd", 1);
       if (fd !== undefined) handOver(fd, code);
@@ -57,7 +57,7 @@ export async function host(
 }
 
 /** Before anything listens: a code in a file of logs would be nobody's secret. */
-function checkCanShow(context: Context, args: Arguments): void {
+export function checkCanShow(context: Context, args: Arguments): void {
   if (args.flag("compare") ? canAsk(context) : (args.number("code-fd", 1) ?? isTerminal(2))) return;
   throw usageError(
     "A pairing is shown on a terminal, and there is none",

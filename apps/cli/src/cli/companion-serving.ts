@@ -10,6 +10,7 @@ import type { Arguments } from "./arguments.ts";
 import { shortFingerprint } from "./companion-device.ts";
 import { type Bound, host, isWildcard, listen, urlOf } from "./companion-host.ts";
 import type { Context } from "./context.ts";
+import { isInterrupted } from "./failure.ts";
 
 /** A companion that is being started. */
 export interface Serving {
@@ -54,6 +55,8 @@ export async function servePairing(serving: Serving, bound: Bound): Promise<void
     context.note(`paired with the agent "${peer.name}", ${shortFingerprint(peer.fingerprint)}`);
   } catch (error) {
     if (signal.aborted) return;
+    // Ctrl-C at the digits ends the program, as it does without a question.
+    if (isInterrupted(error)) return void process.kill(process.pid, "SIGINT");
     context.warn(`${(error as Error).message}; paired devices are served all the same`);
   }
 }

@@ -37,13 +37,13 @@ export function standing(
   const mode = modeOf(dataKeys);
   const inForce = mode === name;
   const what = name === "local" ? name : `${name} ${version ?? "(not installed)"}`;
-  const elsewhere = mode === "local" ? "every key is local" : "some keys are elsewhere";
+  const elsewhere = mode === "local" ? "every data key is local" : "some are elsewhere";
   return {
     mode,
     provider: { name, installed: version !== undefined, inForce },
     database: { encrypted: false, inForce: !dbEncryption.enabled },
     facts: [
-      ["provider", inForce ? what : `${what}, not in use: ${elsewhere}`],
+      ["provider", inForce ? what : `${what}, not in use for secrets: ${elsewhere}`],
       ["database", `not encrypted${dbEncryption.enabled ? ` (${NOT_MIGRATED})` : ""}`],
       ["data keys", dataKeys.map(groupText).join(", ") || "none yet"],
     ],

@@ -1,4 +1,4 @@
-import type { ChannelEvent, Peers } from "@lango/companion";
+import type { Channel, ChannelEvent, Peers } from "@lango/companion";
 import type { CryptoProvider } from "@lango/crypto-core";
 import type { createReconnectingLink, createRpcProvider, Link } from "@lango/crypto-rpc";
 import { deviceName, identityOf } from "./companion-identity.ts";
@@ -6,6 +6,9 @@ import { noteCompanion } from "./companion-record.ts";
 import type { Context } from "./context.ts";
 import { importProvider } from "./provider-packages.ts";
 import type { KeySettings } from "./provider-settings.ts";
+
+/** What answers by itself does so sooner. */
+const QUIET_MS = 1500;
 
 interface RpcPackage {
   readonly createReconnectingLink: typeof createReconnectingLink;
@@ -39,7 +42,7 @@ export async function companionLink(
       const identity = await identityOf(context, "agent");
       const name = deviceName();
       const options = { role: "agent", identity, name, peers, onEvent } as const;
-      return companion.connectChannel({ ...options, url, signal });
+      return saysThatItWaits(context, await companion.connectChannel({ ...options, url, signal }));
     },
   });
   return {
@@ -51,6 +54,22 @@ export async function companionLink(
     },
   };
 }
+
+/** A person at the companion is asked, of which whoever sits here would see nothing for up to two minutes. */
+const saysThatItWaits = (context: Context, channel: Channel): Channel => ({
+  ...channel,
+  async call(...request) {
+    const timer = setTimeout(
+      () => context.note(`waiting for the companion "${channel.peer.name}" …`),
+      QUIET_MS,
+    );
+    try {
+      return await channel.call(...request);
+    } finally {
+      clearTimeout(timer);
+    }
+  },
+});
 
 /** The provider of keys on a companion. */
 export async function makeRpcProvider(

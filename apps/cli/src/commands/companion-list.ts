@@ -13,6 +13,9 @@ export const run: Handler = (context) =>
       const connected = record?.pid !== undefined;
       return { ...device, lastSeenAt: record?.seenAt ?? null, connected };
     });
+    if (devices.length === 0) {
+      context.note('no paired devices: "lango companion pair" pairs one');
+    }
     return {
       data: { devices },
       text: table(

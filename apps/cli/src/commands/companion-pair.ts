@@ -2,7 +2,7 @@ import type { Role } from "@lango/companion";
 import { usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
 import { shortFingerprint } from "../cli/companion-device.ts";
-import { host, listen } from "../cli/companion-host.ts";
+import { checkCanShow, host, listen } from "../cli/companion-host.ts";
 import { deviceName, identityOf } from "../cli/companion-identity.ts";
 import { type Joined, join } from "../cli/companion-join.ts";
 import { interruptible } from "../cli/interrupt.ts";
@@ -17,6 +17,7 @@ export const run: Handler = (context, args) => {
   if (isHost && args.string("url") !== undefined) {
     throw usageError("--listen waits for the other device, --url goes to it: use one of them");
   }
+  if (isHost) checkCanShow(context, args);
   return withVault(context, args, {}, async (vault) => {
     const identity = await identityOf(context, role);
     const name = args.string("name") ?? deviceName();

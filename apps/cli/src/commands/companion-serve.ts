@@ -3,6 +3,7 @@ import type { Advertisement } from "@lango/companion";
 import { usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
 import { keepDialling } from "../cli/companion-dial.ts";
+import { checkCanShow } from "../cli/companion-host.ts";
 import { deviceName, identityOf } from "../cli/companion-identity.ts";
 import { createJournal } from "../cli/companion-journal.ts";
 import { policyOf } from "../cli/companion-policy.ts";
@@ -28,6 +29,13 @@ export const run: Handler = (context, args) => {
       "--pair shows a code to a device that comes here, and with --connect alone nobody can",
       'Add --listen HOST:PORT, or pair before: "lango companion pair --as companion --url URL"',
     );
+  }
+  if (dialled !== undefined && !/^(https|wss):$/.test(URL.parse(dialled)?.protocol ?? "")) {
+    throw usageError(`--connect ${dialled} is no address`, "Use https://HOST:PORT");
+  }
+  if (args.flag("pair")) checkCanShow(context, args);
+  else if (args.flag("compare") || args.string("code-fd") !== undefined) {
+    throw usageError("--compare and --code-fd are for a pairing", "Add --pair");
   }
   return withVault(context, args, {}, async (vault, providers) => {
     const companion = await import("../cli/companion.ts");
@@ -55,8 +63,10 @@ export const run: Handler = (context, args) => {
     await interruptible(async (signal) => {
       const ended = signal.aborted ? undefined : once(signal, "abort");
       const serving: Serving = { context, args, vault, identity, name, listener, signal };
+      const done = new AbortController();
+      const either = AbortSignal.any([signal, done.signal]);
       const dialling =
-        dialled === undefined ? undefined : keepDialling(context, dialled, options, signal);
+        dialled === undefined ? undefined : keepDialling(context, dialled, options, either);
       let advertisement: Advertisement | undefined;
       try {
         if (listens) {
@@ -66,6 +76,8 @@ export const run: Handler = (context, args) => {
         }
         await ended;
       } finally {
+        // What failed here would wait for ever for an agent that is dialled.
+        done.abort();
         await advertisement?.close();
         await listener.close();
         await dialling;

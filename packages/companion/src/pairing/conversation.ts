@@ -131,7 +131,9 @@ const broken = (): CryptoError =>
 const REFUSALS: Readonly<Record<RefusalReason, () => CryptoError>> = {
   refused: () =>
     new CryptoError("ERR_ACCESS_DENIED", "The other device refused the pairing", {
-      context: { hint: "Check the code; it is good for 2 minutes, 3 tries and one device" },
+      context: {
+        hint: "Start again on both; a code is good for 2 minutes, 3 tries and one device",
+      },
     }),
   declined: () =>
     new CryptoError("ERR_DENIED", "The person at the other device said no", {

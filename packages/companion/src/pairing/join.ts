@@ -178,14 +178,19 @@ const silent = (): CryptoError =>
 const unreachable = (cause: unknown): CryptoError => {
   const reason = (cause as NodeJS.ErrnoException).code ?? "closed";
   const message = `The other device cannot be reached: ${reason}`;
-  return new CryptoError("ERR_UNAVAILABLE", message, { cause });
+  return new CryptoError("ERR_UNAVAILABLE", message, {
+    cause,
+    context: {
+      hint: "Check its address, and start the pairing there: lango companion serve --pair",
+    },
+  });
 };
 
 /** A listener without an open pairing hangs up on strangers. */
 const notOpen = (cause: unknown): CryptoError =>
   new CryptoError("ERR_ACCESS_DENIED", "The other device has no pairing open", {
     cause,
-    context: { hint: "Start the pairing there first: lango companion pair" },
+    context: { hint: "Start it there first: lango companion serve --pair" },
   });
 
 const oneself = (): CryptoError =>

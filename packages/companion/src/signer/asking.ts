@@ -58,7 +58,9 @@ export const createAsking = ({ prompter, timeoutMs, clock }: AskingOptions): Ask
   return async (question, { signal, waiting }) => {
     if (prompter === undefined) {
       throw new CryptoError("ERR_DENIED", "It needs a person's yes, and nobody can be asked here", {
-        context: { hint: "Give the companion a terminal, or a rule for this in its policy" },
+        context: {
+          hint: "Give the companion a terminal, or a rule for this: lango companion serve --allow",
+        },
       });
     }
     const peer = question.peer.id;
