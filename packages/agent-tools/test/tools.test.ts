@@ -1,7 +1,7 @@
 import { createHash, createPublicKey, verify } from "node:crypto";
 import { fromBase64, toBase64, utf8 } from "@lango/crypto-core";
 import { describe, expect, test } from "vitest";
-import { API_KEY, failure, rig } from "./rig.ts";
+import { API_KEY, failure, PASSPHRASE, rig } from "./rig.ts";
 
 const YES = () => true;
 
@@ -50,6 +50,49 @@ describe("the tools of secrets", () => {
     const alone = await rig({ vault });
     const error = await failure(alone.call("secrets.store", { name: "new", value: "second" }));
     expect(error.code).toBe("ERR_DENIED");
+  });
+
+  test("store: what was approved as new replaces nothing that came meanwhile", async () => {
+    const { call, vault } = await rig({
+      policy: { approvalPolicy: "all" },
+      answer: async ({ arguments: args }) => {
+        await vault.secrets.set(String(args?.["name"]), utf8("entered-by-a-person"));
+        return true;
+      },
+    });
+    const error = await failure(call("secrets.store", { name: "new", value: "of-the-agent" }));
+    expect(error.code).toBe("ERR_CONFLICT");
+    expect((await vault.secrets.get("new")).version).toBe(1);
+  });
+
+  test("get: a handle ends where the owner lists other places", async () => {
+    const { call, guard, vault } = await rig({ answer: YES });
+    const [tool, destination] = ["http_request", "a.example"];
+    const { reference } = await call("secrets.get", {
+      name: "api/key",
+      tool,
+      destination,
+      uses: 9,
+    });
+    const send = guard.wrapTool(
+      {
+        ...{ name: tool, description: "", inputSchema: {}, safety: "safe", references: ["token"] },
+        target: () => ({ kind: "destination", host: destination, port: 443 }),
+      },
+      () => "sent",
+    );
+    expect(await send.call({ token: reference })).toBe("sent");
+    const approver = await vault.approvals.approver(utf8(PASSPHRASE));
+    const list = (host: string) =>
+      vault.approvals.destinations.set(
+        "api/key",
+        { destinations: [host], commands: [], requiresHandle: true },
+        { approver },
+      );
+    await list("a.example");
+    expect(await send.call({ token: reference })).toBe("sent");
+    await list("b.example");
+    expect((await failure(send.call({ token: reference }))).code).toBe("ERR_DENIED");
   });
 
   test("get: needs an approval under every policy, and returns a reference", async () => {
