@@ -13,6 +13,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
+import { serve } from "./companion-support.ts";
 import { configure, homeWith, WEAK } from "./provider-support.ts";
 import {
   environment,
@@ -97,6 +98,20 @@ describe("the program as it is published", () => {
     expectOneFault(onboarded, 69, /not installed/);
     const { stdout } = await lango(["security", "provider", "list"], alone);
     expect(stdout).toMatch(/^rpc +not installed +npm install --prefix .*@lango\/crypto-rpc$/m);
+  });
+
+  test("pairs and serves: certificates, WebSockets and discovery are in it", async () => {
+    const [agent, companion] = [await vaultHome(), await vaultHome()];
+    const served = await serve(companion, {
+      program,
+      pair: async (code, url) => {
+        const args = ["companion", "pair", "--url", url, "--code-fd", "0", "--name", "laptop"];
+        const ran = await lango(args, { home: agent, input: code, program });
+        expect(ran.code, ran.stderr).toBe(0);
+      },
+    });
+    await served.see('paired with the agent "laptop"');
+    expect(await served.stop()).toBe(0);
   });
 
   test("reports faults as the sources do", async () => {

@@ -17,17 +17,19 @@ export interface ServeOptions {
   /** Default: a free one. */
   readonly port?: number;
   readonly args?: readonly string[];
+  /** What to run instead of the sources. */
+  readonly program?: readonly string[];
   /** Waits for an agent, with the code that this is given. */
   readonly pair?: (code: string, url: string) => Promise<unknown>;
 }
 
 export async function serve(home: string, options: ServeOptions = {}): Promise<Serve> {
-  const { port = 0, args = [], pair } = options;
+  const { port = 0, args = [], program = LANGO, pair } = options;
   const pairing = pair === undefined ? [] : ["--pair", "--code-fd", "3"];
   const listening = ["--listen", `127.0.0.1:${port}`, "--name", "phone"];
   const child = spawn(
     process.execPath,
-    [...LANGO, "companion", "serve", ...listening, ...pairing, ...args],
+    [...program, "companion", "serve", ...listening, ...pairing, ...args],
     { env: environment(home), stdio: ["ignore", "ignore", "pipe", "pipe"] },
   );
   onTestFinished(() => void child.kill("SIGKILL"));

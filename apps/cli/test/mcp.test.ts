@@ -1,7 +1,7 @@
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { utf8 } from "@lango/crypto-core";
 import { createScanner } from "@lango/guard";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { McpClient } from "./mcp-client.ts";
 import {
   environment,
   expectOneFault,
@@ -15,73 +15,10 @@ import {
 } from "./support.ts";
 import { Terminal } from "./terminal.ts";
 
-interface Message {
-  readonly id?: number;
-  readonly method?: string;
-  // biome-ignore lint/suspicious/noExplicitAny: each method has its own
-  readonly result?: any;
-}
-
-/** A client that speaks by hand, and keeps every byte of the server. */
-class Client {
-  stdout = "";
-  stderr = "";
-  readonly child: ChildProcessWithoutNullStreams;
-  readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
-  readonly #waiting = new Map<number, (message: Message) => void>();
-  #id = 0;
-
-  constructor(home: string, args: readonly string[] = [], env: Record<string, undefined> = {}) {
-    this.child = spawn(process.execPath, [...LANGO, "mcp", "serve", ...args], {
-      env: environment(home, env),
-    });
-    this.child.stderr.on("data", (chunk) => {
-      this.stderr += chunk;
-    });
-    let rest = "";
-    this.child.stdout.on("data", (chunk) => {
-      this.stdout += chunk;
-      const lines = (rest + chunk).split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) {
-        const message = JSON.parse(line) as Message;
-        if (message.id !== undefined) this.#waiting.get(message.id)?.(message);
-      }
-    });
-    this.ended = new Promise((resolve) =>
-      this.child.on("close", (code, signal) => resolve({ code, signal })),
-    );
-    onTestFinished(() => {
-      this.child.kill("SIGKILL");
-    });
-  }
-
-  request(method: string, params: object): Promise<Message> {
-    this.#id += 1;
-    const id = this.#id;
-    this.child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
-    return new Promise((resolve) => this.#waiting.set(id, resolve));
-  }
-
-  async open(): Promise<Message> {
-    const opened = await this.request("initialize", {
-      protocolVersion: "2025-06-18",
-      capabilities: {},
-      clientInfo: { name: "by-hand", version: "1" },
-    });
-    this.child.stdin.write('{"jsonrpc":"2.0","method":"notifications/initialized"}\n');
-    return opened;
-  }
-
-  async call(name: string, args: object = {}): Promise<Message["result"]> {
-    return (await this.request("tools/call", { name, arguments: args })).result;
-  }
-}
-
 describe("mcp serve", () => {
   test("serves the tools, stdout has the protocol alone, and the audit knows the agent", async () => {
     const home = await vaultHome();
-    const client = new Client(home);
+    const client = new McpClient(home);
     const opened = await client.open();
     expect(opened.result.serverInfo.name).toBe("lango");
     expect(opened.result.instructions).toContain("secrets_get");
@@ -119,7 +56,7 @@ describe("mcp serve", () => {
 
   test.each(["SIGTERM", "SIGINT"] as const)("%s ends it cleanly", async (signal) => {
     const home = await vaultHome();
-    const client = new Client(home);
+    const client = new McpClient(home);
     await client.open();
     client.child.kill(signal);
     expect(await client.ended).toEqual({ code: 0, signal: null });
@@ -149,7 +86,7 @@ describe("mcp serve", () => {
     const home = await vaultHome();
     const env = { LANGO_PASSPHRASE: undefined };
     const file = fileWith(PASSPHRASE, "passphrase");
-    const given = new Client(home, ["--passphrase-file", file], env);
+    const given = new McpClient(home, ["--passphrase-file", file], env);
     await given.open();
     given.child.stdin.end();
     await given.ended;

@@ -19,6 +19,8 @@ export interface OsKeyringOptions {
   readonly vaultId: string;
   /** Imports a package of the application: `(name) => import(name)`. Rejects where it is not installed. */
   readonly import: (name: string) => Promise<unknown>;
+  /** What to do for a package, for the error when there is none. Default: `Install NAME`. */
+  readonly installHint?: ((name: string) => string) | undefined;
   /** Milliseconds that any call may take; a keyring daemon that does not start would hang for ever. Default: 10,000. */
   readonly timeoutMs?: number | undefined;
 }
@@ -52,7 +54,7 @@ export const createOsKeyring = (options: OsKeyringOptions): WritableKeyring => {
   const account = (entry: KeyringEntry): string => `${vaultId}/${entry}`;
   let loaded: Promise<Keytar> | undefined;
   const call = async <T>(run: (keytar: Keytar) => Promise<T>): Promise<T> => {
-    loaded ??= load(options.import);
+    loaded ??= load(options);
     const keytar = await loaded;
     return withinTime(timeoutMs, () => run(keytar));
   };
@@ -80,7 +82,10 @@ const NAMES: Readonly<Record<string, string>> = {
   win32: "Credential Manager",
 };
 
-async function load(importPackage: OsKeyringOptions["import"]): Promise<Keytar> {
+async function load({
+  import: importPackage,
+  installHint = (name) => `Install ${name}`,
+}: OsKeyringOptions): Promise<Keytar> {
   const problems: string[] = [];
   for (const [name, adapt] of PACKAGES) {
     try {
@@ -93,7 +98,7 @@ async function load(importPackage: OsKeyringOptions["import"]): Promise<Keytar> 
   }
   const found = problems.length === 0 ? "none is installed" : problems.join("; ");
   throw new CryptoError("ERR_UNAVAILABLE", `No package reaches the keyring: ${found}`, {
-    context: { hint: "Install @napi-rs/keyring" },
+    context: { hint: installHint("@napi-rs/keyring") },
   });
 }
 

@@ -113,6 +113,16 @@ describe("a package that misbehaves", () => {
       "ERR_UNAVAILABLE: No package reaches the keyring: keytar: no native part; @github/keytar: no native part; @napi-rs/keyring: no native part",
     );
     expect(asked).toEqual(["keytar", "@github/keytar", "@napi-rs/keyring"]);
+    const hinting = createOsKeyring({
+      ...entries,
+      import: () => Promise.reject(Object.assign(new Error("x"), { code: "ERR_MODULE_NOT_FOUND" })),
+      installHint: (name) => `npm install ${name}`,
+    });
+    const error = await hinting.get("passphrase").catch((reason: unknown) => reason);
+    expect(error).toMatchObject({
+      message: "No package reaches the keyring: none is installed",
+      context: { hint: "npm install @napi-rs/keyring" },
+    });
   });
 
   test("nothing but text is stored", async () => {

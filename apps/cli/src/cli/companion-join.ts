@@ -19,22 +19,33 @@ export type OwnSide = Pick<JoinPairingOptions, "identity" | "role" | "name" | "s
 const BROWSE_MS = 3000;
 const PAIRING_URI = "lango-pair:";
 
+/** The other device, and where it is. */
+export interface Joined {
+  readonly peer: PairedPeer;
+  readonly url: string;
+}
+
 /** Pairs with a device that shows a code, or digits. */
 export async function join(
   context: Context,
   args: Arguments,
   own: OwnSide,
   knownUrl: string,
-): Promise<PairedPeer> {
+): Promise<Joined> {
   const { joinPairing } = await import("./companion.ts");
   if (args.flag("compare")) {
     const url = await addressOf(context, args, knownUrl);
-    return joinPairing({ ...own, url, confirm: (...shown) => compare(context, ...shown) });
+    const confirmDigits: ConfirmDigits = (...shown) => compare(context, ...shown);
+    return { url, peer: await joinPairing({ ...own, url, confirm: confirmDigits }) };
   }
   // A code is good for two minutes, but the address can be in what is typed.
   const typed = await codeOf(context, args);
-  if (typed.startsWith(PAIRING_URI)) return joinPairing({ ...own, url: typed });
-  return joinPairing({ ...own, url: await addressOf(context, args, knownUrl), code: typed });
+  if (typed.startsWith(PAIRING_URI)) {
+    const peer = await joinPairing({ ...own, url: typed });
+    return { url: `https://${new URL(typed).host}`, peer };
+  }
+  const url = await addressOf(context, args, knownUrl);
+  return { url, peer: await joinPairing({ ...own, url, code: typed }) };
 }
 
 /** Never from the command line, which every process of the machine can read. */

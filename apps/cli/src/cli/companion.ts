@@ -6,6 +6,7 @@ export {
   companionUrl,
   connectChannel,
   createChannelListener,
+  createCompanionSurface,
   createPairingHost,
   createSigner,
   findCompanion,

@@ -4,11 +4,15 @@ import { createOsKeyring, type KeyringBackend, type WritableKeyring } from "@lan
 import { readVault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import type { Context } from "./context.ts";
-import { importProvider } from "./provider-packages.ts";
+import { importProvider, installCommand } from "./provider-packages.ts";
 
 /** The keyring of the system, with the entries of one vault. */
 export const keyringOf = ({ home }: Context, vaultId: string): WritableKeyring =>
-  createOsKeyring({ vaultId, import: (name) => importProvider(name, home) });
+  createOsKeyring({
+    vaultId,
+    import: (name) => importProvider(name, home),
+    installHint: (name) => `Install it with: ${installCommand(name, home)}`,
+  });
 
 /** The same for the unlocker, which is made before anybody has looked which vault it is. */
 export function lazyKeyring(context: Context): KeyringBackend {

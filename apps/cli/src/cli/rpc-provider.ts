@@ -1,6 +1,6 @@
 import type { ChannelEvent, Peers } from "@lango/companion";
 import type { CryptoProvider } from "@lango/crypto-core";
-import type { createReconnectingLink, createRpcProvider } from "@lango/crypto-rpc";
+import type { createReconnectingLink, createRpcProvider, Link } from "@lango/crypto-rpc";
 import { deviceName, identityOf } from "./companion-identity.ts";
 import { noteCompanion } from "./companion-record.ts";
 import type { Context } from "./context.ts";
@@ -12,15 +12,20 @@ interface RpcPackage {
   readonly createRpcProvider: typeof createRpcProvider;
 }
 
+/** The way to a companion that is paired, and what is left to write down of it. */
+export interface CompanionLink extends AsyncDisposable {
+  readonly link: Link;
+  readonly rpc: RpcPackage;
+}
+
 /**
- * The provider of keys on a companion, which is dialled at the first use of a key: at `security.signer.rpcUrl`, or where
- * discovery finds one that is paired.
+ * A companion is dialled when it is first needed: at `security.signer.rpcUrl`, or where discovery finds one that is paired.
  */
-export async function makeRpcProvider(
+export async function companionLink(
   context: Context,
-  { rpcUrl, keyId }: KeySettings["signer"],
+  { rpcUrl }: Pick<KeySettings["signer"], "rpcUrl">,
   peers: Peers,
-): Promise<CryptoProvider> {
+): Promise<CompanionLink> {
   const { home } = context;
   const rpc = (await importProvider("@lango/crypto-rpc", home)) as RpcPackage;
   const notes = new Set<Promise<void>>();
@@ -37,12 +42,33 @@ export async function makeRpcProvider(
       return companion.connectChannel({ ...options, url, signal });
     },
   });
-  const provider = rpc.createRpcProvider({ link, ...(keyId !== "" && { keyId }) });
+  return {
+    link,
+    rpc,
+    async [Symbol.asyncDispose]() {
+      await link.close();
+      await Promise.all(notes);
+    },
+  };
+}
+
+/** The provider of keys on a companion. */
+export async function makeRpcProvider(
+  context: Context,
+  signer: KeySettings["signer"],
+  peers: Peers,
+): Promise<CryptoProvider> {
+  const companion = await companionLink(context, signer, peers);
+  const { keyId } = signer;
+  const provider = companion.rpc.createRpcProvider({
+    link: companion.link,
+    ...(keyId !== "" && { keyId }),
+  });
   return {
     ...provider,
     async close() {
       await provider.close();
-      await Promise.all(notes);
+      await companion[Symbol.asyncDispose]();
     },
   };
 }

@@ -4,8 +4,9 @@ import type { Handler } from "../cli/command.ts";
 import { shortFingerprint } from "../cli/companion-device.ts";
 import { host, listen } from "../cli/companion-host.ts";
 import { deviceName, identityOf } from "../cli/companion-identity.ts";
-import { join } from "../cli/companion-join.ts";
+import { type Joined, join } from "../cli/companion-join.ts";
 import { interruptible } from "../cli/interrupt.ts";
+import type { KeySettings } from "../cli/provider-settings.ts";
 import { withVault } from "../cli/vault.ts";
 import { loadConfig } from "../config/load.ts";
 
@@ -23,31 +24,42 @@ export const run: Handler = (context, args) => {
       await vault.companions.add(peer);
     };
     const { security } = await loadConfig(context.home);
-    const peer = await interruptible(async (signal) => {
-      const own = { identity, role, name, store, signal };
-      if (!isHost) return join(context, args, own, security.signer.rpcUrl);
-      const { createChannelListener } = await import("../cli/companion.ts");
-      const listener = createChannelListener({
-        ...{ role, identity, name, peers: vault.companions },
-        // Until the pairing is done, nobody has anything to ask.
-        handler: () => Promise.reject(signal.reason),
-      });
-      try {
-        return await host(context, args, own, listener, await listen(listener, args));
-      } finally {
-        await listener.close();
-      }
-    });
+    const { peer, url } = await interruptible(
+      async (signal): Promise<Partial<Joined> & Pick<Joined, "peer">> => {
+        const own = { identity, role, name, store, signal };
+        if (!isHost) return join(context, args, own, security.signer.rpcUrl);
+        const { createChannelListener } = await import("../cli/companion.ts");
+        const listener = createChannelListener({
+          ...{ role, identity, name, peers: vault.companions },
+          // Until the pairing is done, nobody has anything to ask.
+          handler: () => Promise.reject(signal.reason),
+        });
+        try {
+          const bound = await listen(listener, args);
+          return { peer: await host(context, args, own, listener, bound) };
+        } finally {
+          await listener.close();
+        }
+      },
+    );
     const { id, fingerprint } = peer;
     return {
       data: { id, name: peer.name, role: peer.role, fingerprint },
       text: [
         `paired with the ${peer.role} "${peer.name}", ${shortFingerprint(fingerprint)}`,
-        ...(role === "agent" && security.signer.provider !== "rpc" ? [NEXT] : []),
+        ...(role === "agent" ? next(security.signer, url) : []),
       ].join("\n"),
     };
   });
 };
 
-const NEXT = `Next: lango settings set security.signer.rpcUrl https://HOST:PORT
-      lango keys create NAME --type signing --provider rpc:KEY`;
+/** What is left to do before its keys are used. */
+function next({ provider, rpcUrl }: KeySettings["signer"], url: string | undefined): string[] {
+  const settings = [
+    ...(url === undefined || url === rpcUrl ? [] : [["rpcUrl", url]]),
+    ...(provider === "rpc" ? [] : [["provider", "rpc"]]),
+  ];
+  return settings.map(([name, value], index) => {
+    return `${index === 0 ? "Next:" : "     "} lango settings set security.signer.${name} ${value}`;
+  });
+}

@@ -6,6 +6,7 @@ import { interruptible } from "../cli/interrupt.ts";
 import { withVault } from "../cli/vault.ts";
 import { loadConfig } from "../config/load.ts";
 import { clientConfig } from "../mcp/client-config.ts";
+import { companionSurface } from "../mcp/companion-surface.ts";
 import { createMcpSession } from "../mcp/session.ts";
 import { takeOverConsole } from "../mcp/stderr.ts";
 import { loadScanner } from "../scan/load-scanner.ts";
@@ -30,7 +31,8 @@ export const run: Handler = async (context, args): Promise<Result> => {
     interruptible(async (signal) => {
       const config = await loadConfig(context.home);
       using scanner = await loadScanner(context, vault, signal);
-      using session = createMcpSession({ vault, providers, scanner, config });
+      await using surface = await companionSurface(context, config.security.signer, vault);
+      using session = createMcpSession({ vault, providers, scanner, config, surface });
       const log = takeOverConsole(session.guard);
       tellWhoIsWho(context, vault.unlockedBy);
       await serveMcp({

@@ -12,6 +12,7 @@ import {
   type Guard,
   type GuardedTool,
   type Scanner,
+  type Surface,
   tightenPolicy,
 } from "@lango/guard";
 import type { Vault } from "@lango/vault";
@@ -31,14 +32,16 @@ export interface McpSessionOptions {
   readonly providers: Providers["byScheme"];
   readonly scanner: Scanner;
   readonly config: Config;
+  /** Where a person is asked besides the client's own forms. */
+  readonly surface?: Surface | undefined;
 }
 
 /**
- * Connects vault, guard and tools. The client that started this process is the one that asks; its own forms are the one place where a
- * person is asked. A terminal of this process is its client's as well, so it is no other place.
+ * Connects vault, guard and tools. The client that started this process is the one that asks; its own forms are one place where a
+ * person is asked, a companion is another. A terminal of this process is its client's as well, so it is none.
  */
 export function createMcpSession(options: McpSessionOptions): McpSession {
-  const { vault, providers, scanner, config } = options;
+  const { vault, providers, scanner, config, surface } = options;
   const { interceptor } = config.security;
   const broker = createBroker({
     vault: vault.approvals,
@@ -47,6 +50,7 @@ export function createMcpSession(options: McpSessionOptions): McpSession {
   });
   const elicitation = createElicitation();
   broker.addSurface(elicitation.surface);
+  if (surface) broker.addSurface(surface);
   const references = createVaultReferences({ vault });
   const redacts = interceptor.enabled && interceptor.redactPii;
   const guard = createGuard({

@@ -14,7 +14,7 @@ export interface Masking {
 }
 
 /** A command that ends without output before this needs no scanner. */
-const BEGIN_AFTER_MS = 10;
+const BEGIN_AFTER_MS = 100;
 
 /**
  * Loads every secret of the vault into a scanner, in slices between which the command runs: from its first output on, or

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ReadStream } from "node:tty";
 import { type Bytes, CryptoError } from "@lango/crypto-core";
 import { isContinuation, LineEditor, type LineEnd } from "./line-editor.ts";
@@ -32,6 +33,31 @@ export async function confirm(question: string, signal?: AbortSignal): Promise<b
   return /^y(es)?$/i.test((await promptLine(`${question} [y/N] `, signal))?.trim() ?? "");
 }
 
+/**
+ * Throws away what was typed until now, and for a moment more: it was no answer to what is asked next.
+ *
+ * @throws As {@link promptHidden}, for Ctrl-C and without a terminal.
+ */
+export async function discardTyped(): Promise<void> {
+  requireTerminal();
+  const { stdin } = process;
+  const release = holdTerminal(stdin);
+  let interrupted = false;
+  const discard = (chunk: Buffer): void => {
+    interrupted ||= chunk.includes(CTRL_C);
+    chunk.fill(0);
+  };
+  stdin.on("data", discard).resume();
+  await sleep(DISCARD_MS);
+  stdin.off("data", discard).pause();
+  release();
+  if (interrupted) throw interruptedByPerson();
+}
+
+/** Longer than what was on its way takes to come, shorter than a person takes to read. */
+const DISCARD_MS = 250;
+const CTRL_C = 3;
+
 /** Echoes a star for each character. */
 export const hiddenEditor = (): LineEditor =>
   new LineEditor(([byte = 0]) => (isContinuation(byte) ? "" : "*"));
@@ -44,10 +70,8 @@ export const visibleEditor = (): LineEditor => {
 };
 
 function ask(label: string, editor: LineEditor, signal?: AbortSignal): Promise<Bytes | undefined> {
+  requireTerminal();
   const { stdin, stderr } = process;
-  if (!stdin.isTTY || !stderr.isTTY) {
-    throw new CryptoError("ERR_INVALID_ARGUMENT", "There is no terminal to ask on");
-  }
   const release = holdTerminal(stdin);
   const write = (text: string): unknown => stderr.write(text);
   return readLine({ input: stdin, write, release, signal }, label, editor);
@@ -102,13 +126,20 @@ export function readLine(
   });
 }
 
+function requireTerminal(): void {
+  if (process.stdin.isTTY && process.stderr.isTTY) return;
+  throw new CryptoError("ERR_INVALID_ARGUMENT", "There is no terminal to ask on");
+}
+
+const interruptedByPerson = (): Error => new DOMException("Interrupted by Ctrl-C", "AbortError");
+
 function settleWith(
   end: LineEnd,
   editor: LineEditor,
   resolve: (line: Bytes | undefined) => void,
   reject: (reason: Error) => void,
 ): void {
-  if (end === "interrupted") reject(new DOMException("Interrupted by Ctrl-C", "AbortError"));
+  if (end === "interrupted") reject(interruptedByPerson());
   else resolve(end === "entered" ? editor.take() : undefined);
 }
 

@@ -17,7 +17,9 @@ import { CLOSE, type Session, startSession } from "./session.ts";
 import { checkCertificate, findPeer, otherRole, type PeerKey, tlsOptionsOf } from "./trust.ts";
 
 const MAX_HANDSHAKES = 64;
-const MAX_CHANNELS = 8;
+const MAX_CHANNELS = 32;
+/** A person may have several programs of one agent running. */
+const MAX_CHANNELS_OF_ONE = 8;
 const MAX_HEADER_BYTES = 8192;
 
 /**
@@ -28,12 +30,14 @@ const MAX_HEADER_BYTES = 8192;
 export const createChannelListener = (options: ListenerOptions): ChannelListener => {
   const { role, peers, clock = Date.now, compatibility = false, onChannel } = options;
   const { maxHandshakes = MAX_HANDSHAKES, maxChannels = MAX_CHANNELS } = options;
+  const { maxChannelsOfOne = MAX_CHANNELS_OF_ONE } = options;
   const limits = limitsOf(options.limits);
   // Half of the time for TLS, half for the upgrade and the hello.
   const phaseMs = Math.ceil(limits.handshakeMs / 2);
   const tlsOptions = { ...tlsOptionsOf(options.identity), handshakeTimeout: phaseMs };
   const report = createReporter(options.onEvent);
-  const sessions = new Map<string, Session>();
+  /** In the order in which they came. */
+  const sessions = new Set<Session>();
   /** Connections between TLS and the checked hello, each with the timer that ends it. */
   const opening = new Map<TLSSocket, NodeJS.Timeout>();
   let pairing: PairingHandler | undefined;
@@ -128,7 +132,12 @@ export const createChannelListener = (options: ListenerOptions): ChannelListener
     });
   };
 
-  const isFull = ({ id }: Peer): boolean => sessions.size >= maxChannels && !sessions.has(id);
+  const sessionsOf = ({ id }: Peer): Session[] =>
+    [...sessions].filter(({ peer }) => peer.id === id);
+
+  /** Of a device that has one, the oldest gives way. */
+  const isFull = (peer: Peer): boolean =>
+    sessions.size >= maxChannels && sessionsOf(peer).length === 0;
 
   const admitSession = (session: Session, connection: TLSSocket): void => {
     opened(connection);
@@ -139,17 +148,16 @@ export const createChannelListener = (options: ListenerOptions): ChannelListener
       session.end(CLOSE.later, reason);
       return;
     }
-    sessions
-      .get(peer.id)
-      ?.end(
+    const own = sessionsOf(peer);
+    if (own.length >= maxChannelsOfOne || sessions.size >= maxChannels) {
+      own[0]?.end(
         CLOSE.replaced,
-        new CryptoError("ERR_UNAVAILABLE", "Another connection of the same device replaced this"),
+        new CryptoError("ERR_UNAVAILABLE", "A newer connection of the same device replaced this"),
       );
-    sessions.set(peer.id, session);
+    }
+    sessions.add(session);
     report.connected(session);
-    void session.closed.then(() => {
-      if (sessions.get(peer.id) === session) sessions.delete(peer.id);
-    });
+    void session.closed.then(() => sessions.delete(session));
     onChannel?.(session);
   };
 
@@ -198,7 +206,7 @@ export const createChannelListener = (options: ListenerOptions): ChannelListener
     tlsOptions,
     handleUpgrade,
     get channels() {
-      return [...sessions.values()];
+      return [...sessions];
     },
     setPairing(handler) {
       pairing = handler;
@@ -219,7 +227,7 @@ export const createChannelListener = (options: ListenerOptions): ChannelListener
       const gone = server.listening ? once(server, "close") : undefined;
       server.close();
       for (const connection of opening.keys()) connection.destroy();
-      await Promise.all([...sessions.values()].map((session) => session.close()));
+      await Promise.all([...sessions].map((session) => session.close()));
       // In TLS still, or pairing.
       for (const socket of accepted) socket.destroy();
       await gone;

@@ -66,7 +66,9 @@ export interface ListenerOptions extends ChannelOptions {
   readonly onChannel?: ((channel: Channel) => void) | undefined;
   /** Connections that are not yet channels; one more is refused. Default: 64. */
   readonly maxHandshakes?: number | undefined;
-  /** Channels at a time; one more device is refused. Default: 8. A second one of the same device replaces its first. */
+  /** Channels of one device; with one more the oldest of them is closed. Default: 8. */
+  readonly maxChannelsOfOne?: number | undefined;
+  /** Channels at a time; one more device is refused. Default: 32. */
   readonly maxChannels?: number | undefined;
 }
 
