@@ -315,7 +315,7 @@ const targetOf = ({ tool, destination }: JsonObject): Target | undefined => {
       "destination is host, host:port or an absolute path",
     );
   }
-  return { kind: "destination", host: found[1]!.toLowerCase(), port };
+  return { kind: "destination", host: found[1]!, port };
 };
 
 /** One error for a name that is not there, one that agents cannot use, and a destination that is not listed. */

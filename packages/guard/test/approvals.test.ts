@@ -186,6 +186,8 @@ it("config.json can only tighten the policy of the vault", () => {
   const vault = policyOf({ exemptTools: ["a", "b"] });
   expect(tightenPolicy(vault, policyOf()).exemptTools).toEqual(["a", "b"]);
   expect(tightenPolicy(vault, policyOf({ exemptTools: ["b", "c"] })).exemptTools).toEqual(["b"]);
+  const dotted = policyOf({ exemptTools: ["a.b"] });
+  expect(tightenPolicy(dotted, policyOf({ exemptTools: ["a_b"] })).exemptTools).toEqual(["a.b"]);
   expect(tightenPolicy(vault, policyOf({ approvalPolicy: "none" })).approvalPolicy).toBe(
     "dangerous",
   );

@@ -132,10 +132,20 @@ describe("an answer", () => {
 
   it("is not asked for when the request cannot be put into the log", async () => {
     const surface = desk();
-    const { vault, decide } = setUp({}, surface);
-    vault.failing = ["request"];
-    await expect(decide()).rejects.toThrow("the log is full");
+    const { vault, broker, decide } = setUp({}, surface);
+    const writing = Promise.withResolvers<void>();
+    vault.record = () => writing.promise;
+    const decision = decide();
+    const failed = expect(decision).rejects.toThrow("the log is full");
+    await setTimeout(5);
+    // One that comes meanwhile is told that it is over.
+    const late = desk("late");
+    broker.addSurface(late);
+    await vi.waitFor(() => expect(late.asked).toBe(1));
+    writing.reject(new Error("the log is full"));
+    await failed;
     expect(surface.asked).toBe(0);
+    expect(late.signals[0]?.aborted).toBe(true);
   });
 
   it.each([
@@ -237,6 +247,26 @@ describe("surfaces", () => {
     await vi.waitFor(() => expect(late.asked).toBe(1));
     late.answer(YES);
     expect(await decision).toMatchObject({ via: "late" });
+    expect(weak.asked).toBe(0);
+    // What is over is not kept.
+    let judged = 0;
+    const later = desk("later");
+    later.counting = () => {
+      judged += 1;
+      return true;
+    };
+    broker.addSurface(later);
+    expect(judged).toBe(0);
+  });
+
+  it("that do not count are not asked beside one that does", async () => {
+    const [strong, weak] = [desk("strong"), desk("weak")];
+    weak.counting = false;
+    const { decide } = setUp({}, weak, strong);
+    const decision = decide();
+    await vi.waitFor(() => expect(strong.asked).toBe(1));
+    strong.answer(YES);
+    await decision;
     expect(weak.asked).toBe(0);
   });
 
@@ -347,6 +377,37 @@ describe("grants", () => {
     vault.granted = { id: "g1", by: "Ada" };
     expect(await decide()).toMatchObject({ via: "grant", by: "Ada", grantId: "g1" });
     expect(surface.asked).toBe(0);
+  });
+
+  it("are looked for as what the action is: the action, its danger, and who asks", async () => {
+    const { vault, broker } = setUp();
+    const queries: unknown[] = [];
+    vault.grants.match = async (query) => {
+      queries.push(query);
+      return { id: "g1", by: "Ada" };
+    };
+    const requester = { processId: process.pid };
+    await broker.decide(ACTION, { safety: "dangerous" });
+    await broker.decide(ACTION, { safety: "moderate", required: true, requester });
+    const own = expect.stringContaining(`:${process.pid}:`);
+    expect(queries).toMatchObject([
+      { action: ACTION, dangerous: true, processes: [] },
+      { action: ACTION, dangerous: false, processes: expect.arrayContaining([own]) },
+    ]);
+  });
+
+  it("for a command need a program, and for a destination that: one is not the other", async () => {
+    for (const [scope, action] of [
+      ["command", { ...ACTION, destination: "h:443" }],
+      ["destination", { ...ACTION, binary: "/bin/ls" }],
+    ] as const) {
+      const { vault, broker } = setUp(
+        {},
+        createProgrammaticSurface({ ask: () => ({ ...YES, scope }), provesApprover: true }),
+      );
+      expect((await broker.decide(action, { safety: "dangerous" })).grantId).toBeUndefined();
+      expect(vault.added).toEqual([]);
+    }
   });
 
   it.each([
