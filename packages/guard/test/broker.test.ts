@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { setTimeout } from "node:timers/promises";
 import { isCryptoError } from "@lango/crypto-core";
 import {
@@ -259,6 +260,36 @@ describe("surfaces", () => {
     expect(judged).toBe(0);
   });
 
+  it("that fail before the others are asked do not end it", async () => {
+    const [first, early] = [desk("first"), desk("early")];
+    const { vault, broker, decide } = setUp({}, first);
+    const { record } = vault;
+    const writing = Promise.withResolvers<void>();
+    vault.record = async (event) => {
+      await writing.promise;
+      return record(event);
+    };
+    const decision = decide();
+    await setTimeout(5);
+    broker.addSurface(early);
+    await vi.waitFor(() => expect(early.asked).toBe(1));
+    early.fail();
+    await setTimeout(5);
+    writing.resolve();
+    await vi.waitFor(() => expect(first.asked).toBe(1));
+    // Asked once, though it was there at both times.
+    expect(early.asked).toBe(1);
+    first.answer(YES);
+    expect(await decision).toMatchObject({ via: "first" });
+  });
+
+  it("count only by a plain true", async () => {
+    const odd = { ...desk("odd"), counts: () => "yes" as never };
+    const { decide } = setUp({}, odd);
+    expect(await codeOf(decide())).toBe("ERR_DENIED");
+    expect(odd.asked).toBe(0);
+  });
+
   it("that do not count are not asked beside one that does", async () => {
     const [strong, weak] = [desk("strong"), desk("weak")];
     weak.counting = false;
@@ -356,6 +387,38 @@ describe("giving up", () => {
     await expect(decide({ signal: AbortSignal.abort("no") })).rejects.toBe("no");
     expect(surface.asked).toBe(0);
     expect(vault.notes).toEqual([]);
+  });
+
+  it("while nobody is asked yet is heard all the same", async () => {
+    const controller = new AbortController();
+    const surface = desk();
+    const { decide } = setUp(
+      {
+        async policy() {
+          controller.abort(new Error("enough"));
+          return policyOf();
+        },
+      },
+      surface,
+    );
+    await expect(decide({ signal: controller.signal })).rejects.toThrow("enough");
+    expect(surface.asked).toBe(0);
+  });
+
+  it("leaves no timer and no listener behind a decision", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const controller = new AbortController();
+      const { decide } = setUp(
+        {},
+        createProgrammaticSurface({ ask: () => YES, provesApprover: true }),
+      );
+      await decide({ signal: controller.signal });
+      expect(vi.getTimerCount()).toBe(0);
+      expect(getEventListeners(controller.signal, "abort")).toEqual([]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it("close denies what is open and refuses the rest", async () => {
@@ -507,6 +570,18 @@ describe("what was approved", () => {
     for (const part of [request, request?.arguments, request?.argv, request?.summary]) {
       expect(Object.isFrozen(part)).toBe(true);
     }
+  });
+
+  it("is the whole of it: a member named __proto__ is shown, one that is undefined is not there", async () => {
+    const surface = desk();
+    const { broker } = setUp({}, surface);
+    const given = { ...JSON.parse('{"__proto__":{"force":true}}'), dry: undefined };
+    const decision = broker.decide({ ...ACTION, arguments: given }, { safety: "dangerous" });
+    await vi.waitFor(() => expect(surface.asked).toBe(1));
+    surface.answer(YES);
+    const { request } = await decision;
+    expect(JSON.stringify(request?.arguments)).toBe('{"__proto__":{"force":true}}');
+    expect(request?.summary[0]).toBe('Argument "__proto__": {"force":true}');
   });
 
   const deep = (levels: number): never => (levels === 0 ? 1 : { a: deep(levels - 1) }) as never;

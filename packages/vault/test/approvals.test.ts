@@ -539,6 +539,17 @@ describe("a handle", () => {
     await expectCode(() => issue({ ...BOX, destination: "" }), "ERR_INVALID_ARGUMENT");
   });
 
+  test("of an owner for a hidden name is none for an agent", async () => {
+    const { issue, check, consume } = await made();
+    const use = { ...BOX, secret: "wallet/seed" };
+    const { handle } = await issue(use);
+    const asAgent = { ...use, audience: "agent" as const };
+    expect(await check(handle, asAgent)).toBe(false);
+    await expectCode(() => consume(handle, asAgent), "ERR_DENIED");
+    expect(await check(handle, use)).toBe(true);
+    expect(text((await consume(handle, use)).value)).toBe("seed");
+  });
+
   test("gets too old, and does not get younger with the clock", async () => {
     const clock = clockAt(1_800_000_000_000);
     const { issue, check } = await made(clock.read);
