@@ -593,6 +593,7 @@ describe("what was approved", () => {
     { arguments: [] },
     { arguments: deep(40) },
     { arguments: { a: "x".repeat(300_000) } },
+    { arguments: { a: "x".repeat(200_000), b: "x".repeat(200_000) } },
     { argv: ["a", 1] },
     { argv: "ls" },
     { session: "" },

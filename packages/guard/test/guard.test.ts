@@ -251,6 +251,15 @@ describe("a call", () => {
     expect(sent).toEqual(["https://api.example.com/v1/users"]);
   });
 
+  test("the broker is told who asks", async () => {
+    const requester = { processId: 12345, client: "c" };
+    const { guard, broker } = await rig({ requester });
+    const tool = guard.wrapTool(definition, () => "done");
+    const args = { url: "https://a.example", headers: { a: "{{secret:db/password}}" } };
+    await tool.call(args);
+    expect(broker.asked.map(({ options }) => options.requester)).toEqual([requester, requester]);
+  });
+
   test("a handler is told as what its call was approved", async () => {
     const { guard } = await rig();
     const seen: unknown[] = [];
