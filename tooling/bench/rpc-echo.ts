@@ -1,22 +1,30 @@
-// A bare `ws` server in a process of its own that sends back what it gets, over the TLS that companions speak: `node rpc-echo.ts`
-// with the folder of its identity. With `sign` as a second argument it makes a signature for each message, with Node alone, and
-// sends that in a message of the same size. It prints its port, and ends with its standard input.
-import { generateKeyPairSync, sign } from "node:crypto";
+// A bare `ws` server in a process of its own, over the TLS that companions speak: `node rpc-echo.ts` with the folder of its
+// identity. To each message it sends one of the size of an answer; with `ecdsa-p256` or `ed25519` as a second argument it makes
+// a signature for it, with Node alone, and sends that. It prints its port, and ends with its standard input.
+import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { loadIdentity } from "@lango/companion";
 import { WebSocketServer } from "ws";
-import { echoTls } from "./rpc-tls.ts";
+import { ANSWER_CHARACTERS, echoTls } from "./rpc-tls.ts";
 
-const identity = await loadIdentity({ folder: process.argv[2]!, name: "echo" });
-const { privateKey } = generateKeyPairSync("ed25519");
-const signed = (text: string): string =>
-  sign(null, Buffer.from(text.slice(0, 32)), privateKey)
-    .toString("base64")
-    .padEnd(text.length);
-const answer = process.argv[3] === "sign" ? signed : (text: string) => text;
+type Answer = (text: string) => string;
 
-const server = createServer(echoTls(identity));
+const padded = (text: string): string => text.padEnd(ANSWER_CHARACTERS);
+/** Signs 32 bytes, in the form that Node makes fastest. */
+const signs = (hash: "sha256" | null, key: KeyObject): Answer => {
+  return (text) => padded(sign(hash, Buffer.from(text.slice(0, 32)), key).toString("base64"));
+};
+const answers: Readonly<Record<string, () => Answer>> = {
+  nothing: () => () => padded("x"),
+  "ecdsa-p256": () =>
+    signs("sha256", generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey),
+  ed25519: () => signs(null, generateKeyPairSync("ed25519").privateKey),
+};
+
+const [, , folder = "", signature = "nothing"] = process.argv;
+const answer = answers[signature]!();
+const server = createServer(echoTls(await loadIdentity({ folder, name: "echo" })));
 new WebSocketServer({ server, perMessageDeflate: false }).on("connection", (socket) => {
   socket.on("message", (data) => socket.send(answer(String(data))));
 });

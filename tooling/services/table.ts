@@ -3,6 +3,7 @@ import { awsServices } from "./aws.ts";
 import { cloudServices } from "./cloud.ts";
 import { keyringServices } from "./keyring.ts";
 import { networkServices } from "./network.ts";
+import { phoneServices } from "./phone.ts";
 import { pkcs11Services } from "./pkcs11.ts";
 import type { Service } from "./service.ts";
 import { terminalServices } from "./terminal.ts";
@@ -41,6 +42,7 @@ export const services: readonly Service[] = [
   ...cloudServices,
   ...keyringServices,
   ...networkServices,
+  ...phoneServices,
   ...pkcs11Services,
   ...terminalServices,
 ];

@@ -36,17 +36,36 @@ describe("requests", () => {
     expect(channel.binding).toHaveLength(32);
   });
 
+  test("what was decrypted is zeroed when it is on its way", async () => {
+    const [plaintext, key] = [new Uint8Array(9).fill(1), new Uint8Array(32).fill(2)];
+    const { channel } = await link({
+      handler: async ({ method }) => (method === "decrypt" ? { plaintext } : { key }),
+    });
+    const sealed = new Uint8Array(40);
+    const opened = await channel.call("decrypt", { keyId: "key", ciphertext: sealed });
+    expect(opened.plaintext).toEqual(new Uint8Array(9).fill(1));
+    const unwrapped = await channel.call("unwrapKey", { keyId: "key", wrappedKey: sealed });
+    expect(unwrapped.key).toEqual(new Uint8Array(32).fill(2));
+    expect([plaintext, key]).toEqual([new Uint8Array(9), new Uint8Array(32)]);
+  });
+
   test("the hash is of method and params: the same for the same request, another for another", async () => {
     const { channel, requests } = await link({ handler: signs });
     const id = newRequestId();
     await channel.call("sign", MESSAGE, { id });
     await channel.call("sign", MESSAGE, { id });
     await channel.call("sign", { ...MESSAGE, keyId: "other" });
-    const [first, again, other] = requests.map((request) => request.hash);
+    // The same params, of another method.
+    await channel
+      .call("mac", { keyId: "key", message: new Uint8Array(32).fill(7) })
+      .catch(() => {});
+    const [first, again, other, mac] = requests.map((request) => request.hash);
     expect(requests[0]?.id).toBe(id);
     expect(first).toHaveLength(32);
     expect(again).toEqual(first);
     expect(other).not.toEqual(first);
+    expect(requests[3]?.params).toEqual(MESSAGE);
+    expect(mac).not.toEqual(first);
   });
 
   test("errors keep their code, message, hint and whether a retry helps; nothing else goes out", async () => {

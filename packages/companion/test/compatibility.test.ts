@@ -3,6 +3,7 @@ import { CryptoError } from "@lango/crypto-core";
 import { afterEach, describe, expect, test } from "vitest";
 import { createChannelListener } from "../src/channel/listener.ts";
 import type { RequestHandler } from "../src/channel/types.ts";
+import { newRequestId } from "../src/protocol/frame.ts";
 import { upgradeAs } from "./support/attacker.ts";
 import { closeAll, closeLater, link, MESSAGE, SIGNED, until } from "./support/channels.ts";
 import { makePair } from "./support/devices.ts";
@@ -166,6 +167,45 @@ describe("an app of the old protocol, as it is on the wire", () => {
     const params = { deviceId: "phone", publicKey: "AAAA" };
     app.send(JSON.stringify({ id: 1, method: "companion.hello", params }));
     expect(await app.closed).toContain("its hello shows another key than TLS");
+  });
+
+  test("a text that is none ends the channel, and with it what is asked, typed", async () => {
+    const { listener, app, companion } = await start();
+    const publicKey = spki(companion.privateKeyPem);
+    const hello = { id: 1, method: "companion.hello", params: { deviceId: "phone", publicKey } };
+    app.send(JSON.stringify(hello));
+    await until(() => listener.channels.length === 1);
+    const signing = listener.channels[0]?.call("sign", MESSAGE);
+    await app.next();
+    const { payload } = (await app.next()) as { payload: Record<string, string> };
+    // Whoever made a text of that would throw.
+    const params = { id: payload["id"], error: { toString: 1, valueOf: 1 } };
+    app.send(JSON.stringify({ id: 2, method: "sign.response", params }));
+    await expect(signing).rejects.toMatchObject({ code: "ERR_UNAVAILABLE" });
+    expect(await app.closed).toContain("an error is no text");
+  });
+
+  test("an app that calls, and reads no acknowledgement, is closed", async () => {
+    const { app, listener, companion } = await start();
+    const publicKey = spki(companion.privateKeyPem);
+    const hello = { id: 1, method: "companion.hello", params: { deviceId: "phone", publicKey } };
+    app.send(JSON.stringify(hello));
+    await until(() => listener.channels.length === 1);
+    const gone = listener.channels[0]?.closed;
+    app.ws.pause();
+    // Each is given back with its id.
+    const call = JSON.stringify({ id: "x".repeat(200_000), method: "other", params: {} });
+    for (let sent = 0; sent < 100; sent++) app.send(call);
+    expect(await gone).toContain("does not read");
+    app.ws.terminate();
+  });
+
+  test("an approval whose message is no text is refused", async () => {
+    const { port, pair } = await link({ handler, listener: { compatibility: true } });
+    const agent = await upgradeAs(port, pair.agent.identity, { protocols: [] });
+    const payload = { id: newRequestId(), message: { toString: 1, valueOf: 1 } };
+    agent.send(JSON.stringify({ type: "event", event: "approval.request", payload }));
+    expect(await agent.closed).toContain("a message is no text");
   });
 
   test("an answer before the hello is refused", async () => {

@@ -4,6 +4,7 @@ import type { RequestHandler } from "../src/channel/types.ts";
 import { newRequestId } from "../src/protocol/frame.ts";
 import { joinAs, signRequest } from "./support/attacker.ts";
 import { closeAll, hangs, link, MESSAGE, SIGNED, signs, sleep, until } from "./support/channels.ts";
+import { peerOf } from "./support/devices.ts";
 
 afterEach(closeAll);
 
@@ -150,10 +151,80 @@ describe("revocation", () => {
     expect(requests).toHaveLength(0);
   });
 
-  test("pins that cannot be read close the channel", async () => {
+  test("a device that was paired again is another one: the channel of the first is closed", async () => {
+    const { channel, pair } = await link({ handler: hangs, limits: { pinMs: 10 } });
+    const call = channel.call("sign", MESSAGE);
+    const { identity } = pair.agent;
+    const again = { ...peerOf(identity, "agent"), id: "B".repeat(21).concat("A") };
+    pair.companion.peers.pins.set(identity.fingerprint, again);
+    await expect(call).rejects.toMatchObject({ code: "ERR_ACCESS_DENIED" });
+  });
+
+  test("a revoked device that does not answer the close is cut off", async () => {
+    const { channel, listener, pair, port } = await link({ handler: signs });
+    await channel.close();
+    const raw = await joinAs(port, pair.agent.identity, "agent");
+    await until(() => listener.channels.length === 1);
+    raw.ws.pause();
+    pair.companion.peers.pins.clear();
+    const before = performance.now();
+    await until(() => listener.channels.length === 0);
+    // `ws` alone waits for thirty seconds.
+    expect(performance.now() - before).toBeLessThan(10_000);
+    raw.ws.terminate();
+  }, 15_000);
+
+  test("what comes after a frame that breaks the protocol is not done", async () => {
+    const { requests, pair, port } = await link({ handler: signs });
+    const raw = await joinAs(port, pair.agent.identity, "agent");
+    raw.send("no JSON");
+    raw.send(signRequest());
+    expect(await raw.closed).toContain("no JSON");
+    expect(requests).toEqual([]);
+  });
+
+  test("a request that is aborted while the pin is looked at is never sent", async () => {
+    const { channel, requests, pair } = await link({ handler: signs, limits: { pinMs: 100_000 } });
+    const { find } = pair.agent.peers;
+    const looked = Promise.withResolvers<void>();
+    pair.agent.peers.find = async (fingerprint) => {
+      await looked.promise;
+      return find(fingerprint);
+    };
+    const call = channel.call("sign", MESSAGE, { signal: AbortSignal.timeout(10) });
+    await expect(call).rejects.toThrow();
+    looked.resolve();
+    await channel.call("status", {}).catch(() => undefined);
+    expect(requests.map(({ method }) => method)).toEqual(["status"]);
+  });
+
+  test("a request that is cancelled while the pin is looked at is never done", async () => {
+    const { channel, requests, pair } = await link({ handler: signs, limits: { pinMs: 100_000 } });
+    const { find } = pair.companion.peers;
+    const looked = Promise.withResolvers<void>();
+    let looks = 0;
+    pair.companion.peers.find = async (fingerprint) => {
+      looks++;
+      await looked.promise;
+      return find(fingerprint);
+    };
+    const controller = new AbortController();
+    const call = channel.call("sign", MESSAGE, { signal: controller.signal });
+    await until(() => looks === 1);
+    controller.abort("enough");
+    await expect(call).rejects.toBe("enough");
+    // By then the cancel has been read, too.
+    const after = channel.call("status", {}).catch(() => undefined);
+    await until(() => looks === 2);
+    looked.resolve();
+    await after;
+    expect(requests.map(({ method }) => method)).toEqual(["status"]);
+  });
+
+  test("pins that cannot be read close the channel, and tell nobody that it was revoked", async () => {
     const { channel, pair } = await link({ handler: signs, limits: { pinMs: 100_000 } });
     pair.companion.peers.find = () => Promise.reject(new Error("disk"));
-    const gone = { code: "ERR_ACCESS_DENIED" };
+    const gone = { code: "ERR_UNAVAILABLE" };
     await expect(channel.call("sign", MESSAGE)).rejects.toMatchObject(gone);
   });
 

@@ -28,14 +28,14 @@ test("a single message is taken at once", () => {
   expect(taken).toEqual(["a"]);
 });
 
-test("of many that come together eight are taken a turn, in their order, and reading stops meanwhile", async () => {
+test("of many that come together sixteen are taken a turn, in their order, and reading stops meanwhile", async () => {
   const { inbox, taken, socket } = scripted();
   for (const message of numbers(100)) inbox.add(message);
-  expect(taken).toEqual(numbers(8));
+  expect(taken).toEqual(numbers(16));
   expect(socket).toEqual({ isPaused: true, pauses: 1 });
   for (let turn = 2; taken.length < 100; turn++) {
     await nextTurn();
-    expect(taken).toEqual(numbers(Math.min(8 * turn, 100)));
+    expect(taken).toEqual(numbers(Math.min(16 * turn, 100)));
   }
   expect(socket).toEqual({ isPaused: false, pauses: 1 });
   // The next turn begins anew.
@@ -46,10 +46,10 @@ test("of many that come together eight are taken a turn, in their order, and rea
 
 test("what comes while others wait does not overtake them", async () => {
   const { inbox, taken } = scripted();
-  for (const message of numbers(9)) inbox.add(message);
+  for (const message of numbers(17)) inbox.add(message);
   await nextTurn();
-  inbox.add("9");
-  expect(taken).toEqual(numbers(10));
+  inbox.add("17");
+  expect(taken).toEqual(numbers(18));
 });
 
 test("what waits when the connection closes is taken at once", async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { createPairingHost, joinPairing } from "../src/index.ts";
 import { formatCode, newCode, parseCode } from "../src/pairing/code.ts";
-import { codeProof } from "../src/pairing/proofs.ts";
+import { codeProof, commitTo, newNonce } from "../src/pairing/proofs.ts";
 import { makeIdentity } from "./support/devices.ts";
 import { expectCode } from "./support/expect-code.ts";
 import { listenerOf, makeRig, type Rig } from "./support/pairing-rig.ts";
@@ -15,15 +15,16 @@ const prove = async (
   { host, identities }: Rig,
   raw: RawJoiner,
   code: Uint8Array = parseCode(host.code ?? ""),
+  name: string = HELLO.name,
 ): Promise<void> => {
   const theirs = await raw.next();
-  raw.send(HELLO);
+  raw.send({ ...HELLO, name });
   const proof = codeProof(code, "joiner", {
     mode: "code",
     id: String(theirs?.["id"]),
     exporter: raw.exporter as Uint8Array<ArrayBuffer>,
     host: { role: "companion", name: "Ada's phone", fingerprint: raw.fingerprint },
-    joiner: { role: "agent", name: "raw", fingerprint: identities.joiner.fingerprint },
+    joiner: { role: "agent", name, fingerprint: identities.joiner.fingerprint },
   });
   raw.send({ type: "proof", proof: Buffer.from(proof).toString("base64") });
 };
@@ -160,6 +161,52 @@ describe("refused", () => {
     expect(heard).toBe(0);
   });
 
+  test("a raw joiner of the same role, or with the host's own key", async () => {
+    const { port, identities, kept } = await makeRig();
+    const twin = await rawJoiner(port, identities.joiner);
+    twin.send({ ...HELLO, role: "companion" });
+    await twin.next();
+    expect(await twin.next()).toEqual({ type: "refused", reason: "role" });
+    const self = await rawJoiner(port, identities.host);
+    self.send(HELLO);
+    await self.next();
+    expect(await self.next()).toEqual(REFUSED);
+    expect(kept.host).toEqual([]);
+  });
+
+  test("a host of the same role, before it is shown a proof", async () => {
+    const { listener, port } = await listenerOf(await makeIdentity("twin"));
+    const heard: unknown[] = [];
+    const closed = Promise.withResolvers<void>();
+    listener.setPairing((socket) => {
+      socket.on("close", () => closed.resolve());
+      socket.on("message", (data) => heard.push(JSON.parse(String(data)).type));
+      socket.send(JSON.stringify({ ...HELLO, id: "A".repeat(22) }));
+    });
+    const joining = joinPairing({
+      ...{ identity: await makeIdentity("j"), role: "agent", name: "j" },
+      ...{ url: `https://127.0.0.1:${port}`, code: formatCode(newCode()) },
+      store: async () => undefined,
+    });
+    await expectCode(joining, "ERR_CONFLICT");
+    await closed.promise;
+    expect(heard).toEqual(["hello"]);
+  });
+
+  test("a joiner that goes on talking while the person looks", async () => {
+    const { host, port, identities } = await makeRig({
+      mode: { kind: "compare", confirm: () => new Promise(() => undefined) },
+    });
+    const raw = await rawJoiner(port, identities.joiner);
+    const nonce = newNonce();
+    const { fingerprint } = identities.joiner;
+    const commitment = commitTo("joiner", nonce, raw.exporter, fingerprint);
+    raw.send({ ...HELLO, mode: "compare", commitment: Buffer.from(commitment).toString("base64") });
+    raw.send({ type: "reveal", nonce: Buffer.from(nonce).toString("base64") });
+    for (let sent = 0; sent < 10; sent += 1) raw.send({ type: "ready" });
+    await expectCode(host.done, "ERR_DENIED");
+  });
+
   test("the same role, another mode, another version, and oneself", async () => {
     const { host, join, port, identities, kept } = await makeRig();
     await expectCode(join({ role: "companion", code: host.code }), "ERR_CONFLICT");
@@ -188,7 +235,8 @@ describe("refused", () => {
     ["a proof of 31 bytes", JSON.stringify({ type: "proof", proof: "A".repeat(40) })],
     ["a refusal", '{"type":"refused","reason":"declined"}'],
   ])("%s; the code stays good", async ([, message]) => {
-    const { host, join, port, identities } = await makeRig();
+    // Long, so that nothing is refused for being late.
+    const { host, join, port, identities } = await makeRig({ stepMs: 60_000 });
     const raw = await rawJoiner(port, identities.joiner);
     await raw.next();
     raw.send(message);
@@ -329,4 +377,13 @@ test("what a device calls itself cannot steer a terminal", async () => {
   const joined = await join({ code: host.code, name: "\u0000\u0007" });
   expect(joined.name).toBe("red phone");
   expect((await host.done).name).toBe("unnamed");
+  // Ours clean what they send; the other side need not.
+  const rig = await makeRig();
+  const raw = await rawJoiner(rig.port, rig.identities.joiner);
+  await prove(rig, raw, undefined, "\u001b[2Jphone\u202e");
+  raw.send({ type: "ready" });
+  await raw.next();
+  await raw.next();
+  raw.send({ type: "done" });
+  expect((await rig.host.done).name).toBe("phone");
 });

@@ -11,6 +11,7 @@ import {
   renewIdentity,
   withRollover,
 } from "../src/index.ts";
+import { forge } from "./support/certificates.ts";
 import { makeIdentity, memoryPeers, peerOf } from "./support/devices.ts";
 import { expectCode } from "./support/expect-code.ts";
 
@@ -60,6 +61,8 @@ test("a rollover to what cannot be an identity", async () => {
     const params = proveRollover(BINDING, old.fingerprint, await makeIdentity("next", made));
     await expectCode(() => checkRollover(BINDING, old.fingerprint, params), "ERR_INVALID_ARGUMENT");
   }
+  const curve = proveRollover(BINDING, old.fingerprint, await forge({ kind: "P-384" }));
+  await expectCode(() => checkRollover(BINDING, old.fingerprint, curve), "ERR_INVALID_ARGUMENT");
 });
 
 test("a paired device takes the new key over a channel with the old one, and no other", async () => {

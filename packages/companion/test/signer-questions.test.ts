@@ -72,6 +72,8 @@ describe("what a person sees", () => {
         expect(escapeText(a) === escapeText(b)).toBe(a === b);
       }),
     );
+    // What is drawn as nothing, though it is a letter.
+    expect(escapeText("a\u3164\u115f")).toBe("a\\u{3164}\\u{115f}");
     // A surrogate alone, as a cut leaves it, and beside another.
     expect(escapeText("\ud83d")).toBe("\\u{d83d}");
   });

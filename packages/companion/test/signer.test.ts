@@ -1,7 +1,7 @@
 import { createPublicKey, randomBytes, verify } from "node:crypto";
-import { type CryptoProvider, utf8 } from "@lango/crypto-core";
-import { describe, expect, test } from "vitest";
-import { makeKeys, makeRig, newPeer } from "./support/signer.ts";
+import { type CryptoProvider, type KeyRequest, utf8 } from "@lango/crypto-core";
+import { describe, expect, test, vi } from "vitest";
+import { type Asked, makeKeys, makeRig, newPeer } from "./support/signer.ts";
 
 const bytes = (length: number) => new Uint8Array(randomBytes(length));
 const code = (wanted: string) => expect.objectContaining({ code: wanted });
@@ -158,7 +158,13 @@ describe("policy", () => {
 
   test("a device sees its own keys alone, and nobody sees reserved ones", async () => {
     const keys = await makeKeys();
-    for (const keyId of ["system/audit", "wallet/main", "default"]) {
+    for (const keyId of [
+      "system/audit",
+      "wallet/main",
+      "default",
+      "local:system/a",
+      "local:wallet/a",
+    ]) {
       await keys.createKey?.({ keyId, algorithm: "aes-256-gcm", usage: "encryption" });
     }
     const bound = newPeer();
@@ -176,6 +182,8 @@ describe("policy", () => {
       [rig.peer, "default"],
       [rig.peer, "system/audit"],
       [rig.peer, "wallet/main"],
+      [rig.peer, "local:system/a"],
+      [rig.peer, "local:wallet/a"],
     ] as const) {
       for (const asked of [
         { method: "encrypt", params: { keyId, plaintext }, peer },
@@ -208,6 +216,38 @@ describe("policy", () => {
     await rig.ask({ method: "encrypt", params: { keyId: "seal", plaintext } });
     expect(rig.questions.map(({ method }) => method)).toEqual(["sign", "mac", "encrypt"]);
     expect(rig.events.map(({ asked }) => asked)).toEqual([false, true, true, true]);
+  });
+
+  test("a key is named as the provider names it: an alias would pass by what is said of the key", async () => {
+    const real = await makeKeys();
+    const alias = <R extends { keyId: string }>(request: R) => ({
+      ...request,
+      keyId: request.keyId.replace("alias/", ""),
+    });
+    const used = vi.fn();
+    const sign: CryptoProvider["sign"] = async (request) => {
+      used(request.keyId);
+      return await real.sign!(alias(request));
+    };
+    const decrypt: CryptoProvider["decrypt"] = async (request) => {
+      used(request.keyId);
+      return await real.decrypt!(alias(request));
+    };
+    const describeKey = vi.fn((request: KeyRequest) => real.describeKey(alias(request)));
+    const rules = [{ methods: ["sign", "decrypt"], ask: false }] as const;
+    const policy = { rules, wallets: ["coins"], reserved: ["seal"] };
+    const rig = await makeRig({ keys: { ...real, sign, decrypt, describeKey }, policy });
+    const missing = code("ERR_KEY_NOT_FOUND");
+    const digest = bytes(32);
+    const blind = { method: "sign", params: { keyId: "alias/coins", digest } } as const;
+    await expect(rig.ask(blind)).rejects.toEqual(missing);
+    const hidden = { method: "decrypt", params: { keyId: "alias/seal", ciphertext: digest } };
+    await expect(rig.ask(hidden as Asked<"decrypt">)).rejects.toEqual(missing);
+    expect(used).not.toHaveBeenCalled();
+    // By its own name; after the first time nothing is asked of the provider for it.
+    const plain = { method: "sign", params: { keyId: "sign", digest } } as const;
+    for (let times = 0; times < 3; times++) await rig.ask(plain);
+    expect(describeKey.mock.calls.filter(([{ keyId }]) => keyId === "sign")).toHaveLength(1);
   });
 
   test("no rule answers an approval", async () => {

@@ -129,9 +129,9 @@ const ownMemory = <T>(result: T): T => {
     return plain as T;
   }
   if (typeof result !== "object" || result === null) return result;
-  const entries = Object.entries(result).map(([name, value]) => [
-    name,
-    isBytes(value) ? toPlain(value) : value,
-  ]);
-  return Object.fromEntries(entries) as T;
+  const own = { ...result } as Record<string, unknown>;
+  for (const [name, value] of Object.entries(own)) {
+    if (isBytes(value)) own[name] = toPlain(value);
+  }
+  return own as T;
 };

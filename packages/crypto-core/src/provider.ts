@@ -128,7 +128,10 @@ export interface DecryptRequest extends KeyRequest {
   readonly keyVersion?: string | undefined;
 }
 
-/** Exactly one of `message` (hashed by the provider package, never sent whole) and `digest` (already hashed). */
+/**
+ * Exactly one of `message` and `digest` (already hashed). The provider package hashes a message and never sends it whole to a
+ * service. A companion is one's own device: it gets the message, so that a person sees there what is signed.
+ */
 export type Signable =
   | { readonly message: Uint8Array; readonly digest?: undefined }
   | { readonly digest: Uint8Array; readonly message?: undefined };

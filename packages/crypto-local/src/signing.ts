@@ -10,6 +10,7 @@ import {
   ECDSA_CURVES,
   normalizeLowS,
   type Signable,
+  signatureFromDer,
   toPlain,
   zero,
 } from "@lango/crypto-core";
@@ -33,11 +34,10 @@ export async function sign(
   if (!ecdsa) return toPlain(nodeSign(null, onlyMessage(algorithm, input), key));
   const signature =
     input.digest === undefined
-      ? nodeSign(ecdsa.hash, input.message, { key, dsaEncoding: "ieee-p1363" })
+      ? // As DER: asked for r‖s, which takes options around the key, Node needs twice as long.
+        signatureFromDer(nodeSign(ecdsa.hash, input.message, key), ecdsa.algorithm)
       : await signDigest(ecdsa, key, input.digest);
-  return ecdsa.algorithm === "secp256k1"
-    ? normalizeLowS(signature, ecdsa.algorithm)
-    : toPlain(signature);
+  return ecdsa.algorithm === "secp256k1" ? normalizeLowS(signature, ecdsa.algorithm) : signature;
 }
 
 /**

@@ -9,6 +9,8 @@ import type { Caller } from "./caller.ts";
 import { fail, type Scope } from "./errors.ts";
 import { MAX_KEY_ID_CHARACTERS } from "./limits.ts";
 
+/** Pages of `listKeys`, of at most 256 keys each. */
+const MAX_PAGES = 1024;
 /** A key id that stands for the configured one, and so does an empty one. */
 const DEFAULT = "default";
 
@@ -69,8 +71,8 @@ export const createKeys = (
         for (const key of page.keys) yield away(key);
         seen.add(cursor);
         cursor = page.cursor;
-        if (seen.has(cursor) && cursor !== undefined) {
-          throw fail("ERR_INTEGRITY", "The companion's list of keys goes round", scope);
+        if ((seen.has(cursor) && cursor !== undefined) || seen.size > MAX_PAGES) {
+          throw fail("ERR_INTEGRITY", "The companion's list of keys has no end", scope);
         }
       } while (cursor !== undefined);
     },

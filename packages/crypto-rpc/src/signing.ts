@@ -107,7 +107,7 @@ const defaultScheme = (key: KeyAlgorithm, scope: Scope): SignatureAlgorithm => {
   throw fail("ERR_KEY_USAGE", `A key of ${key} signs nothing`, scope);
 };
 
-/** A digest, which is all that the companion needs; of Ed25519, which hashes twice, the message. */
+/** The message, so that the person at the companion sees what is signed. Its digest if it is too long for that, or all there is. */
 const inputOf = (
   algorithm: SignatureAlgorithm,
   { message, digest }: Signable,
@@ -118,8 +118,10 @@ const inputOf = (
     if (message !== undefined) return { message: checkSize(message, scope) };
     throw fail("ERR_UNSUPPORTED", `${algorithm} signs messages, not digests`, scope);
   }
-  if (digest === undefined)
+  if (digest === undefined) {
+    if (message.length <= MAX_VALUE_BYTES) return { message: message as Bytes };
     return { digest: new Uint8Array(createHash(hash).update(message).digest()) };
+  }
   const bytes = Number(hash.slice(3)) / 8;
   if (digest.length === bytes) return { digest: digest as Bytes };
   const fault = `A digest for ${algorithm} has ${bytes} bytes, not ${digest.length}`;

@@ -7,6 +7,7 @@ import {
   createComposite,
   createCryptoClient,
   createResilientProvider,
+  type SignatureAlgorithm,
   toPlain,
 } from "@lango/crypto-core";
 import { createLocalProvider, generateKeyMaterial } from "@lango/crypto-local";
@@ -26,7 +27,10 @@ const signed = { ...used, signature: new Uint8Array(64), algorithm: "ecdsa-p256-
 const sealed = { ...used, ciphertext: new Uint8Array(8) };
 
 /** A provider over channels that a test scripts: one after the other, as they break. */
-const over = (answers: readonly ((sent: Sent) => unknown)[], options: RpcOptions = {}) => {
+const over = (
+  answers: readonly ((sent: Sent) => unknown)[],
+  { random = () => 0, ...options }: RpcOptions = {},
+) => {
   const sent: Sent[] = [];
   const channels: ScriptedChannel[] = [];
   let current: ScriptedChannel | undefined;
@@ -47,7 +51,7 @@ const over = (answers: readonly ((sent: Sent) => unknown)[], options: RpcOptions
   };
   const provider = createRpcProvider({
     ...options,
-    random: () => 0,
+    random,
     link: { channel: connect, close: async () => current?.drop() },
   });
   return { provider: provider as Required<CryptoProvider>, sent, channels };
@@ -93,6 +97,46 @@ describe("requests whose connection breaks", () => {
     await vi.waitFor(() => expect(sent).toHaveLength(1));
     channels[0]!.drop();
     expect(await call).toMatchObject({ code: "ERR_UNAVAILABLE", message: "nobody there" });
+  });
+
+  test("are not repeated when the time is over before the pause is", async () => {
+    const { provider, sent, channels } = over([breaks, () => sealed], {
+      random: () => 0.99,
+      timeoutMs: 50,
+    });
+    const call = provider.encrypt({ keyId: "k", plaintext: digest }).catch((error) => error);
+    await vi.waitFor(() => expect(sent).toHaveLength(1));
+    channels[0]!.drop();
+    expect(await call).toMatchObject({ code: "ERR_UNAVAILABLE" });
+    expect(sent).toHaveLength(1);
+  });
+
+  test("are not repeated when the device was revoked, nor when there never was a connection", async () => {
+    const revoked = scriptedChannel(() => {
+      process.nextTick(() => revoked.drop());
+      throw new CryptoError("ERR_ACCESS_DENIED", "revoked");
+    });
+    const dial = vi.fn(async () => revoked);
+    const gone = createRpcProvider({ link: { channel: dial, close: async () => undefined } });
+    const asked = gone.encrypt?.({ keyId: "k", plaintext: digest });
+    await expect(asked).rejects.toMatchObject({ code: "ERR_ACCESS_DENIED" });
+    expect(dial).toHaveBeenCalledTimes(1);
+    const channel = vi.fn(failing("ERR_UNAVAILABLE"));
+    const nobody = createRpcProvider({
+      link: { channel: async () => channel(), close: async () => undefined },
+    });
+    const call = nobody.encrypt?.({ keyId: "k", plaintext: digest });
+    await expect(call).rejects.toMatchObject({ code: "ERR_UNAVAILABLE" });
+    expect(channel).toHaveBeenCalledTimes(1);
+  });
+
+  test("reject with the very reason of an abort, also when it is an error of ours", async () => {
+    const reason = new CryptoError("ERR_DENIED", "stopped");
+    const { provider } = over([({ options }) => Promise.reject(options.signal?.reason)]);
+    const controller = new AbortController();
+    const call = provider.encrypt({ keyId: "k", plaintext: digest, signal: controller.signal });
+    controller.abort(reason);
+    await expect(call).rejects.toBe(reason);
   });
 
   test("end with the abort of their caller", async () => {
@@ -231,6 +275,14 @@ describe("answers that do not fit", () => {
     const steps = provider.listKeys({})[Symbol.asyncIterator]();
     await expect(steps.next()).rejects.toMatchObject({ code: "ERR_INTEGRITY" });
   });
+
+  test("a list without an end ends", async () => {
+    let page = 0;
+    const { provider } = over([() => ({ keys: [], cursor: String(page++) })]);
+    const steps = provider.listKeys({})[Symbol.asyncIterator]();
+    await expect(steps.next()).rejects.toMatchObject({ code: "ERR_INTEGRITY" });
+    expect(page).toBeLessThan(2000);
+  });
 });
 
 test("the key ids default and empty stand for the configured key", async () => {
@@ -251,26 +303,31 @@ test("the key ids default and empty stand for the configured key", async () => {
   }
 });
 
-test("messages are hashed here; only those of Ed25519 keys leave, and only up to 64 KiB", async () => {
+test("messages are sent whole up to 64 KiB; of longer ones the digest, which Ed25519 has none of", async () => {
   const { provider, sent } = over([
     ({ params }) => ({ ...signed, algorithm: params["algorithm"] }),
   ]);
-  await provider.sign({
-    keyId: "k",
-    message: new Uint8Array(100_000),
-    algorithm: "rsa-pss-sha512",
-  });
-  expect(sent[0]!.params["message"]).toBeUndefined();
-  expect(sent[0]!.params["digest"]).toHaveLength(64);
-  await provider.sign({ keyId: "k", message: new Uint8Array(65_536), algorithm: "ed25519" });
-  expect(sent[1]!.params["message"]).toHaveLength(65_536);
+  const sign = (algorithm: SignatureAlgorithm, length: number) =>
+    provider.sign({ keyId: "k", message: new Uint8Array(length), algorithm });
+  const lengths = () => {
+    const { message, digest } = sent.at(-1)!.params as Partial<Record<string, Uint8Array>>;
+    return { message: message?.length, digest: digest?.length };
+  };
+  for (const algorithm of ["ecdsa-p256-sha256", "rsa-pss-sha512", "ed25519"] as const) {
+    await sign(algorithm, 65_536);
+    expect(lengths()).toEqual({ message: 65_536, digest: undefined });
+  }
+  await sign("rsa-pss-sha512", 65_537);
+  expect(lengths()).toEqual({ message: undefined, digest: 64 });
+  await provider.sign({ keyId: "k", digest, algorithm: "ecdsa-p256-sha256" });
+  expect(lengths()).toEqual({ message: undefined, digest: 32 });
   for (const call of [
-    provider.sign({ keyId: "k", message: new Uint8Array(65_537), algorithm: "ed25519" }),
+    sign("ed25519", 65_537),
     provider.mac({ keyId: "k", message: new Uint8Array(65_537) }),
   ]) {
     await expect(call).rejects.toMatchObject({ code: "ERR_INVALID_ARGUMENT" });
   }
-  expect(sent).toHaveLength(2);
+  expect(sent).toHaveLength(5);
 });
 
 test("a public key is remembered for a minute, or until an answer names another version", async () => {

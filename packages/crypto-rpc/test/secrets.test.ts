@@ -43,6 +43,7 @@ test("no plaintext and no key in any event, error or output of both sides, with 
     const { wrappedKey } = await provider.wrapKey({ keyId: "data", key: secret });
     await provider.unwrapKey({ keyId: "data", wrappedKey });
     await provider.sign({ keyId: "ed", message: secret });
+    await provider.sign({ keyId: "p256", message: secret });
     await provider.mac({ keyId: "mac-256", message: secret });
     await Promise.all(
       [

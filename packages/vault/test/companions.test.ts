@@ -107,6 +107,8 @@ test("conflicts and arguments", async () => {
   ]) {
     await expectCode(() => vault.companions.add(device(wrong)), "ERR_INVALID_ARGUMENT");
   }
+  const noPin = () => vault.companions.replacePin(one.id, "x");
+  await expectCode(noPin, "ERR_INVALID_ARGUMENT");
   for (const run of [
     () => vault.companions.rename(device().id, "x"),
     () => vault.companions.revoke(device().id),
@@ -161,7 +163,8 @@ describe("edited outside lango", () => {
   });
 });
 
-test("an older database that is taken into use suspends its devices until they are confirmed", async () => {
+/** A home whose database is of before a change of its slots, and the device in it. */
+const olderDatabase = async () => {
   const home = newHome();
   const [vault, phone] = [await makeVault(home), device()];
   await vault.companions.add(phone);
@@ -180,6 +183,19 @@ test("an older database that is taken into use suspends its devices until they a
   for (const suffix of ["-wal", "-shm"]) rmSync(file + suffix, { force: true });
   copyFileSync(`${file}.old`, file);
   expect(existsSync(file)).toBe(true);
+  return { home, phone };
+};
+
+test("an older database whose pins were edited as well is not taken into use", async () => {
+  const { home } = await olderDatabase();
+  edit(home, `UPDATE companions SET fingerprint = '${"A".repeat(43)}'`);
+  const accepting = () =>
+    acceptRollback({ home, unlock: withPassphrase("another battery staple") });
+  await expectCode(accepting, "ERR_INTEGRITY");
+});
+
+test("an older database that is taken into use suspends its devices until they are confirmed", async () => {
+  const { home, phone } = await olderDatabase();
   await acceptRollback({ home, unlock: withPassphrase("another battery staple") });
   const restored = await reopen(home, { passphrase: "another battery staple" });
   expect(await restored.companions.find(phone.fingerprint)).toMatchObject({ state: "suspended" });
@@ -192,6 +208,16 @@ test("an older database that is taken into use suspends its devices until they a
 
 describe("results", () => {
   const HASH = new Uint8Array(32).fill(7);
+
+  test("one that cannot be written is no answer", async () => {
+    const home = newHome();
+    const { results } = (await makeVault(home)).companions;
+    await results.put("peer", "a", HASH, bytes("signature"));
+    const database = new Sqlite(join(home, "lango.db"), {});
+    database.exec("DROP TABLE companion_results");
+    database.close();
+    await expect(results.put("peer", "b", HASH, bytes("signature"))).rejects.toThrow();
+  });
 
   test("one for each request of a device; the first one stays", async () => {
     const home = newHome();

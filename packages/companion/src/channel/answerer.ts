@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { type Bytes, CryptoError, toCryptoError, toPlain } from "@lango/crypto-core";
+import { type Bytes, CryptoError, toCryptoError, toPlain, zero } from "@lango/crypto-core";
 import type * as z from "zod";
 import type { Peer } from "../peers.ts";
 import { type Frame, MAX_TTL_MS, type Wire } from "../protocol/frame.ts";
@@ -45,6 +45,8 @@ interface Active {
 export const createAnswerer = (options: AnswererOptions): Answerer => {
   const { peer, binding, limits, handler, checkPin, send } = options;
   const active = new Map<string, Active>();
+  /** Handlers that have not ended: also those whose request was cancelled, or an agent that cancels could start any number. */
+  let running = 0;
 
   const remove = (id: string): Active | undefined => {
     const request = active.get(id);
@@ -94,7 +96,10 @@ export const createAnswerer = (options: AnswererOptions): Answerer => {
       await checkPin();
       // Cancelled, too late or closed meanwhile: it was answered then, and nothing is done.
       if (active.get(id) !== request) return;
-      const result = resultSchema(method).safeEncode(await handler(incoming));
+      const made = await handler(incoming);
+      const result = resultSchema(method).safeEncode(made);
+      if ("plaintext" in made) zero(made.plaintext);
+      if ("key" in made) zero(made.key);
       if (!result.success) {
         throw new CryptoError("ERR_INTERNAL", `The companion made no result of ${method}`);
       }
@@ -102,6 +107,8 @@ export const createAnswerer = (options: AnswererOptions): Answerer => {
     } catch (error) {
       const context = { provider: "companion", operation: method };
       answer = { kind: "failure", id, error: toWireError(toCryptoError(error, context)) };
+    } finally {
+      running--;
     }
     if (active.get(id) !== request) return;
     remove(id);
@@ -134,8 +141,8 @@ export const createAnswerer = (options: AnswererOptions): Answerer => {
           error: { code: INVALID_PARAMS, message: `Not the params of ${method}` },
         });
       }
-      if (active.size >= limits.requests) {
-        const message = `${active.size} requests are in flight, which is as many as the companion takes`;
+      if (running >= limits.requests) {
+        const message = `${running} requests are in flight, which is as many as the companion takes`;
         return refuse(id, new CryptoError("ERR_RATE_LIMITED", message));
       }
       const controller = new AbortController();
@@ -146,6 +153,7 @@ export const createAnswerer = (options: AnswererOptions): Answerer => {
         personal: false,
       };
       active.set(id, request);
+      running++;
       void run(request, {
         id,
         method,

@@ -98,6 +98,7 @@ const dial = async (
     createConnection: () => connection,
     perMessageDeflate: false,
     maxPayload: MAX_FRAME_BYTES,
+    autoPong: false,
     followRedirects: false,
   });
   const session = await new Promise<ReturnType<typeof startSession>>((resolve, reject) => {

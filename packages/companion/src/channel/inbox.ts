@@ -1,13 +1,15 @@
 import type { WebSocket } from "ws";
 
-/** Messages that are looked at before the event loop turns. */
-const A_TURN = 8;
+/** Messages that are looked at before the event loop turns. Their answers share a write; keys that take long hold up the others. */
+const A_TURN = 16;
 /** Messages that may wait before reading stops. */
 const MAX_WAITING = 64;
 
 /** Messages on their way in. */
 export interface Inbox {
   add(message: string): void;
+  /** Whether reading stopped because messages wait. */
+  isFull(): boolean;
   /** Takes whatever waits, at once: nothing more will come. */
   flush(): void;
 }
@@ -48,6 +50,7 @@ export const createInbox = (
       isPaused = true;
       ws.pause();
     },
+    isFull: () => isPaused,
     flush: () => {
       for (const message of waiting.splice(0)) take(message);
     },

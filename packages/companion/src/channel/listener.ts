@@ -83,6 +83,7 @@ export const createChannelListener = (options: ListenerOptions): ChannelListener
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: MAX_FRAME_BYTES,
+    autoPong: false,
     handleProtocols: (offered) => VERSIONS.find((version) => offered.has(version)) ?? false,
   });
 

@@ -11,6 +11,21 @@ export interface LivenessOptions {
 }
 
 /**
+ * Answers pings, one at a time (RFC 6455 §5.5.3 allows it): to whoever sends them and reads no pong, `ws` would keep every one. For
+ * sockets with `autoPong` off.
+ */
+export const answerPings = (ws: WebSocket): void => {
+  let isBusy = false;
+  ws.on("ping", (data) => {
+    if (isBusy) return;
+    isBusy = true;
+    ws.pong(data, undefined, () => {
+      isBusy = false;
+    });
+  });
+};
+
+/**
  * Watches that the other side is still there and still paired.
  *
  * @returns Stops it.

@@ -10,13 +10,20 @@ import { createSeedAgentCodec, createSeedCompanionCodec } from "../protocol/seed
 import { createAnswerer } from "./answerer.ts";
 import { createCaller } from "./caller.ts";
 import { createInbox } from "./inbox.ts";
-import { watchLiveness } from "./liveness.ts";
+import { answerPings, watchLiveness } from "./liveness.ts";
 import type { ChannelLimits, ChannelOptions } from "./options.ts";
 import { bindingOf, findPeer, otherRole, type PeerKey } from "./trust.ts";
 import type { Channel } from "./types.ts";
 
 /** Codes of WebSocket's close frame (RFC 6455 §7.4.1), and one of our own. */
-export const CLOSE = { normal: 1000, protocol: 1002, policy: 1008, later: 1013, replaced: 4001 };
+export const CLOSE = {
+  normal: 1000,
+  protocol: 1002,
+  policy: 1008,
+  internal: 1011,
+  later: 1013,
+  replaced: 4001,
+};
 /** How long a close frame may take; then the connection is cut. */
 const CLOSE_TIMEOUT_MS = 1000;
 /** RFC 6455 §5.5: 125 bytes with the code. */
@@ -93,10 +100,11 @@ export const startSession = (options: SessionOptions): Session => {
     try {
       await findPeer(channel.peers, peerKey.fingerprint, { role: peer.role, id: peer.id });
     } catch (error) {
-      const revoked = isCryptoError(error)
+      const reason = isCryptoError(error)
         ? error
         : new CryptoError("ERR_UNAVAILABLE", "The pins could not be read", { cause: error });
-      end(CLOSE.policy, revoked);
+      // Where the pins cannot be read, as in a vault that was locked, nobody was revoked: who is told so would pair again.
+      end(reason.code === "ERR_ACCESS_DENIED" ? CLOSE.policy : CLOSE.internal, reason);
     }
     if (ended) throw ended;
   };
@@ -108,6 +116,7 @@ export const startSession = (options: SessionOptions): Session => {
     role === "companion" && handler !== undefined
       ? createAnswerer({ peer, binding, limits, handler, checkPin, send })
       : undefined;
+  answerPings(ws);
   const stopWatching = watchLiveness({ ws, limits, checkPin, end });
 
   const become = (): void => {
@@ -142,14 +151,18 @@ export const startSession = (options: SessionOptions): Session => {
     if (ended) return;
     try {
       const { frame, reply } = codec.parse(text);
-      if (reply !== undefined) ws.send(reply);
+      if (reply !== undefined) {
+        if (isFull()) throw fault("it does not read what acknowledges its calls");
+        ws.send(reply);
+      }
       if (frame) take(frame);
     } catch (error) {
       end(CLOSE.protocol, error as CryptoError);
     }
   };
+  /** Reads on, unless what was read still waits, or a companion's answers do; an agent is not stopped by what it did not send yet. */
   const resume = (): void => {
-    if (!isFull()) ws.resume();
+    if (!inbox.isFull() && (role === "agent" || !isFull())) ws.resume();
   };
   const inbox = createInbox(ws, read, resume);
   ws.on("message", (data, isBinary) => {
@@ -164,7 +177,7 @@ export const startSession = (options: SessionOptions): Session => {
     clearTimeout(cut);
     closed.resolve(ended?.message ?? "");
   });
-  connection.on("drain", () => ws.resume());
+  connection.on("drain", resume);
 
   const hello = makeHello(version ?? "", role, binding, channel.identity.privateKey);
   send({ kind: "hello", hello });

@@ -52,5 +52,8 @@ export interface IncomingRequest<M extends MethodName = MethodName> {
   waiting(): () => void;
 }
 
-/** What the companion does. It is given only requests of paired devices, with checked params. */
+/**
+ * What the companion does. It is given only requests of paired devices, with checked params. The channel zeroes the `plaintext`
+ * or `key` of its result when that is written.
+ */
 export type RequestHandler = (request: IncomingRequest) => Promise<Result<MethodName>>;

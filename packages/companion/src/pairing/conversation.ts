@@ -1,6 +1,7 @@
 import { CryptoError } from "@lango/crypto-core";
 import type { RawData, WebSocket } from "ws";
 import * as z from "zod";
+import { answerPings } from "../channel/liveness.ts";
 import { parseJson } from "../protocol/json.ts";
 import {
   MAX_MESSAGE_BYTES,
@@ -62,6 +63,7 @@ export const createConversation = (socket: WebSocket, stepMs: number = STEP_MS):
     end(reason);
   };
 
+  answerPings(socket);
   socket.on("message", (data: RawData, isBinary: boolean) => {
     const message = isBinary ? undefined : parseMessage(data);
     if (message === undefined || unread.length >= MAX_UNREAD) abort(broken());

@@ -94,6 +94,7 @@ const open = async (
       createConnection: () => connection,
       perMessageDeflate: false,
       maxPayload: MAX_MESSAGE_BYTES,
+      autoPong: false,
       followRedirects: false,
     });
     // Before it is open: the first message may come with the answer.

@@ -37,7 +37,8 @@ export const createSeedAgentCodec = (keys: Keys): Codec => {
     asked.delete(id);
     const { error } = params;
     if (error !== undefined && error !== "") {
-      return { kind: "failure", id, error: parseSeedError(String(error)) };
+      if (typeof error !== "string") throw fault("an error is no text");
+      return { kind: "failure", id, error: parseSeedError(error) };
     }
     if (params["alwaysAllow"] === true) {
       const message = "The companion allows for good, which is not taken: every action is decided";

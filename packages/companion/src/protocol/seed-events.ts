@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Wire } from "./frame.ts";
+import { fault } from "./json.ts";
 import type { MethodName } from "./methods.ts";
 
 /** How a method is said with the event names of the old protocol; values are base64 there as well. */
@@ -87,12 +88,15 @@ export const SEED_EVENTS: readonly SeedEvent[] = [
     responseId: "requestId",
     toPayload: ({ summary }) => ({ message: (summary as readonly string[]).join("\n") }),
     // It commits to nothing but what is shown.
-    toParams: ({ message }) => ({
-      commitment: createHash("sha256").update(String(message)).digest("base64"),
-      summary: String(message).split("\n"),
-      dangerous: true,
-      expiresAt: Date.now() + APPROVAL_MS,
-    }),
+    toParams: ({ message }) => {
+      if (typeof message !== "string") throw fault("a message is no text");
+      return {
+        commitment: createHash("sha256").update(message).digest("base64"),
+        summary: message.split("\n"),
+        dangerous: true,
+        expiresAt: Date.now() + APPROVAL_MS,
+      };
+    },
     toResponse: ({ approved }) => ({ approved, alwaysAllow: false }),
     // Not signed there: whoever needs the signature refuses an empty one.
     toResult: ({ approved }) => ({ approved, signature: "", decidedAt: Date.now() }),

@@ -57,10 +57,35 @@ const plain = (key: KeyDescription): KeyDescription => ({
   createdAt: key.createdAt,
 });
 
+/** Names that are known to be a provider's own. */
+const MAX_NAMES = 1024;
+
+/**
+ * Makes a check that a key was named as its provider names it: by an alias, an ARN or another URI of the same key a device would
+ * pass by what the policy says of it.
+ *
+ * @returns Rejects with `ERR_KEY_NOT_FOUND` for another name. `isSure` also sees that the key is still there.
+ */
+export const createNameCheck = (
+  keys: CryptoClient,
+): ((keyId: string, signal: AbortSignal, isSure: boolean) => Promise<void>) => {
+  const own = new Set<string>();
+  return async (keyId, signal, isSure) => {
+    if (own.has(keyId) && !isSure) return;
+    const found = await keys.describeKey({ keyId, signal });
+    if (found.keyId !== keyId) throw notThere(keyId);
+    if (own.size >= MAX_NAMES) own.clear();
+    own.add(keyId);
+  };
+};
+
 /** @throws {@link CryptoError} `ERR_KEY_NOT_FOUND`, as for a key that is not there. */
 export const checkSees = (policy: CheckedPolicy, peer: Peer, keyId: string): void => {
   if (policy.sees(peer, keyId)) return;
-  throw new CryptoError("ERR_KEY_NOT_FOUND", `Key ${keyId} is not there for this device`, {
+  throw notThere(keyId);
+};
+
+const notThere = (keyId: string): CryptoError =>
+  new CryptoError("ERR_KEY_NOT_FOUND", `Key ${keyId} is not there for this device`, {
     context: { keyId },
   });
-};

@@ -12,7 +12,10 @@ export interface PolicyRule {
   readonly ask: boolean;
 }
 
-/** Which device may use which keys, and for what nobody is asked. */
+/**
+ * Which device may use which keys, and for what nobody is asked. Keys are named as `listKeys` of the provider names them; a
+ * request that names one otherwise is `ERR_KEY_NOT_FOUND`.
+ */
 export interface SignerPolicy {
   /**
    * Where no rule fits, a person is asked for `sign`, `decrypt`, `unwrapKey`, `mac`, `wallet.sign` and `approval.request`,

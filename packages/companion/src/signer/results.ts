@@ -38,25 +38,56 @@ export const memoryResults = ({
   ttlMs = DAY_MS,
   clock = Date.now,
 }: MemoryResultsOptions = {}): ResultStore => {
-  // By device, so that one that sends many requests pushes out nobody else's results. A map keeps the order of insertion.
-  const byPeer = new Map<string, Map<string, StoredResult & { readonly expiresAt: number }>>();
+  // By device, so that one that sends many requests pushes out nobody else's results.
+  const byPeer = new Map<string, Kept>();
+
+  const find = (peerId: string, id: string): Entry | undefined => {
+    const found = byPeer.get(peerId)?.entries.get(id);
+    return found === undefined || found.expiresAt <= clock() ? undefined : found;
+  };
 
   return {
-    find: async (peerId, id) => {
-      const found = byPeer.get(peerId)?.get(id);
-      return found === undefined || found.expiresAt <= clock() ? undefined : found;
-    },
+    find: async (peerId, id) => find(peerId, id),
     put: async (peerId, id, hash, result) => {
-      const kept = byPeer.get(peerId) ?? new Map();
-      byPeer.set(peerId, kept);
-      for (const [oldest, { expiresAt }] of kept) {
-        if (expiresAt > clock() && kept.size < maxEntries) break;
-        kept.delete(oldest);
-      }
-      if (kept.has(id)) {
+      if (find(peerId, id) !== undefined) {
         throw new CryptoError("ERR_CONFLICT", "The device has a result of that request already");
       }
-      kept.set(id, { hash, result, expiresAt: clock() + ttlMs });
+      const added: Entry = { id, hash, result, expiresAt: clock() + ttlMs };
+      const kept: Kept = byPeer.get(peerId) ?? { entries: new Map() };
+      byPeer.set(peerId, kept);
+      kept.entries.set(id, added);
+      kept.oldest ??= added;
+      if (kept.newest !== undefined) kept.newest.next = added;
+      kept.newest = added;
+      dropOld(kept, maxEntries, clock());
     },
   };
+};
+
+interface Entry extends StoredResult {
+  readonly id: string;
+  readonly expiresAt: number;
+  /** The one that was added after it. */
+  next?: Entry;
+}
+
+/**
+ * The results of a device, and a list of them in the order in which they came: the first member of a map is slow to find when
+ * thousands before it were deleted.
+ */
+interface Kept {
+  readonly entries: Map<string, Entry>;
+  oldest?: Entry | undefined;
+  newest?: Entry;
+}
+
+const dropOld = (kept: Kept, maxEntries: number, now: number): void => {
+  const { entries } = kept;
+  let { oldest } = kept;
+  while (oldest?.next && (oldest.expiresAt <= now || entries.size > maxEntries)) {
+    // It may have expired and been replaced by another of its id.
+    if (entries.get(oldest.id) === oldest) entries.delete(oldest.id);
+    oldest = oldest.next;
+  }
+  kept.oldest = oldest;
 };

@@ -13,7 +13,7 @@ import type { IncomingRequest, RequestHandler } from "../channel/types.ts";
 import type { MethodName, Result } from "../protocol/methods.ts";
 import { createAsking, type Waiting } from "./asking.ts";
 import { type Job, type JobContext, jobFor } from "./jobs.ts";
-import { checkSees } from "./keys.ts";
+import { checkSees, createNameCheck } from "./keys.ts";
 import { createOnce, ONCE } from "./once.ts";
 import { checkPolicy, type SignerPolicy } from "./policy.ts";
 import type { Prompter } from "./question.ts";
@@ -85,14 +85,13 @@ export const createSigner = ({
     identity,
     clock,
   };
+  const checkName = createNameCheck(context.keys);
 
   const askPerson = async (
     { peer, method }: IncomingRequest,
     { keyId, lines, dangerous = false, expiresAt }: Job,
     waiting: Waiting,
   ): Promise<boolean> => {
-    // Nobody is troubled for a key that is not there.
-    if (keyId !== undefined) await context.keys.describeKey({ keyId, signal: waiting.signal });
     const question = [
       `Device: ${escapeText(peer.name)}`,
       `Asks for: ${method}${keyId === undefined ? "" : `, key ${escapeText(keyId)}`}`,
@@ -108,6 +107,8 @@ export const createSigner = ({
       if (job.keyId !== undefined) checkSees(policy, peer, job.keyId);
       const asks = policy.asks(peer, method, job.keyId);
       const decide = async (waiting: Waiting): Promise<Job["act"]> => {
+        // Nobody is troubled for a key that is not there.
+        if (job.keyId !== undefined) await checkName(job.keyId, waiting.signal, asks);
         if (!asks) return job.act;
         note.asked = true;
         if (await askPerson(request, job, waiting)) return job.act;

@@ -1,4 +1,5 @@
 import { MAX_FRAME_BYTES } from "../../src/protocol/frame.ts";
+import { makeHello } from "../../src/protocol/hello.ts";
 import { type Attack, BROKE, ID, pin, type Target } from "./attack.ts";
 import { joinAs, signRequest, upgradeAs } from "./attacker.ts";
 import { makeIdentity } from "./devices.ts";
@@ -55,6 +56,16 @@ export const INSIDERS: readonly Attack[] = [
     run: async ({ port, agent }) => {
       const channel = await upgradeAs(port, agent);
       channel.send(signRequest());
+      return channel.closed;
+    },
+  },
+  {
+    attempt: "the hello of another version",
+    sees: `${BROKE}its hello is of another version`,
+    run: async ({ port, agent }) => {
+      const channel = await upgradeAs(port, agent);
+      const hello = makeHello("lango-companion.0", "agent", channel.binding, agent.privateKey);
+      channel.send({ method: "hello", params: hello });
       return channel.closed;
     },
   },

@@ -14,7 +14,7 @@ export interface CircuitStateChange {
 }
 
 export interface CircuitBreakerOptions {
-  /** Failures in a row that open the circuit. Default: 5. */
+  /** Failures in a row that open the circuit; with `Infinity` the provider is returned as it is. Default: 5. */
   readonly failureThreshold?: number | undefined;
   /** Milliseconds that it stays open before one call may probe. Default: 30,000. */
   readonly openMs?: number | undefined;
@@ -41,6 +41,7 @@ export const withCircuitBreaker = (
     onStateChange,
   }: CircuitBreakerOptions = {},
 ): CryptoProvider => {
+  if (failureThreshold === Number.POSITIVE_INFINITY) return provider;
   let state: CircuitState = "closed";
   let failures = 0;
   let openedAt = 0;

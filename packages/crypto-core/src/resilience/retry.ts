@@ -3,7 +3,7 @@ import { isCryptoError } from "../errors.ts";
 import type { CryptoProvider, Operation } from "../provider.ts";
 
 export interface RetryOptions {
-  /** Attempts after the first one. Default: 3, so at most 4 calls. */
+  /** Attempts after the first one; with 0 the provider is returned as it is. Default: 3, so at most 4 calls. */
   readonly retries?: number | undefined;
   /** Upper bound of the first pause in milliseconds; doubles with each attempt. Default: 100. */
   readonly baseDelayMs?: number | undefined;
@@ -27,8 +27,9 @@ const NEVER: ReadonlySet<Operation> = new Set(["createKey", "rotateKey", "listKe
 export const withRetry = (
   provider: CryptoProvider,
   { retries = 3, baseDelayMs = 100, maxDelayMs = 2000, random = Math.random }: RetryOptions = {},
-): CryptoProvider =>
-  decorate(provider, async ({ operation, request, run }) => {
+): CryptoProvider => {
+  if (retries === 0) return provider;
+  return decorate(provider, async ({ operation, request, run }) => {
     for (let attempt = 0; ; attempt++) {
       try {
         return await run();
@@ -39,6 +40,7 @@ export const withRetry = (
       await pause(random() * Math.min(maxDelayMs, baseDelayMs * 2 ** attempt), request.signal);
     }
   });
+};
 
 const canHelp = (error: unknown): boolean =>
   isCryptoError(error) && error.retryable && error.code !== "ERR_CIRCUIT_OPEN";

@@ -1,5 +1,5 @@
 // A companion in a process of its own: `node companion-main.ts` with its settings as JSON in the only argument. It answers
-// without asking anybody. It ends with its standard input; a line of that is the id of a device to revoke.
+// without asking anybody, but for a key of `asks`. It ends with its standard input; a line of that is the id of a device to revoke.
 import { appendFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -20,7 +20,7 @@ import { readKeys } from "./keys.ts";
 import { peersOf } from "./pins.ts";
 
 const settings: CompanionSettings = JSON.parse(process.argv[2]!);
-const { name, folder, usesFile, delayMs = 0 } = settings;
+const { name, folder, usesFile, delayMs = 0, asks } = settings;
 
 /** Every method, and nobody is asked. */
 const METHODS: readonly MethodName[] = [
@@ -77,7 +77,13 @@ const handler = createSigner({
   keys: counted(await makeKeys()),
   name,
   results: settings.resultsFile === undefined ? memoryResults() : fileResults(settings.resultsFile),
-  policy: { rules: [{ methods: METHODS, ask: false }] },
+  policy: {
+    rules: [
+      ...(asks === undefined ? [] : [{ methods: ["sign"], key: asks.keyId, ask: true } as const]),
+      { methods: METHODS, ask: false },
+    ],
+  },
+  prompter: asks && { ask: () => sleep(asks.ms, true) },
 });
 const device = { role: "companion", identity, peers, handler } as const;
 

@@ -22,6 +22,8 @@ export interface CompanionSettings {
   readonly resultsFile?: string;
   /** Milliseconds that each signature takes longer. */
   readonly delayMs?: number;
+  /** Before this key signs, a person is asked, who says yes after some milliseconds. */
+  readonly asks?: { readonly keyId: string; readonly ms: number };
   readonly listen?: { readonly host: string; readonly port: number };
   /** The URL of an agent's listener; then it does not listen itself. */
   readonly dial?: string;
