@@ -247,12 +247,10 @@ describe("the tools of secrets", () => {
   });
 
   test("the plain form: reserved names are not there, and the log has the agent's use", async () => {
-    const { vault, guard } = await rig({ answer: YES });
+    const { vault, guard, asked } = await rig({ answer: YES });
     const approver = await vault.approvals.approver(utf8(PASSPHRASE));
     const listed = { destinations: ["a.example"], commands: [], requiresHandle: false };
-    for (const name of ["wallet/main", "api/key"]) {
-      await vault.approvals.destinations.set(name, listed, { approver });
-    }
+    await vault.approvals.destinations.set("api/key", listed, { approver });
     const got: unknown[] = [];
     const tool = guard.wrapTool(
       {
@@ -267,6 +265,10 @@ describe("the tools of secrets", () => {
       ),
     );
     expect(hidden).toBe(missing);
+    // Nobody is asked about it either: that would tell that it is there.
+    expect(asked).toEqual([]);
+    await vault.approvals.destinations.set("wallet/main", listed, { approver });
+    expect(String(await failure(tool.call({ token: "{{secret:wallet/main}}" })))).toBe(missing);
     expect(got).toEqual([]);
     await tool.call({ token: "{{secret:api/key}}" });
     expect(got).toEqual([API_KEY]);
