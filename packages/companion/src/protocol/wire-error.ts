@@ -59,7 +59,10 @@ export const parseWireError = (value: unknown): WireError => {
   return { code: code as number, message, data: { code: name, retryable, hint } };
 };
 
-/** What the caller gets. A code that is not of crypto-core's list is `ERR_UNAVAILABLE`. */
+/**
+ * What the caller gets. A code that is not of crypto-core's list is `ERR_INTERNAL`: whoever answers is there, and nobody may take
+ * such a refusal for a reason to do without the companion.
+ */
 export const fromWireError = ({ code, message, data }: WireError): CryptoError => {
   const name = data?.code;
   if (code === FAILED && data && name !== undefined && Object.hasOwn(ERROR_CODES, name)) {
@@ -68,5 +71,5 @@ export const fromWireError = ({ code, message, data }: WireError): CryptoError =
       context: data.hint === undefined ? {} : { hint: clean(data.hint) },
     });
   }
-  return new CryptoError(STANDARD[code] ?? "ERR_UNAVAILABLE", clean(message));
+  return new CryptoError(STANDARD[code] ?? "ERR_INTERNAL", clean(message));
 };

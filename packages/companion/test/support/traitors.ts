@@ -110,7 +110,7 @@ export const TRAITORS: readonly AgentAttack[] = [
   {
     attempt: "an error with a code that is not of the list",
     sees: `${BROKE}an answer to no request of this channel`,
-    ends: LOST,
+    ends: "ERR_INTERNAL",
     run: answering((id) => [
       {
         id,
