@@ -563,6 +563,18 @@ describe("a handle", () => {
     expect(await check(handle, BOX)).toBe(false);
   });
 
+  test("that was changed in the database is refused", async () => {
+    const home = newHome();
+    const vault = await makeVault(home);
+    await vault.secrets.set("api/key", bytes("value"));
+    const { handle } = await vault.approvals.handles.issue(BOX);
+    await vault.close();
+    edit(home, "UPDATE permits SET max_uses = 99");
+    const again = await reopen(home);
+    await expectCode(() => again.approvals.handles.check(handle, BOX), "ERR_INTEGRITY");
+    await expectCode(() => again.approvals.handles.consume(handle, BOX), "ERR_INTEGRITY");
+  });
+
   test("is not in the database, and no grant can stand in for one", async () => {
     const home = newHome();
     const vault = await makeVault(home);
