@@ -201,6 +201,14 @@ describe("--file", () => {
     expect(leftovers()).toEqual([]);
   });
 
+  test("leaves no value behind whatever the command puts in its place", async () => {
+    const path = join(folder(), "key");
+    const script = 'rm "$1"; mkdir "$1"; exit 4';
+    const ran = await run(["--file", `${path}=api/key`, "--", "sh", "-c", script, "sh", path]);
+    expect(ran.code, ran.stderr).toBe(4);
+    expect(leftovers()).toEqual([]);
+  });
+
   test("does not overwrite, and leaves nothing behind when it fails", async () => {
     const path = fileWith("mine");
     const other = join(folder(), "other");

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type Bytes, CryptoError, zero } from "@lango/crypto-core";
 import {
+  judgePlainForm,
   type ReferenceResolver,
   type ReferenceUse,
   type SecretPolicy,
@@ -72,7 +73,11 @@ export const createVaultReferences = (options: VaultReferencesOptions): VaultRef
       if (reference.kind === "decrypt") return find(reference.id, session) && UNLISTED;
       const { name, handle } = reference;
       const { handles, destinations } = vault.approvals;
-      if (handle === undefined) return destinations.get(name, AGENT);
+      const policy = await destinations.get(name, AGENT);
+      if (handle === undefined || policy === undefined) return policy;
+      // What the owner lists since then holds for handles, too.
+      const verdict = judgePlainForm({ ...policy, requiresHandle: false }, use.target);
+      if (verdict === "forbidden") return undefined;
       return (await handles.check(handle, handleUse(name, use))) ? UNLISTED : undefined;
     },
 

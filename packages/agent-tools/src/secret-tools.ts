@@ -80,10 +80,12 @@ const storeTool = ({ vault, guard }: SecretToolsOptions): ToolSpec => ({
     (await isThere(vault, String(name)))
       ? { secret: String(name), safety: "dangerous" }
       : { secret: String(name) },
-  async run({ name, value, encoding }) {
+  async run({ name, value, encoding }, { safety }) {
     const bytes = decodeText(String(value), "value", encoding as Encoding | undefined);
     try {
-      return await keep({ vault, guard }, String(name), bytes);
+      // Approved as a new one, it is stored as one, whoever has stored another meanwhile.
+      const isNew = safety !== "dangerous";
+      return await keep({ vault, guard }, String(name), bytes, isNew);
     } finally {
       zero(bytes);
     }
@@ -269,8 +271,9 @@ const keep = async (
   { vault, guard }: Pick<SecretToolsOptions, "vault" | "guard">,
   name: string,
   value: Uint8Array,
+  createOnly = false,
 ): Promise<JsonObject> => {
-  const { version, created } = await vault.secrets.set(name, value, AGENT);
+  const { version, created } = await vault.secrets.set(name, value, { ...AGENT, createOnly });
   return { ...(await learnt(guard, name, value)), version, created };
 };
 
@@ -312,7 +315,7 @@ const targetOf = ({ tool, destination }: JsonObject): Target | undefined => {
       "destination is host, host:port or an absolute path",
     );
   }
-  return { kind: "destination", host: found[1]!.toLowerCase(), port };
+  return { kind: "destination", host: found[1]!, port };
 };
 
 /** One error for a name that is not there, one that agents cannot use, and a destination that is not listed. */

@@ -1,7 +1,7 @@
 import { createHash, createPublicKey, verify } from "node:crypto";
 import { fromBase64, toBase64, utf8 } from "@lango/crypto-core";
 import { describe, expect, test } from "vitest";
-import { API_KEY, failure, rig } from "./rig.ts";
+import { API_KEY, failure, PASSPHRASE, rig } from "./rig.ts";
 
 const YES = () => true;
 
@@ -50,6 +50,59 @@ describe("the tools of secrets", () => {
     const alone = await rig({ vault });
     const error = await failure(alone.call("secrets.store", { name: "new", value: "second" }));
     expect(error.code).toBe("ERR_DENIED");
+  });
+
+  test("store: what was approved as new replaces nothing that came meanwhile", async () => {
+    const { call, vault } = await rig({
+      policy: { approvalPolicy: "all" },
+      answer: async ({ arguments: args }) => {
+        await vault.secrets.set(String(args?.["name"]), utf8("entered-by-a-person"));
+        return true;
+      },
+    });
+    const error = await failure(call("secrets.store", { name: "new", value: "of-the-agent" }));
+    expect(error.code).toBe("ERR_CONFLICT");
+    expect((await vault.secrets.get("new")).version).toBe(1);
+  });
+
+  test("get: a handle lasts as long and as often as was asked for", async () => {
+    const { call } = await rig({ answer: YES });
+    const got = async (more: object): Promise<Record<string, unknown>> =>
+      call("secrets.get", { name: "api/key", tool: "t", destination: "a.example", ...more });
+    const minutesOf = ({ expiresAt }: Record<string, unknown>): number =>
+      Math.round((Date.parse(String(expiresAt)) - Date.now()) / 60_000);
+    expect(minutesOf(await got({}))).toBe(10);
+    expect(minutesOf(await got({ minutes: 90 }))).toBe(90);
+  });
+
+  test("get: a handle ends where the owner lists other places", async () => {
+    const { call, guard, vault } = await rig({ answer: YES });
+    const [tool, destination] = ["http_request", "a.example"];
+    const { reference } = await call("secrets.get", {
+      name: "api/key",
+      tool,
+      destination,
+      uses: 9,
+    });
+    const send = guard.wrapTool(
+      {
+        ...{ name: tool, description: "", inputSchema: {}, safety: "safe", references: ["token"] },
+        target: () => ({ kind: "destination", host: destination, port: 443 }),
+      },
+      () => "sent",
+    );
+    expect(await send.call({ token: reference })).toBe("sent");
+    const approver = await vault.approvals.approver(utf8(PASSPHRASE));
+    const list = (host: string) =>
+      vault.approvals.destinations.set(
+        "api/key",
+        { destinations: [host], commands: [], requiresHandle: true },
+        { approver },
+      );
+    await list("a.example");
+    expect(await send.call({ token: reference })).toBe("sent");
+    await list("b.example");
+    expect((await failure(send.call({ token: reference }))).code).toBe("ERR_DENIED");
   });
 
   test("get: needs an approval under every policy, and returns a reference", async () => {
@@ -159,6 +212,10 @@ describe("the tools of secrets", () => {
     expect((await failure(call("secrets.delete", { name: "wallet/main" }))).code).toBe(
       "ERR_DENIED",
     );
+    expect(await failure(call("secrets.delete", { name: "no/such/name" }))).toMatchObject({
+      code: "ERR_NOT_FOUND",
+      message: expect.not.stringContaining("no/such/name"),
+    });
     expect(await call("secrets.delete", { name: "api/key" })).toEqual({
       name: "api/key",
       deleted: true,
@@ -173,10 +230,11 @@ describe("the tools of secrets", () => {
   test("request: a person enters the value, the agent gets the reference", async () => {
     const value = "entered-by-a-person-1";
     const requests: unknown[] = [];
+    const entered = utf8(value);
     const { call, vault, guard } = await rig({
       async requestSecret(request) {
         requests.push(request);
-        return utf8(value);
+        return entered;
       },
     });
     const result = await call("secrets.request", { name: "db/password", reason: "to migrate" });
@@ -185,6 +243,37 @@ describe("the tools of secrets", () => {
     expect(requests).toEqual([{ name: "db/password", reason: "to migrate", session: "session-1" }]);
     expect((await vault.secrets.get("db/password")).value).toEqual(utf8(value));
     expect(guard.mask(value)).toBe("[SECRET:db/password]");
+    expect(entered.every((byte) => byte === 0)).toBe(true);
+  });
+
+  test("the plain form: reserved names are not there, and the log has the agent's use", async () => {
+    const { vault, guard, asked } = await rig({ answer: YES });
+    const approver = await vault.approvals.approver(utf8(PASSPHRASE));
+    const listed = { destinations: ["a.example"], commands: [], requiresHandle: false };
+    await vault.approvals.destinations.set("api/key", listed, { approver });
+    const got: unknown[] = [];
+    const tool = guard.wrapTool(
+      {
+        ...{ name: "t", description: "", inputSchema: {}, safety: "safe", references: ["token"] },
+        target: () => ({ kind: "destination", host: "a.example", port: 443 }),
+      },
+      ({ token }) => void got.push(token),
+    );
+    const [hidden, missing] = await Promise.all(
+      ["wallet/main", "no/such"].map(async (name) =>
+        String(await failure(tool.call({ token: `{{secret:${name}}}` }))),
+      ),
+    );
+    expect(hidden).toBe(missing);
+    // Nobody is asked about it either: that would tell that it is there.
+    expect(asked).toEqual([]);
+    await vault.approvals.destinations.set("wallet/main", listed, { approver });
+    expect(String(await failure(tool.call({ token: "{{secret:wallet/main}}" })))).toBe(missing);
+    expect(got).toEqual([]);
+    await tool.call({ token: "{{secret:api/key}}" });
+    expect(got).toEqual([API_KEY]);
+    const read = (await vault.audit.tail()).findLast(({ action }) => action === "secret.get");
+    expect(read).toMatchObject({ target: "api/key", actor: { kind: "agent" } });
   });
 
   test("request: entered elsewhere, not entered, and nobody to ask", async () => {
@@ -230,6 +319,8 @@ describe("the tools of crypto", () => {
     const { reference } = await call("crypto.decrypt", { data: sealed["ciphertext"] });
     expect(reference).toMatch(/^\{\{decrypt:[0-9a-f-]{36}\}\}$/);
     expect(asked).toEqual([]);
+    // Known from here on, wherever it shows up.
+    expect(guard.mask(data)).toMatch(/^\[SECRET:decrypt:[0-9a-f-]{36}\]$/);
     let got: unknown;
     const tool = guard.wrapTool(
       { name: "mail", description: "", inputSchema: {}, safety: "safe", references: ["body"] },
@@ -242,6 +333,8 @@ describe("the tools of crypto", () => {
     expect(got).toBe(`Dear all, ${data}`);
     expect(result).toMatch(/^sent Dear all, \[SECRET:decrypt:[0-9a-f-]{36}\]$/);
     expect(asked).toMatchObject([{ dangerous: true, destination: "tool mail" }]);
+    await tool.call({ body: reference });
+    expect(got).toBe(data);
     const revealed = await rig({ answer: YES, vault: (await rig()).vault });
     const again = await revealed.call("crypto.encrypt", { data: "AAEC/w==", encoding: "base64" });
     const args = { data: again["ciphertext"], output: "plaintext" };

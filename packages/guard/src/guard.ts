@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 import { Writable } from "node:stream";
-import { type Bytes, isBytes, raceSignal, randomBytesFresh } from "@lango/crypto-core";
+import { type Bytes, CryptoError, isBytes, raceSignal, randomBytesFresh } from "@lango/crypto-core";
 import type { Action, Broker, JsonObject, JsonValue, Requester } from "./approvals/types.ts";
 import type { PiiRedactor } from "./pii/redactor.ts";
 import { formatReference } from "./references/parse.ts";
@@ -110,15 +110,18 @@ export const createGuard = (options: GuardOptions): Guard => {
             definition.check?.(args);
             const target = definition.target?.(args) ?? { kind: "tool", name: definition.name };
             const approval = createApproval(options, definition, args, tagKey, signal);
-            const approvedBy = await approval.ofCall();
+            const approved = await approval.ofCall();
             const resolved = await resolveParameters(args, {
               tool: definition.name,
               parameters: definition.references ?? [],
               ...{ target, session, resolver, signal },
               approve: approval.ofUse,
             });
+            // A value may be part of what says where it goes: then that must be where its owner lets it go.
+            const now = definition.target?.(resolved) ?? target;
+            if (targetName(now) !== targetName(target)) throw movedTarget();
             const context: ToolContext = {
-              ...{ session, approvedBy },
+              ...{ session, ...approved },
               signal: signal ?? new AbortController().signal,
             };
             const result = await raceSignal(signal, async () => handler(resolved, context));
@@ -142,6 +145,9 @@ export const createGuard = (options: GuardOptions): Guard => {
   };
 };
 
+const movedTarget = (): CryptoError =>
+  new CryptoError("ERR_DENIED", "The value of a reference would change where the tool sends it");
+
 /** The approvals of one call: of the tool itself, and of each reference whose secret does not list the target. */
 const createApproval = (
   { broker, session, requester, scanner }: GuardOptions,
@@ -149,8 +155,8 @@ const createApproval = (
   args: JsonObject,
   tagKey: Uint8Array,
   signal: AbortSignal | undefined,
-): { ofCall(): Promise<string>; ofUse(use: ReferenceUse): Promise<boolean> } => {
-  const decide = async (about: ApprovalNeeds): Promise<string> => {
+): { ofCall(): Promise<Approved>; ofUse(use: ReferenceUse): Promise<boolean> } => {
+  const decide = async (about: ApprovalNeeds): Promise<Approved> => {
     const { safety = definition.safety, required = false, ...more } = about;
     const action: Action = {
       ...{ session, tool: definition.name },
@@ -162,7 +168,7 @@ const createApproval = (
       ...(requester !== undefined && { requester }),
       ...(signal !== undefined && { signal }),
     });
-    return by ?? via;
+    return { approvedBy: by ?? via, safety };
   };
   return {
     ofCall: async () => decide((await definition.approval?.(args)) ?? {}),
@@ -200,6 +206,8 @@ const withheldText = (value: JsonValue | undefined, tagKey: Uint8Array): string 
   return `[withheld, ${text.length} characters, tag ${tag}]`;
 };
 
+type Approved = Pick<ToolContext, "approvedBy" | "safety">;
+
 /** A resolver whose values are all known to the scanner before a tool gets them, also those that are newer than it. */
 const learning = (
   resolver: ReferenceResolver,
@@ -210,7 +218,8 @@ const learning = (
   async open(use, callOptions) {
     const value = await resolver.open(use, callOptions);
     try {
-      if (scanner.scan(value).findings.length === 0) {
+      // Found as a whole: a part of it may be another secret, perhaps one that an agent stored for that.
+      if (!scanner.scan(value).findings.some(({ length }) => length === value.length)) {
         const { reference } = use;
         const name = reference.kind === "secret" ? reference.name : `decrypt:${reference.id}`;
         await learn({ name, value });

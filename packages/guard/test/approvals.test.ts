@@ -1,5 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { utf8 } from "@lango/crypto-core";
 import {
   type Action,
@@ -186,6 +189,8 @@ it("config.json can only tighten the policy of the vault", () => {
   const vault = policyOf({ exemptTools: ["a", "b"] });
   expect(tightenPolicy(vault, policyOf()).exemptTools).toEqual(["a", "b"]);
   expect(tightenPolicy(vault, policyOf({ exemptTools: ["b", "c"] })).exemptTools).toEqual(["b"]);
+  const dotted = policyOf({ exemptTools: ["a.b"] });
+  expect(tightenPolicy(dotted, policyOf({ exemptTools: ["a_b"] })).exemptTools).toEqual(["a.b"]);
   expect(tightenPolicy(vault, policyOf({ approvalPolicy: "none" })).approvalPolicy).toBe(
     "dangerous",
   );
@@ -205,6 +210,18 @@ describe("the process tree", () => {
     child.kill("SIGKILL");
     await once(child, "close");
     expect(identitiesFrom(child.pid!)).toEqual([]);
+  });
+
+  it("is not taken in by what a process calls itself; the first process is in no tree", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "lango-name-"));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const name = join(folder, "x) S 1 1 1 1");
+    symlinkSync("/bin/sh", name);
+    const child = spawn(name, ["-c", "read line"], { stdio: ["pipe", "ignore", "ignore"] });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    await once(child, "spawn");
+    expect(identitiesFrom(child.pid!).slice(1)).toEqual(identitiesFrom(process.pid));
+    expect(identitiesFrom(1)).toEqual([]);
   });
 
   it("a terminal that is not known, and a requester that is not, are never apart", () => {
@@ -290,6 +307,18 @@ describe("the terminal surface", () => {
     ]) {
       expect(await answer(lines)).toEqual({ approved: false, by: "terminal" });
     }
+  });
+
+  it("zeroes the passphrase", async () => {
+    const typed = [Buffer.from("y"), Buffer.from("wrong"), Buffer.from(PASSPHRASE)];
+    const lines = typed.map((line) => new Uint8Array(line));
+    const asked = [...lines];
+    const at = { ...device([]), ask: async () => asked.shift() };
+    const surface = createTerminalSurface({ device: at, verify });
+    expect(await surface.ask(request(), new AbortController().signal)).toMatchObject({
+      approved: true,
+    });
+    for (const line of lines.slice(1)) expect(line.every((byte) => byte === 0)).toBe(true);
   });
 
   it("asks for no passphrase when it is not dangerous, and offers what the action has", async () => {

@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { setTimeout } from "node:timers/promises";
 import { isCryptoError } from "@lango/crypto-core";
 import {
@@ -132,10 +133,20 @@ describe("an answer", () => {
 
   it("is not asked for when the request cannot be put into the log", async () => {
     const surface = desk();
-    const { vault, decide } = setUp({}, surface);
-    vault.failing = ["request"];
-    await expect(decide()).rejects.toThrow("the log is full");
+    const { vault, broker, decide } = setUp({}, surface);
+    const writing = Promise.withResolvers<void>();
+    vault.record = () => writing.promise;
+    const decision = decide();
+    const failed = expect(decision).rejects.toThrow("the log is full");
+    await setTimeout(5);
+    // One that comes meanwhile is told that it is over.
+    const late = desk("late");
+    broker.addSurface(late);
+    await vi.waitFor(() => expect(late.asked).toBe(1));
+    writing.reject(new Error("the log is full"));
+    await failed;
     expect(surface.asked).toBe(0);
+    expect(late.signals[0]?.aborted).toBe(true);
   });
 
   it.each([
@@ -238,6 +249,56 @@ describe("surfaces", () => {
     late.answer(YES);
     expect(await decision).toMatchObject({ via: "late" });
     expect(weak.asked).toBe(0);
+    // What is over is not kept.
+    let judged = 0;
+    const later = desk("later");
+    later.counting = () => {
+      judged += 1;
+      return true;
+    };
+    broker.addSurface(later);
+    expect(judged).toBe(0);
+  });
+
+  it("that fail before the others are asked do not end it", async () => {
+    const [first, early] = [desk("first"), desk("early")];
+    const { vault, broker, decide } = setUp({}, first);
+    const { record } = vault;
+    const writing = Promise.withResolvers<void>();
+    vault.record = async (event) => {
+      await writing.promise;
+      return record(event);
+    };
+    const decision = decide();
+    await setTimeout(5);
+    broker.addSurface(early);
+    await vi.waitFor(() => expect(early.asked).toBe(1));
+    early.fail();
+    await setTimeout(5);
+    writing.resolve();
+    await vi.waitFor(() => expect(first.asked).toBe(1));
+    // Asked once, though it was there at both times.
+    expect(early.asked).toBe(1);
+    first.answer(YES);
+    expect(await decision).toMatchObject({ via: "first" });
+  });
+
+  it("count only by a plain true", async () => {
+    const odd = { ...desk("odd"), counts: () => "yes" as never };
+    const { decide } = setUp({}, odd);
+    expect(await codeOf(decide())).toBe("ERR_DENIED");
+    expect(odd.asked).toBe(0);
+  });
+
+  it("that do not count are not asked beside one that does", async () => {
+    const [strong, weak] = [desk("strong"), desk("weak")];
+    weak.counting = false;
+    const { decide } = setUp({}, weak, strong);
+    const decision = decide();
+    await vi.waitFor(() => expect(strong.asked).toBe(1));
+    strong.answer(YES);
+    await decision;
+    expect(weak.asked).toBe(0);
   });
 
   it("that are removed are told, and their yes is worth nothing", async () => {
@@ -328,6 +389,38 @@ describe("giving up", () => {
     expect(vault.notes).toEqual([]);
   });
 
+  it("while nobody is asked yet is heard all the same", async () => {
+    const controller = new AbortController();
+    const surface = desk();
+    const { decide } = setUp(
+      {
+        async policy() {
+          controller.abort(new Error("enough"));
+          return policyOf();
+        },
+      },
+      surface,
+    );
+    await expect(decide({ signal: controller.signal })).rejects.toThrow("enough");
+    expect(surface.asked).toBe(0);
+  });
+
+  it("leaves no timer and no listener behind a decision", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const controller = new AbortController();
+      const { decide } = setUp(
+        {},
+        createProgrammaticSurface({ ask: () => YES, provesApprover: true }),
+      );
+      await decide({ signal: controller.signal });
+      expect(vi.getTimerCount()).toBe(0);
+      expect(getEventListeners(controller.signal, "abort")).toEqual([]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it("close denies what is open and refuses the rest", async () => {
     const surface = desk();
     const { broker, vault, decide } = setUp({}, surface);
@@ -347,6 +440,37 @@ describe("grants", () => {
     vault.granted = { id: "g1", by: "Ada" };
     expect(await decide()).toMatchObject({ via: "grant", by: "Ada", grantId: "g1" });
     expect(surface.asked).toBe(0);
+  });
+
+  it("are looked for as what the action is: the action, its danger, and who asks", async () => {
+    const { vault, broker } = setUp();
+    const queries: unknown[] = [];
+    vault.grants.match = async (query) => {
+      queries.push(query);
+      return { id: "g1", by: "Ada" };
+    };
+    const requester = { processId: process.pid };
+    await broker.decide(ACTION, { safety: "dangerous" });
+    await broker.decide(ACTION, { safety: "moderate", required: true, requester });
+    const own = expect.stringContaining(`:${process.pid}:`);
+    expect(queries).toMatchObject([
+      { action: ACTION, dangerous: true, processes: [] },
+      { action: ACTION, dangerous: false, processes: expect.arrayContaining([own]) },
+    ]);
+  });
+
+  it("for a command need a program, and for a destination that: one is not the other", async () => {
+    for (const [scope, action] of [
+      ["command", { ...ACTION, destination: "h:443" }],
+      ["destination", { ...ACTION, binary: "/bin/ls" }],
+    ] as const) {
+      const { vault, broker } = setUp(
+        {},
+        createProgrammaticSurface({ ask: () => ({ ...YES, scope }), provesApprover: true }),
+      );
+      expect((await broker.decide(action, { safety: "dangerous" })).grantId).toBeUndefined();
+      expect(vault.added).toEqual([]);
+    }
   });
 
   it.each([
@@ -448,6 +572,18 @@ describe("what was approved", () => {
     }
   });
 
+  it("is the whole of it: a member named __proto__ is shown, one that is undefined is not there", async () => {
+    const surface = desk();
+    const { broker } = setUp({}, surface);
+    const given = { ...JSON.parse('{"__proto__":{"force":true}}'), dry: undefined };
+    const decision = broker.decide({ ...ACTION, arguments: given }, { safety: "dangerous" });
+    await vi.waitFor(() => expect(surface.asked).toBe(1));
+    surface.answer(YES);
+    const { request } = await decision;
+    expect(JSON.stringify(request?.arguments)).toBe('{"__proto__":{"force":true}}');
+    expect(request?.summary[0]).toBe('Argument "__proto__": {"force":true}');
+  });
+
   const deep = (levels: number): never => (levels === 0 ? 1 : { a: deep(levels - 1) }) as never;
   it.each([
     { arguments: { a: Number.NaN } },
@@ -457,6 +593,7 @@ describe("what was approved", () => {
     { arguments: [] },
     { arguments: deep(40) },
     { arguments: { a: "x".repeat(300_000) } },
+    { arguments: { a: "x".repeat(200_000), b: "x".repeat(200_000) } },
     { argv: ["a", 1] },
     { argv: "ls" },
     { session: "" },

@@ -224,6 +224,59 @@ describe("a call", () => {
     expect(await tool.call(args)).toBe('sent {"a":"[SECRET:api_key]"}');
   });
 
+  test("so is one of which another secret is a part", async () => {
+    const part = { name: "part", value: utf8(API_KEY.slice(0, 7)) };
+    const { guard } = await rig({ scanner: await createScanner({ secrets: [part] }) });
+    const tool = guard.wrapTool(definition, ({ headers }) => `sent ${JSON.stringify(headers)}`);
+    const args = { url: "https://api.example.com", headers: { a: "{{secret:api_key}}" } };
+    expect(await tool.call(args)).toBe('sent {"a":"[SECRET:api_key]"}');
+  });
+
+  test("a value cannot change where the tool sends it", async () => {
+    const listed = { destinations: ["api.example.com"], commands: [] };
+    const { guard } = await rig({
+      secrets: {
+        host: { value: "evil.example/", policy: listed },
+        path: { value: "v1/users", policy: listed },
+      },
+    });
+    const sent: unknown[] = [];
+    const tool = guard.wrapTool({ ...definition, references: ["url"] }, ({ url }) => {
+      sent.push(url);
+    });
+    const moved = tool.call({ url: "https://{{secret:host}}@api.example.com/" });
+    await expect(moved).rejects.toMatchObject({ code: "ERR_DENIED" });
+    expect(sent).toEqual([]);
+    await tool.call({ url: "https://api.example.com/{{secret:path}}" });
+    expect(sent).toEqual(["https://api.example.com/v1/users"]);
+  });
+
+  test("the broker is told who asks", async () => {
+    const requester = { processId: 12345, client: "c" };
+    const { guard, broker } = await rig({ requester });
+    const tool = guard.wrapTool(definition, () => "done");
+    const args = { url: "https://a.example", headers: { a: "{{secret:db/password}}" } };
+    await tool.call(args);
+    expect(broker.asked.map(({ options }) => options.requester)).toEqual([requester, requester]);
+  });
+
+  test("a handler is told as what its call was approved", async () => {
+    const { guard } = await rig();
+    const seen: unknown[] = [];
+    const approval = ({ grave }: { readonly grave?: unknown }) =>
+      grave === true ? { safety: "dangerous" as const } : {};
+    const tool = guard.wrapTool(
+      { name: "t", description: "", inputSchema: {}, safety: "moderate", approval },
+      (_, { safety, approvedBy }) => void seen.push([safety, approvedBy]),
+    );
+    await tool.call({});
+    await tool.call({ grave: true });
+    expect(seen).toEqual([
+      ["moderate", "test"],
+      ["dangerous", "test"],
+    ]);
+  });
+
   test("a member named __proto__ is one like the others", async () => {
     const args = JSON.parse('{"__proto__":{"a":1}}');
     const result = await outcome((given) => given, args);
@@ -255,6 +308,7 @@ describe("a result", () => {
         set: new Set([API_KEY]),
         url: new URL(`https://a.example/?k=${API_KEY}`),
         date: new Date(0),
+        boxed: new String(API_KEY),
         self,
         dropped: () => API_KEY,
         none: null,
@@ -274,6 +328,7 @@ describe("a result", () => {
       map: new Map([["[SECRET:api_key]", { deep: [["[SECRET:api_key]"]] }]]),
       url: "https://a.example/?k=[SECRET:api_key]",
       date: new Date(0),
+      boxed: "[SECRET:api_key]",
       none: null,
       truth: true,
     });
@@ -396,6 +451,15 @@ describe("a stream", () => {
     expect(shownAs(error)).not.toContain(API_KEY);
   });
 
+  test("that does not even begin gives a masked error", async () => {
+    const result = (await outcome(() => ({
+      [Symbol.asyncIterator]() {
+        throw new Error(`no ${API_KEY}`);
+      },
+    }))) as AsyncIterator<unknown>;
+    expect(String(await failure(result.next()))).toBe("Error: no [SECRET:api_key]");
+  });
+
   test("that is left early, cancelled or aborted ends its source, also one that hangs", async () => {
     const { guard } = await rig();
     const call = async (signal?: AbortSignal) => {
@@ -514,6 +578,19 @@ describe("an error", () => {
         }),
       ),
     ).toEqual(expected);
+  });
+
+  test("that stands before another one shows nothing of it", async () => {
+    const inner = Object.assign(new Error("inner"), { token: API_KEY });
+    const outer: unknown = Object.create(inner, { message: { value: "outer" } });
+    const error = (await failure(
+      outcome(() => {
+        throw outer;
+      }),
+    )) as Error & { readonly token?: string };
+    expect(error).toBeInstanceOf(Error);
+    expect(error.message).toBe("outer");
+    expect(error.token).toBeUndefined();
   });
 
   test("that cannot be read is replaced", async () => {

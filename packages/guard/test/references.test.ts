@@ -332,6 +332,36 @@ describe("resolving", () => {
     });
   });
 
+  it("opens nothing that is taken back while a person is asked", async () => {
+    for (const after of [
+      undefined,
+      { destinations: [], commands: [] },
+      { destinations: ["b.example"], commands: [] },
+    ]) {
+      const policies = new Map<string, SecretPolicy | undefined>([
+        ["a", { destinations: [], commands: ["/bin/tool"] }],
+        ["b", { destinations: [], commands: [] }],
+      ]);
+      const { resolver, opened } = keeper({ a: { value: "1" }, b: { value: "2" } });
+      const changing: ReferenceResolver = {
+        ...resolver,
+        policyOf: async ({ reference }) =>
+          policies.get(reference.kind === "secret" ? reference.name : ""),
+      };
+      const call = resolveReferences({
+        ...base,
+        template: "{{secret:a}}{{secret:b}}",
+        resolver: changing,
+        approve: async () => {
+          policies.set("a", after);
+          return true;
+        },
+      });
+      await expect(call).rejects.toMatchObject({ code: "ERR_DENIED" });
+      expect(opened).toEqual([]);
+    }
+  });
+
   it("does not ask again for a handle, whose use the resolver has checked", async () => {
     const { resolver } = keeper({
       a: { value: "v", policy: { destinations: [], commands: [], requiresHandle: true } },

@@ -128,6 +128,24 @@ describe("a masker", () => {
     expect(() => scanner.createMasker().write("text" as unknown as Uint8Array)).toThrow(invalid);
   });
 
+  it("sees through escape sequences in a first chunk of any size", async () => {
+    const secret = "sk-proj-Zm9v-7f3a91c2e5";
+    const cut = `${secret.slice(0, 9)}\u001b[1m${secret.slice(9)}`;
+    for (const size of [60_000, 65_536, 70_000, 1_000_000]) {
+      for (const text of [
+        `${"x".repeat(size)} ${cut} ${"y".repeat(size)} ${cut}\n`,
+        `${"\u001b[1m0123456789".repeat(size / 10)}${cut}\n`,
+      ]) {
+        // Anew each time: a scanner that has seen a large text has room for the next one.
+        using fresh = await createScanner({
+          secrets: [{ name: "a", value: new TextEncoder().encode(secret) }],
+        });
+        const shown = new TextDecoder().decode(fresh.scan(new TextEncoder().encode(text)).output);
+        expect(shown).toBe(text.replaceAll(cut, "[SECRET:a]"));
+      }
+    }
+  });
+
   it("works through chunks larger than a slice of its work", () => {
     const filler = Buffer.alloc(100_000, "no secret here, ");
     const input = Buffer.concat([filler, bytes("sk-live-abcdef"), filler, bytes("sk-live-abcdef")]);

@@ -539,6 +539,17 @@ describe("a handle", () => {
     await expectCode(() => issue({ ...BOX, destination: "" }), "ERR_INVALID_ARGUMENT");
   });
 
+  test("of an owner for a hidden name is none for an agent", async () => {
+    const { issue, check, consume } = await made();
+    const use = { ...BOX, secret: "wallet/seed" };
+    const { handle } = await issue(use);
+    const asAgent = { ...use, audience: "agent" as const };
+    expect(await check(handle, asAgent)).toBe(false);
+    await expectCode(() => consume(handle, asAgent), "ERR_DENIED");
+    expect(await check(handle, use)).toBe(true);
+    expect(text((await consume(handle, use)).value)).toBe("seed");
+  });
+
   test("gets too old, and does not get younger with the clock", async () => {
     const clock = clockAt(1_800_000_000_000);
     const { issue, check } = await made(clock.read);
@@ -550,6 +561,18 @@ describe("a handle", () => {
     expect(await check(handle, BOX)).toBe(true);
     clock.now += 1;
     expect(await check(handle, BOX)).toBe(false);
+  });
+
+  test("that was changed in the database is refused", async () => {
+    const home = newHome();
+    const vault = await makeVault(home);
+    await vault.secrets.set("api/key", bytes("value"));
+    const { handle } = await vault.approvals.handles.issue(BOX);
+    await vault.close();
+    edit(home, "UPDATE permits SET max_uses = 99");
+    const again = await reopen(home);
+    await expectCode(() => again.approvals.handles.check(handle, BOX), "ERR_INTEGRITY");
+    await expectCode(() => again.approvals.handles.consume(handle, BOX), "ERR_INTEGRITY");
   });
 
   test("is not in the database, and no grant can stand in for one", async () => {

@@ -8,8 +8,8 @@ export const run: Handler = (context, args) =>
   withVault(context, args, {}, async ({ approvals }) => {
     const grants = await approvals.grants.list();
     const history = await approvals.history(args.number("count") ?? 20);
-    const decisions = history.map(({ seq, ts, action, target, detail, about = {} }) => ({
-      ...{ seq, ts, action, target, detail },
+    const decisions = history.map(({ seq, ts, action, target, outcome, code, detail, about }) => ({
+      ...{ seq, ts, action, target, outcome, code, detail },
       ...about,
     }));
     return { data: { grants, decisions }, text: [grantTable(grants), decided()].join("\n\n") };
@@ -18,7 +18,7 @@ export const run: Handler = (context, args) =>
       return (
         table(
           ["TIME", "WHAT", "TOOL", "BY", "WHY"],
-          history.map(({ ts, action, detail = "", about = {} }) => [
+          history.map(({ ts, action, code = "", detail = code, about = {} }) => [
             when(ts),
             action,
             about["tool"] ?? "-",

@@ -62,8 +62,12 @@ export class SecretFiles {
   }
 
   [Symbol.dispose](): void {
-    for (const path of this.#made.splice(0)) rmSync(path, { force: true });
+    // First, as nothing that the command did elsewhere can keep it.
     if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+    for (const path of this.#made.splice(0)) {
+      // A folder is the command's: ours was a link or a file.
+      if (!isFolder(path)) rmSync(path, { force: true });
+    }
   }
 }
 
@@ -102,6 +106,9 @@ function removeLeftovers(): void {
     } catch {}
   }
 }
+
+const isFolder = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
 /** Whether a path is a link to a file of a lango that is no more. */
 function isDeadLink(path: string): boolean {

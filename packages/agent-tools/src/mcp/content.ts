@@ -14,7 +14,8 @@ export const toContent = async (result: unknown): Promise<CallToolResult> => {
   if (isBytes(value)) return ofBytes(value);
   const text = toJson(value);
   const content: CallToolResult["content"] = [{ type: "text", text }];
-  if (typeof value !== "object" || Array.isArray(value)) return { content };
+  // Only an object may stand there: not what a Map, a Set or a Date is written as.
+  if (!text.startsWith("{")) return { content };
   return { content, structuredContent: JSON.parse(text) as Record<string, unknown> };
 };
 

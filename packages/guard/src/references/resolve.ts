@@ -1,6 +1,6 @@
 import { type Bytes, CryptoError, concat, isCryptoError, utf8, zero } from "@lango/crypto-core";
 import { formatReference, parseTemplate, type Reference, type TemplatePart } from "./parse.ts";
-import { judgePlainForm, type SecretPolicy, type Target } from "./policy.ts";
+import { judgePlainForm, type SecretPolicy, type Target, type Verdict } from "./policy.ts";
 
 /** A place that is declared to take secrets. References anywhere else are text. */
 export type Sink =
@@ -68,7 +68,12 @@ export async function resolveReferences(options: ResolveOptions): Promise<Bytes>
     const use = { reference: part, sink, target, ...(session !== undefined && { session }) };
     uses.set(formatReference(part), use);
   }
-  for (const use of uses.values()) await permit(use, options);
+  const listed = new Set<ReferenceUse>();
+  for (const use of uses.values()) if ((await permit(use, options)) === "listed") listed.add(use);
+  // While a person was asked about one, the owner may have taken another back.
+  for (const use of uses.values()) {
+    if ((await judge(use, resolver)) !== "listed" && listed.has(use)) throw refused();
+  }
 
   const values = new Map<string, Bytes>();
   try {
@@ -84,15 +89,22 @@ export async function resolveReferences(options: ResolveOptions): Promise<Bytes>
   }
 }
 
-const permit = async (use: ReferenceUse, options: ResolveOptions): Promise<void> => {
-  options.signal?.throwIfAborted();
-  const policy = await options.resolver.policyOf(use);
+type Permitted = Exclude<Verdict, "forbidden">;
+
+const judge = async (use: ReferenceUse, resolver: ReferenceResolver): Promise<Permitted> => {
+  const policy = await resolver.policyOf(use);
   if (policy === undefined) throw refused();
   // A handle was made for this use after an approval; the plain form may be written by anyone.
-  if (use.reference.kind === "secret" && use.reference.handle !== undefined) return;
+  if (use.reference.kind === "secret" && use.reference.handle !== undefined) return "listed";
   const verdict = judgePlainForm(policy, use.target);
   if (verdict === "forbidden") throw refused();
-  if (verdict === "listed") return;
+  return verdict;
+};
+
+const permit = async (use: ReferenceUse, options: ResolveOptions): Promise<Permitted> => {
+  options.signal?.throwIfAborted();
+  const verdict = await judge(use, options.resolver);
+  if (verdict === "listed") return verdict;
   if (options.approve === undefined) {
     throw new CryptoError(
       "ERR_DENIED",
@@ -102,6 +114,7 @@ const permit = async (use: ReferenceUse, options: ResolveOptions): Promise<void>
   if (!(await options.approve(use))) {
     throw new CryptoError("ERR_DENIED", "The use of a secret was not approved");
   }
+  return verdict;
 };
 
 const openValue = async (

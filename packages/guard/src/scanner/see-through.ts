@@ -119,6 +119,8 @@ export const readThrough = (
   state: ReaderState,
   seen?: SeenThrough,
 ): ReaderState => {
+  // Before anything of `text` is looked at: both are in one memory, and when that grows it moves.
+  seen?.text.reserve(to);
   const { bytes } = text;
   const breaks = softBreaks(text, marks, to, state);
   let { mode, gap } = state;

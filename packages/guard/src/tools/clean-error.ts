@@ -49,7 +49,10 @@ const emptyCopy = (error: Error, clean: (text: string) => string): Error => {
   if (error instanceof DOMException) return new DOMException(message, clean(error.name));
   const copy = new Error(message);
   const prototype: unknown = Object.getPrototypeOf(error);
-  Object.setPrototypeOf(copy, prototype as object);
+  // Another error as prototype would show what it has.
+  if (!(prototype instanceof Error && Object.hasOwn(prototype, "stack"))) {
+    Object.setPrototypeOf(copy, prototype as object);
+  }
   define(copy, "name", clean(String(error.name)), false);
   define(copy, "stack", stack, false);
   return copy;

@@ -35,12 +35,14 @@ async function* steps(
   const filter = createByteFilter(cleaning.parts);
   const encoder = createEncoder();
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  const iterator = source[Symbol.asyncIterator]();
+  let iterator: AsyncIterator<unknown> | undefined;
   let isText = true;
   let isOver = false;
   try {
+    const opened = source[Symbol.asyncIterator]();
+    iterator = opened;
     for (;;) {
-      const step = await raceSignal(cleaning.signal, async () => iterator.next());
+      const step = await raceSignal(cleaning.signal, async () => opened.next());
       if (step.done) break;
       const chunk: unknown = step.value;
       if (typeof chunk === "string") {
@@ -96,6 +98,6 @@ export const cleanReadable = (
 };
 
 /** Not awaited: behind a step that hangs it would hang too. */
-const end = (iterator: AsyncIterator<unknown>): void => {
-  void Promise.resolve(iterator.return?.()).catch(() => {});
+const end = (iterator: AsyncIterator<unknown> | undefined): void => {
+  void Promise.resolve(iterator?.return?.()).catch(() => {});
 };

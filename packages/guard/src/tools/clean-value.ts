@@ -53,6 +53,8 @@ const cleanObject = (value: object, cleaning: Cleaning): unknown => {
   if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) {
     return filterBytes(parts, new Uint8Array(value)).buffer;
   }
+  // Its members would be its characters, one by one.
+  if (value instanceof String) return filterText(parts, String.prototype.valueOf.call(value));
   if (value instanceof Date) return new Date(value);
   if (cleaning.depth >= MAX_DEPTH) {
     throw new CryptoError("ERR_INVALID_ARGUMENT", `The result nests deeper than ${MAX_DEPTH}`);

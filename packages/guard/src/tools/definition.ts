@@ -50,6 +50,8 @@ export interface ToolContext {
   readonly session: string;
   /** Who approved the call, for the audit: a person, or `policy` when nobody needed to be asked. */
   readonly approvedBy: string;
+  /** What the call was approved as: of the definition, or what its `approval` said. */
+  readonly safety: Safety;
   /** Aborts when the call is cancelled. */
   readonly signal: AbortSignal;
 }
