@@ -54,7 +54,7 @@ withToken("softhsm2", () => {
       /^"lango", serial [0-9a-f]+, in slot \d+; found by index/,
     );
     const run = ["run", "--env", "T=a", "--", "sh", "-c", 'echo "$T $LANGO_PKCS11_PIN"'];
-    expect(await good(run, options)).toBe(`${SECRET} \n`);
+    expect(await good(run, options)).toBe("[SECRET:a] \n");
     // What was at the token is seen to be by a doctor that is not asked to ask.
     const { document } = await langoJson(["doctor"], options);
     expect(document.data.checks).toContainEqual(

@@ -8,9 +8,9 @@ import { requireVault } from "../cli/home.ts";
 import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
 import { replaceKeyfile } from "../cli/keyfile.ts";
 import { replaceInKeyring } from "../cli/keyring.ts";
+import { obtainNewPassphrase } from "../cli/new-passphrase.ts";
 import { hardenProcess } from "../cli/process.ts";
 import { askSecret, canAsk } from "../cli/terminal.ts";
-import { refuseShort, warnOfWeakness } from "../cli/warn-of-weakness.ts";
 
 const ASK_OLD = "Enter current encryption passphrase: ";
 
@@ -28,7 +28,7 @@ export const run: Handler = async (context, args) => {
     await using vault = await openVault({
       home: context.home,
       unlock: async (slots) => {
-        const result = await unlockerFor(context, args, "old").obtain(slots);
+        const result = await oldUnlocker(context, args).obtain(slots);
         oldPassphrase = result.credential.secret.slice();
         return result;
       },
@@ -39,11 +39,7 @@ export const run: Handler = async (context, args) => {
         text: "the old passphrase opens the vault; would replace its slot",
       };
     }
-    ({ passphrase: newPassphrase } = await unlockerFor(context, args, "new").obtainNewPassphrase({
-      replacing: true,
-      check: refuseShort,
-    }));
-    await warnOfWeakness(context, newPassphrase);
+    newPassphrase = await obtainNewPassphrase(context, args);
     const slot = await vault.slots.changePassphrase({
       oldPassphrase: oldPassphrase!,
       newPassphrase,
@@ -79,15 +75,15 @@ function checkNewPassphrase(context: Context, args: Arguments): void {
 }
 
 /** Only what was given for this command counts: the keyring and the keyfile would answer for nobody. */
-const unlockerFor = (context: Context, args: Arguments, which: "old" | "new") =>
+const oldUnlocker = (context: Context, args: Arguments) =>
   createUnlocker({
     home: context.home,
     env: context.env,
-    passphraseFd: args.number(`${which}-passphrase-fd`, 0),
-    passphraseFile: args.string(`${which}-passphrase-file`),
-    optionPrefix: `${which}-`,
+    passphraseFd: args.number("old-passphrase-fd", 0),
+    passphraseFile: args.string("old-passphrase-file"),
+    optionPrefix: "old-",
     unlockWith: "passphrase",
     skipAmbient: true,
-    prompt: canAsk(context) ? (label) => askSecret(which === "old" ? ASK_OLD : label) : undefined,
+    prompt: canAsk(context) ? () => askSecret(ASK_OLD) : undefined,
     stdinFree: false,
   });

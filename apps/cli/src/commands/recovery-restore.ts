@@ -1,10 +1,5 @@
 import { type Bytes, isCryptoError, utf8, zero } from "@lango/crypto-core";
-import {
-  createUnlocker,
-  parseRecoveryWords,
-  type SlotInfo,
-  type UnlockResult,
-} from "@lango/unlock";
+import { parseRecoveryWords, type SlotInfo, type UnlockResult } from "@lango/unlock";
 import { openVault, type SlotSummary, type Vault } from "@lango/vault";
 import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
@@ -12,9 +7,9 @@ import type { Context } from "../cli/context.ts";
 import { readInput } from "../cli/files.ts";
 import { requireVault } from "../cli/home.ts";
 import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
+import { obtainNewPassphrase } from "../cli/new-passphrase.ts";
 import { hardenProcess } from "../cli/process.ts";
-import { askLine, askSecret, askYes, canAsk } from "../cli/terminal.ts";
-import { refuseShort, warnOfWeakness } from "../cli/warn-of-weakness.ts";
+import { askLine, askYes, canAsk } from "../cli/terminal.ts";
 import { onOtherScreen } from "../terminal/other-screen.ts";
 
 /** 24 words with numbers and line ends are less than this. */
@@ -36,17 +31,7 @@ export const run: Handler = async (context, args) => {
     if (args.flag("dry-run")) {
       return { data: { dryRun: true }, text: "the words open the vault; would add a passphrase" };
     }
-    ({ passphrase } = await createUnlocker({
-      home: context.home,
-      env: context.env,
-      passphraseFd: args.number("new-passphrase-fd", 0),
-      passphraseFile: args.string("new-passphrase-file"),
-      optionPrefix: "new-",
-      skipAmbient: true,
-      prompt: canAsk(context) ? askSecret : undefined,
-      stdinFree: false,
-    }).obtainNewPassphrase({ replacing: true, check: refuseShort }));
-    await warnOfWeakness(context, passphrase);
+    passphrase = await obtainNewPassphrase(context, args);
     const slot = await vault.slots.add({
       ...{ kind: "passphrase", passphrase, acceptWeakKdf },
       kdf: kdf ?? (await configuredKdf(context.home)),

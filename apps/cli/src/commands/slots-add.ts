@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CryptoError, randomBytesFresh, toHex, utf8, zero } from "@lango/crypto-core";
-import { createUnlocker, readMasterKey } from "@lango/unlock";
+import { readMasterKey } from "@lango/unlock";
 import type { SlotSummary, Vault } from "@lango/vault";
 import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
@@ -9,10 +9,9 @@ import type { Context } from "../cli/context.ts";
 import { writeFileWhole } from "../cli/files.ts";
 import { requireVault } from "../cli/home.ts";
 import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
+import { obtainNewPassphrase } from "../cli/new-passphrase.ts";
 import { writeAll } from "../cli/output.ts";
-import { askSecret, canAsk } from "../cli/terminal.ts";
 import { withVault } from "../cli/vault.ts";
-import { refuseShort, warnOfWeakness } from "../cli/warn-of-weakness.ts";
 
 /** Lets something else open the vault, too. */
 export const run: Handler = async (context, args) => {
@@ -46,18 +45,8 @@ type Add = (
 const ADD: Readonly<Record<"passphrase" | "master-key-file" | "env", Add>> = {
   async passphrase(context, args, vault, label) {
     const { kdf, acceptWeakKdf } = chooseKdf(args);
-    const { passphrase } = await createUnlocker({
-      home: context.home,
-      env: context.env,
-      passphraseFd: args.number("new-passphrase-fd", 0),
-      passphraseFile: args.string("new-passphrase-file"),
-      optionPrefix: "new-",
-      skipAmbient: true,
-      prompt: canAsk(context) ? askSecret : undefined,
-      stdinFree: false,
-    }).obtainNewPassphrase({ replacing: true, check: refuseShort });
+    const passphrase = await obtainNewPassphrase(context, args);
     try {
-      await warnOfWeakness(context, passphrase);
       return {
         slot: await vault.slots.add({
           ...{ kind: "passphrase", passphrase, acceptWeakKdf, label },

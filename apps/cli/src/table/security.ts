@@ -1,5 +1,6 @@
 import type { Command, Option } from "../cli/command.ts";
 import { KDF_OPTIONS } from "./kdf-options.ts";
+import { NEW_PASSPHRASE_OPTIONS } from "./new-passphrase-options.ts";
 import { SLOT_COMMANDS } from "./slots.ts";
 
 const NAME = { name: "NAME" };
@@ -38,16 +39,7 @@ export const SECURITY_COMMANDS: readonly Command[] = [
         value: "FILE",
         summary: "read the old passphrase from FILE",
       },
-      "new-passphrase-fd": {
-        type: "string",
-        value: "N",
-        summary: "read the new passphrase from file descriptor N",
-      },
-      "new-passphrase-file": {
-        type: "string",
-        value: "FILE",
-        summary: "read the new passphrase from FILE",
-      },
+      ...NEW_PASSPHRASE_OPTIONS,
       ...KDF_OPTIONS,
     },
     writes: true,

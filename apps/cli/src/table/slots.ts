@@ -1,18 +1,6 @@
-import type { Command, Option } from "../cli/command.ts";
+import type { Command } from "../cli/command.ts";
 import { KDF_OPTIONS } from "./kdf-options.ts";
-
-const NEW_PASSPHRASE: Readonly<Record<string, Option>> = {
-  "new-passphrase-fd": {
-    type: "string",
-    value: "N",
-    summary: "read the new passphrase from file descriptor N",
-  },
-  "new-passphrase-file": {
-    type: "string",
-    value: "FILE",
-    summary: "read the new passphrase from FILE",
-  },
-};
+import { NEW_PASSPHRASE_OPTIONS } from "./new-passphrase-options.ts";
 
 /** What opens the vault. */
 export const SLOT_COMMANDS: readonly Command[] = [
@@ -39,7 +27,7 @@ export const SLOT_COMMANDS: readonly Command[] = [
           "passphrase, master-key-file or env; for others see keyring store and recovery setup",
       },
       label: { type: "string", value: "TEXT", summary: "a name for people" },
-      ...NEW_PASSPHRASE,
+      ...NEW_PASSPHRASE_OPTIONS,
       "key-fd": {
         type: "string",
         value: "N",
@@ -105,7 +93,7 @@ export const SLOT_COMMANDS: readonly Command[] = [
     ],
     options: {
       "words-file": { type: "string", value: "FILE", summary: "read the words from FILE" },
-      ...NEW_PASSPHRASE,
+      ...NEW_PASSPHRASE_OPTIONS,
       ...KDF_OPTIONS,
     },
     writes: true,
