@@ -4,7 +4,7 @@ import type { NewEntry } from "./audit/log.ts";
 import type { VaultContext } from "./context.ts";
 import type { HomePaths } from "./keyslots-file.ts";
 import { writeKeyslots } from "./slot-file-state.ts";
-import type { SlotSummary } from "./types.ts";
+import type { SlotSummary } from "./slot-types.ts";
 
 /** The file that the caller settled while it holds the lock, and what it takes to write the next one. */
 export interface SettledSlots {

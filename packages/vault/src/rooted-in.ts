@@ -1,7 +1,7 @@
 import type { DataKeyRow } from "@lango/store";
 import { VAULT_WRAP } from "./data-key-wrap.ts";
 import type { DataKeyGroup } from "./provider-types.ts";
-import type { SlotSummary } from "./types.ts";
+import type { SlotSummary } from "./slot-types.ts";
 
 /** Data keys by their wrapper, in the order of the URIs. Retired ones open nothing and are left out. */
 export const groupDataKeys = (

@@ -1,7 +1,7 @@
 import { CryptoError, zero } from "@lango/crypto-core";
 import { createSlot, type Slot, type SlotCredential, unwrapSlotKey } from "@lango/envelope";
 import { checkOpens, putSlots, type SettledSlots, slotSummary } from "./put-slots.ts";
-import type { SlotSummary } from "./types.ts";
+import type { SlotSummary } from "./slot-types.ts";
 
 /** Adds a slot, and proves from the disk that it opens the vault before the file without it goes. */
 export const addSlot = async (

@@ -18,8 +18,8 @@ import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
 import { checkOpens, putSlots, type SettledSlots, slotSummary } from "./put-slots.ts";
 import { addSlot, removeSlot } from "./slot-changes.ts";
 import { settle } from "./slot-file-state.ts";
+import type { SlotSummary, Slots } from "./slot-types.ts";
 import { reached } from "./stages.ts";
-import type { SlotSummary, Slots } from "./types.ts";
 
 export interface SlotsOptions {
   readonly context: VaultContext;

@@ -1,0 +1,48 @@
+import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
+
+/** A keyslot without its sealed key. */
+export interface SlotSummary {
+  readonly id: string;
+  readonly kind: SlotKind;
+  readonly label?: string | undefined;
+  /** ISO 8601. */
+  readonly createdAt: string;
+  /** `argon2id`, `pbkdf2-sha256`. Only of passphrases. */
+  readonly kdf?: string | undefined;
+  /** Only of provider slots. */
+  readonly uri?: string | undefined;
+}
+export interface ChangePassphraseOptions {
+  readonly oldPassphrase: Uint8Array;
+  readonly newPassphrase: Uint8Array;
+  /** Default: `defaultKdf()` of `@lango/envelope`, or the costs of the old slot where those are higher. */
+  readonly kdf?: Kdf | undefined;
+  /** As in {@link CreateVaultOptions}. */
+  readonly acceptWeakKdf?: boolean | undefined;
+}
+
+/** What opens the vault. */
+export interface Slots {
+  list(): Promise<SlotSummary[]>;
+  /**
+   * Puts a slot of the new passphrase in the place of the old one's. Takes the same time at any number of secrets, and
+   * does not revoke whoever kept an old copy of `keyslots.json`.
+   *
+   * @throws `ERR_WRONG_PASSPHRASE` when the old passphrase opens no slot; `ERR_INVALID_ARGUMENT` for a key derivation
+   *   below the floor that is not accepted; `ERR_CONFLICT` when another lango holds the lock.
+   */
+  changePassphrase(options: ChangePassphraseOptions): Promise<SlotSummary>;
+  /**
+   * Adds a slot and opens it, from the disk, before it counts.
+   *
+   * @throws `ERR_INVALID_ARGUMENT` for a credential that {@link SlotCredential} does not allow; what a provider throws;
+   *   `ERR_CONFLICT` when another lango holds the lock.
+   */
+  add(credential: SlotCredential): Promise<SlotSummary>;
+  /**
+   * Removes a slot. Whoever kept an older `keyslots.json` can still open that with it.
+   *
+   * @throws `ERR_NOT_FOUND`; `ERR_CONFLICT` for the last slot, and for the one that opened this vault.
+   */
+  remove(id: string): Promise<SlotSummary>;
+}
