@@ -1,6 +1,7 @@
 import type { ColumnTypes } from "./dialect.ts";
 import { approvals } from "./migrations/approvals.ts";
 import { companions } from "./migrations/companions.ts";
+import { rootOfTrust } from "./migrations/root-of-trust.ts";
 
 /** One step of the schema. Never changed once released: a later release adds another. */
 export interface Migration {
@@ -131,4 +132,4 @@ insert into counters (id, secrets, keys, data_keys) values (1, 0, 0, 0);
 };
 
 /** Every migration, oldest first; versions are 1, 2, 3, … */
-export const MIGRATIONS: readonly Migration[] = [foundation, companions, approvals];
+export const MIGRATIONS: readonly Migration[] = [foundation, companions, approvals, rootOfTrust];

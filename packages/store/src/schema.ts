@@ -115,6 +115,8 @@ export interface Database {
     last_used_at: number | null;
     mac: Bytes;
   };
+  jobs: { kind: string; content: string; started_at: number; updated_at: number; mac: Bytes };
+  keyslots: { id: number; generation: number; document: Bytes };
   policies: { subject: string; content: string; updated_at: number; mac: Bytes };
   migrations: { version: number; name: string; checksum: string; applied_at: number };
 }

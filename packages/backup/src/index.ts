@@ -1,0 +1,2 @@
+// What is here belongs to the helper of the backup.
+export {};
