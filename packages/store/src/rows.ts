@@ -114,12 +114,6 @@ export interface SecretVersionRow extends SecretVersionInfo {
   readonly sealed: Bytes;
 }
 
-/** A kept version with what its AAD names: enough to open it and to seal it again. */
-export interface SealedVersion extends SecretVersionRow {
-  readonly collection: string;
-  readonly name: string;
-}
-
 /** A value sealed again, under another data key. */
 export interface Reseal {
   readonly secretId: string;
@@ -135,6 +129,11 @@ export interface CurrentSecret extends SecretRow {
   readonly dataKeyId: string;
   readonly sealed: Bytes;
   readonly size: number;
+}
+
+/** A secret joined with one of its kept versions. */
+export interface SealedVersion extends CurrentSecret {
+  readonly version: number;
 }
 
 /** The pin of a paired device. */

@@ -86,9 +86,9 @@ export interface DataKeyRows extends DataKeyReads {
   update(row: DataKeyRow, ifMac: Bytes): Promise<void>;
   /**
    * As `update`, for a row without `wrapped` bytes: from then on nothing opens what this data key sealed. Looks in the same
-   * statement whether a kept version needs it.
+   * statement whether it is needed, by a kept version or because it is active.
    *
-   * @returns False when one does; nothing is changed then.
+   * @returns False when it is; nothing is changed then.
    * @throws {@link CryptoError} `ERR_CONFLICT` when `mac` is not `ifMac`.
    */
   retire(row: DataKeyRow, ifMac: Bytes): Promise<boolean>;
@@ -124,7 +124,7 @@ export interface SealedPage {
 }
 
 /** Where a version is in the order of `walkSealed`. */
-export type VersionPlace = Pick<SealedVersion, "secretId" | "version">;
+export type VersionPlace = Pick<SealedVersion, "id" | "version">;
 
 /** Reads of tables `secrets` and `secret_versions`. */
 export interface SecretReads {
@@ -276,6 +276,8 @@ export interface CompanionRows extends CompanionReads {
 /** Reads of table `jobs`. */
 export interface JobReads {
   find(kind: string): Promise<JobRow | undefined>;
+  /** All of them, by kind. */
+  list(): Promise<JobRow[]>;
 }
 
 /** Reads and writes of table `jobs`. */

@@ -4,16 +4,14 @@ import { type Executor, type ReadExecutor, statement } from "../statement.ts";
 import type { SealedPage, SecretReads, SecretRows, VersionPlace } from "../store.ts";
 import { retired } from "./data-keys.ts";
 import { checkLimit } from "./limit.ts";
+import { SECRET } from "./secret-columns.ts";
 
 const COLUMNS = [
-  "secrets.collection",
-  "secrets.name",
-  "secret_versions.secret_id as secretId",
+  ...SECRET,
   "secret_versions.version",
   "secret_versions.data_key_id as dataKeyId",
   "secret_versions.sealed",
   "secret_versions.size",
-  "secret_versions.created_at as createdAt",
 ] as const;
 
 type OfDataKey = { readonly dataKeyId: string; readonly limit: number };
@@ -40,7 +38,7 @@ const LENGTHS_AFTER = statement((q, p: After) =>
   q
     .selectFrom("secret_versions")
     .where(({ eb, refTuple, tuple }) =>
-      eb(refTuple("secret_id", "version"), ">", tuple(p.secretId, p.version)),
+      eb(refTuple("secret_id", "version"), ">", tuple(p.id, p.version)),
     )
     .orderBy("secret_id")
     .orderBy("version")
@@ -56,7 +54,7 @@ const LIST_AFTER = statement((q, p: After) =>
       eb(
         refTuple("secret_versions.secret_id", "secret_versions.version"),
         ">",
-        tuple(p.secretId, p.version),
+        tuple(p.id, p.version),
       ),
     )
     .orderBy("secret_versions.secret_id")
@@ -108,11 +106,11 @@ export const sealedReads = (executor: ReadExecutor): SealedReads => ({
       (limit) => executor.all(LIST_BY, { dataKeyId, limit }),
     ),
 
-  walkSealed: ({ secretId, version } = { secretId: "", version: 0 }, page) =>
+  walkSealed: ({ id, version } = { id: "", version: 0 }, page) =>
     readPage(
       page,
-      (limit) => executor.all(LENGTHS_AFTER, { secretId, version, limit }),
-      (limit) => executor.all(LIST_AFTER, { secretId, version, limit }),
+      (limit) => executor.all(LENGTHS_AFTER, { id, version, limit }),
+      (limit) => executor.all(LIST_AFTER, { id, version, limit }),
     ),
 
   countSealedBy: async (dataKeyId) =>
