@@ -563,6 +563,38 @@ describe("a handle", () => {
     expect(await check(handle, BOX)).toBe(false);
   });
 
+  test("counts as a use of its secret", async () => {
+    const home = newHome();
+    const vault = await makeVault(home);
+    await vault.secrets.set("api/key", bytes("value"));
+    const { handle } = await vault.approvals.handles.issue({ ...BOX, uses: 2 });
+    await vault.approvals.handles.consume(handle, BOX);
+    await vault.approvals.handles.consume(handle, BOX);
+    await vault.close();
+    expect(await (await reopen(home)).secrets.list()).toMatchObject([{ uses: 2 }]);
+  });
+
+  test("is one of at most 1,000 of its secret; those that are over make room, and go", async () => {
+    const clock = clockAt(1_800_000_000_000);
+    const { vault, issue, consume } = await made(clock.read);
+    const short = await issue({ ...BOX, minutes: 1 });
+    const spent = await issue(BOX);
+    await consume(spent.handle, BOX);
+    for (let i = 1; i < 1000; i++) await issue({ ...BOX, minutes: 60 });
+    const full = await expectCode(() => issue(BOX), "ERR_CONFLICT");
+    expect(full.context.hint).toMatch(/[Rr]evoke/);
+    // Another secret has its own.
+    await issue({ ...BOX, secret: "wallet/seed" });
+    clock.now = short.expiresAt;
+    const last = await issue({ ...BOX, minutes: 60 });
+    expect(text((await consume(last.handle, BOX)).value)).toBe("value");
+    await sound(vault);
+    await vault.close();
+    const database = new Sqlite(join(vault.home, "lango.db"));
+    expect(database.prepare("SELECT count(*) AS n FROM permits").get()).toEqual({ n: 1001 });
+    database.close();
+  });
+
   test("that was changed in the database is refused", async () => {
     const home = newHome();
     const vault = await makeVault(home);
