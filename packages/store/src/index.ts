@@ -1,5 +1,10 @@
 export type { SqliteConstructor, SqliteDatabase, SqliteStatement } from "./driver.ts";
-export { type OpenStoreOptions, openStore } from "./open.ts";
+export {
+  type OpenFileOptions,
+  type OpenStoreOptions,
+  type OpenUrlOptions,
+  openStore,
+} from "./open.ts";
 export type {
   AuditHead,
   AuditRow,

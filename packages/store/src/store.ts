@@ -334,8 +334,8 @@ export type Durability = "normal" | "full";
 
 /** An open store. Rows in, rows out: it seals nothing and checks no MAC. */
 export interface Store extends StoreReads, AsyncDisposable {
-  /** The database file, absolute, symbolic links resolved. */
-  readonly file: string;
+  /** The database file, absolute, symbolic links resolved; or the URL of the server without its password. */
+  readonly location: string;
   /**
    * Runs a writing transaction: commits when `run` resolves, rolls back and rethrows when it rejects.
    *
