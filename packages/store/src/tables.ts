@@ -5,6 +5,7 @@ import { companionReads, companionRows } from "./tables/companions.ts";
 import { copyReads, copyRows } from "./tables/copy.ts";
 import { counts } from "./tables/counters.ts";
 import { dataKeyReads, dataKeyRows } from "./tables/data-keys.ts";
+import { jobReads, jobRows } from "./tables/jobs.ts";
 import { keyReads, keyRows } from "./tables/keys.ts";
 import { keyslotsReads, keyslotsRows } from "./tables/keyslots.ts";
 import { permitReads, permitRows } from "./tables/permits.ts";
@@ -40,6 +41,7 @@ export const readsOf = (executor: ReadExecutor): StoreReads => ({
   companions: companionReads(executor),
   permits: permitReads(executor),
   policies: policyReads(executor),
+  jobs: jobReads(executor),
   audit: auditReads(executor),
   copy: copyReads(executor),
   counts: () => counts(executor),
@@ -54,6 +56,7 @@ export const transactionOf = (executor: Executor): StoreTransaction => ({
   companions: companionRows(executor),
   permits: permitRows(executor),
   policies: policyRows(executor),
+  jobs: jobRows(executor),
   audit: auditRows(executor),
   copy: copyRows(executor),
   counts: () => counts(executor),
