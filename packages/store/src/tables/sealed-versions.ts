@@ -81,8 +81,8 @@ const COUNT_BY = statement((q, p: { dataKeyId: string }) =>
     .select((eb) => eb.fn.countAll<number>().as("count")),
 );
 
-// As when a value is written: the data key must be active in the very statement that uses it.
-const RESEAL = statement((q, p: Reseal) =>
+// As when a value is written: the data key must be active in the very statement that uses it, and until the commit.
+const RESEAL = statement((q, p: Reseal, dialect) =>
   q
     .updateTable("secret_versions")
     .set({ sealed: p.sealed, data_key_id: p.dataKeyId })
@@ -94,6 +94,7 @@ const RESEAL = statement((q, p: Reseal) =>
         selectFrom("data_keys")
           .where("id", "=", p.dataKeyId)
           .where("state", "=", sql.lit("active" as const))
+          .$if(dialect.rowLocks, (locked) => locked.forShare())
           .select("id"),
       ),
     ),
