@@ -23,9 +23,10 @@ export class Running {
       first: (statement, params) => this.#step(() => queries.first(statement, params)),
       all: (statement, params) => this.#step(() => queries.all(statement, params)),
       run: (statement, params) => this.#step(() => queries.run(statement, params)),
+      // A server answers every later statement with a refusal; what went wrong is the first.
       abandon: (error) => {
         this.#failure ??= error;
-        return error;
+        return this.#failure;
       },
     };
   }
