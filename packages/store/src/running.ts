@@ -23,7 +23,6 @@ export class Running {
       first: (statement, params) => this.#step(() => queries.first(statement, params)),
       all: (statement, params) => this.#step(() => queries.all(statement, params)),
       run: (statement, params) => this.#step(() => queries.run(statement, params)),
-      // A server answers every later statement with a refusal; what went wrong is the first.
       abandon: (error) => {
         this.#failure ??= error;
         return this.#failure;
@@ -33,7 +32,6 @@ export class Running {
 
   /** A transaction in which a statement failed cannot commit, even if the error was caught: PostgreSQL's rule. */
   async commit(work: () => Awaitable<unknown>): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure;
     const committing = this.#step(work);
     // At once: what follows the commit on the same connection would be outside the transaction.
     this.end();
@@ -47,6 +45,8 @@ export class Running {
 
   async #step<T>(work: () => Awaitable<T>): Promise<T> {
     if (this.#ended) throw new CryptoError("ERR_CLOSED", "The transaction has ended");
+    // Where SQLite has rolled back by itself, e.g. on a full disk, a statement would run outside the transaction.
+    if (this.#failure !== undefined) throw this.#failure;
     try {
       return await work();
     } catch (error) {
