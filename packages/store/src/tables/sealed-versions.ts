@@ -145,14 +145,14 @@ export const sealedRows = (executor: Executor): SealedReads & Pick<SecretRows, "
   ...sealedReads(executor),
 
   async reseal(values) {
-    const done: boolean[] = [];
-    for (const value of values) {
-      const changed = (await executor.run(RESEAL, value)) > 0;
+    // Not one by one: a server gets them all in one go.
+    const changes = await Promise.all(values.map((value) => executor.run(RESEAL, value)));
+    const done = changes.map((count) => count > 0);
+    for (const { dataKeyId } of values.filter((_, index) => !done[index])) {
       // Not because of the value: then none of the others would take it either.
-      if (!changed && !(await executor.first(IS_ACTIVE, { id: value.dataKeyId }))) {
-        throw executor.abandon(retired(value.dataKeyId));
+      if (!(await executor.first(IS_ACTIVE, { id: dataKeyId }))) {
+        throw executor.abandon(retired(dataKeyId));
       }
-      done.push(changed);
     }
     return done;
   },
