@@ -1,3 +1,6 @@
+export { agentStatus, lockAgent } from "./agent/client.ts";
+export type { AgentStatus } from "./agent/protocol.ts";
+export { type Agent, type AgentEnd, type AgentOptions, startAgent } from "./agent/server.ts";
 export { createOsKeyring, type OsKeyringOptions, type WritableKeyring } from "./os-keyring.ts";
 export { parseMasterKey } from "./parse-master-key.ts";
 export { readMasterKey } from "./read-master-key.ts";
@@ -5,10 +8,12 @@ export { newRecoveryWords, parseRecoveryWords, type RecoveryWords } from "./reco
 export { chmodHint } from "./secret-file.ts";
 export type {
   Credential,
+  CredentialKind,
   KeyringBackend,
   KeyringEntry,
   NewPassphrase,
   NewPassphraseOptions,
+  ProviderSlots,
   SkippedSource,
   SlotInfo,
   SlotKind,

@@ -1,9 +1,14 @@
 import type { Bytes } from "@lango/crypto-core";
-import type { SlotKind } from "./types.ts";
+import type { CredentialKind } from "./types.ts";
 
 /** What asking a source gave. A source that is there but unusable throws instead. */
 export type Attempt =
-  | { readonly state: "found"; readonly secret: Bytes }
+  | {
+      readonly state: "found";
+      readonly secret: Bytes;
+      /** Default: every slot that the source is for. */
+      readonly slotIds?: readonly string[];
+    }
   | { readonly state: "skipped"; readonly reason: string };
 
 /** One place where a credential may be. */
@@ -11,7 +16,9 @@ export interface Source {
   /** As people name it; never anything that was found there. */
   readonly name: string;
   /** The kinds of slot that its credential may open. */
-  readonly kinds: readonly SlotKind[];
+  readonly kinds: readonly CredentialKind[];
+  /** The slots that it is for. Default: all of its kinds. */
+  readonly slotIds?: readonly string[];
   readonly ambient: boolean;
   /** Asks the source. */
   take(): Promise<Attempt>;

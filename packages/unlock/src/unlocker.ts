@@ -1,14 +1,16 @@
-import { type Bytes, CryptoError, isCryptoError } from "@lango/crypto-core";
+import { CryptoError, isCryptoError } from "@lango/crypto-core";
+import { agentSource } from "./agent/source.ts";
 import { askTwice } from "./ask-twice.ts";
 import { flagSources } from "./flag-sources.ts";
 import { masterKeySources } from "./master-key-sources.ts";
 import { passphraseSources, prompt } from "./passphrase-sources.ts";
-import { type Source, skipped } from "./source.ts";
+import { providerSlotSources } from "./provider-sources.ts";
+import { recoveryWords } from "./recovery-source.ts";
+import { type Attempt, type Source, skipped } from "./source.ts";
 import { type Surroundings, surroundingsOf } from "./surroundings.ts";
 import type {
   SkippedSource,
   SlotInfo,
-  SlotKind,
   SourceDescription,
   Unlocker,
   UnlockOptions,
@@ -17,11 +19,13 @@ import type {
 /**
  * Makes an {@link Unlocker} that looks into these sources, in this order; a flag excludes all others:
  *
- * 1. flags: `--passphrase-fd`, `--passphrase-file`, `--passphrase-stdin`, `--master-key-fd`;
- * 2. master key: `LANGO_MASTER_KEY` (or `AUTHSOME_MASTER_KEY`), keyring, `master.key` in the home;
- * 3. provider slots;
- * 4. passphrase: keyring, keyfile (`passphrase` in the home, or `LANGO_KEYFILE`), `LANGO_PASSPHRASE`,
- *    `$CREDENTIALS_DIRECTORY/lango.passphrase`, `/run/secrets/lango_passphrase`, prompt, standard input.
+ * 1. flags: `--passphrase-fd`, `--passphrase-file`, `--passphrase-stdin`, `--master-key-fd`, `--recovery-words-fd`;
+ * 2. the unlock agent, while one runs;
+ * 3. master key: `LANGO_MASTER_KEY` (or `AUTHSOME_MASTER_KEY`), keyring, `master.key` in the home;
+ * 4. provider slots, in the order of the slot file;
+ * 5. passphrase: keyring, keyfile (`passphrase` in the home, or `LANGO_KEYFILE`), `LANGO_PASSPHRASE`,
+ *    `$CREDENTIALS_DIRECTORY/lango.passphrase`, `/run/secrets/lango_passphrase`, prompt, standard input;
+ * 6. recovery words, at a prompt that comes only when they are asked for by name.
  *
  * Only sources for which the vault has a slot count. One that is absent, locked or out of reach is skipped; the first
  * that gives a value is the last that is asked, whether or not the value opens anything. Each variable has a `_FILE` form.
@@ -31,16 +35,16 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
   return {
     async obtain(slots) {
       const { sources, passOver } = plan(around, slots);
-      const { source, secret, skipped } = await takeFirst(sources, passOver);
+      const { source, secret, slotIds, skipped } = await takeFirst(sources, passOver);
       const candidates = fitting(source, slots);
       return {
         credential: {
           // A raw key may fit slots of several kinds; it is called after the first that will be tried.
-          kind: candidates[0]!.kind,
+          kind: candidates[0]?.kind ?? source.kinds[0]!,
           source: source.name,
           secret,
           ambient: source.ambient,
-          slotIds: candidates.map((slot) => slot.id),
+          slotIds: slotIds ?? candidates.map((slot) => slot.id),
         },
         skipped,
       };
@@ -69,6 +73,7 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
   };
 }
 
+type Found = Extract<Attempt, { state: "found" }>;
 type PassOver = (source: Source) => string | undefined;
 
 /** The sources that count for a vault, in order, and which of them are passed over unasked. */
@@ -88,7 +93,7 @@ function plan(
     if (unlockWith !== undefined && !source.kinds.includes(unlockWith)) {
       return `--unlock-with ${unlockWith} passes over it`;
     }
-    if (fitting(source, slots).length === 0) {
+    if (!source.kinds.includes("agent") && fitting(source, slots).length === 0) {
       return `the vault has no ${source.kinds.join(" or ")} slot`;
     }
     return whyTooOpen(around, source);
@@ -97,23 +102,17 @@ function plan(
     flag !== undefined
       ? [flag]
       : [
+          agentSource(around),
           ...masterKeySources(around),
-          unasked("provider slot", "provider", "this version does not open provider slots"),
+          ...providerSlotSources(around, slots),
           ...passphraseSources(around, around.prompt),
-          unasked("recovery words", "recovery", "this version does not take recovery words"),
+          recoveryWords(around),
         ];
   return { sources, passOver };
 }
 
-const unasked = (name: string, kind: SlotKind, reason: string): Source => ({
-  name,
-  kinds: [kind],
-  ambient: false,
-  take: async () => skipped(reason),
-});
-
 const fitting = (source: Source, slots: readonly SlotInfo[]): readonly SlotInfo[] =>
-  slots.filter((slot) => source.kinds.includes(slot.kind));
+  slots.filter(({ id, kind }) => source.slotIds?.includes(id) ?? source.kinds.includes(kind));
 
 const isPassphrase = (source: Source): boolean => source.kinds.includes("passphrase");
 
@@ -134,12 +133,12 @@ function onlyFlag(flags: readonly Source[]): Source | undefined {
 async function takeFirst(
   sources: readonly Source[],
   passOver: PassOver,
-): Promise<{ source: Source; secret: Bytes; skipped: SkippedSource[] }> {
+): Promise<Found & { source: Source; skipped: SkippedSource[] }> {
   const before: SkippedSource[] = [];
   for (const source of sources) {
     const reason = passOver(source);
     const attempt = reason === undefined ? await source.take() : skipped(reason);
-    if (attempt.state === "found") return { source, secret: attempt.secret, skipped: before };
+    if (attempt.state === "found") return { ...attempt, source, skipped: before };
     before.push({ source: source.name, reason: attempt.reason });
   }
   const list = before.map(({ source, reason }) => `${source}: ${reason}`).join("; ");
