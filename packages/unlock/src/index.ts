@@ -1,3 +1,20 @@
+export {
+  type ConfiguredOptions,
+  type ConfiguredSecret,
+  type ConfiguredSecrets,
+  findVariableFaults,
+  hasConfiguredSecrets,
+  isEncryptionKeyVariable,
+  isMasterKeyVariable,
+  readConfiguredSecrets,
+  variableFaultsError,
+} from "./configured-secrets.ts";
+export {
+  type EncryptionKey,
+  encryptionKeyLabel,
+  isEncryptionKeySlot,
+  readEncryptionKeys,
+} from "./encryption-keys.ts";
 export { createOsKeyring, type OsKeyringOptions, type WritableKeyring } from "./os-keyring.ts";
 export { parseMasterKey } from "./parse-master-key.ts";
 export { readMasterKey } from "./read-master-key.ts";
@@ -5,6 +22,7 @@ export { newRecoveryWords, parseRecoveryWords, type RecoveryWords } from "./reco
 export { chmodHint } from "./secret-file.ts";
 export type {
   Credential,
+  CredentialKey,
   KeyringBackend,
   KeyringEntry,
   NewPassphrase,
@@ -16,6 +34,7 @@ export type {
   Unlocker,
   UnlockOptions,
   UnlockResult,
+  VariableFault,
 } from "./types.ts";
 export { createUnlocker } from "./unlocker.ts";
-export { UNLOCK_VARIABLES, withoutUnlockVariables } from "./variables.ts";
+export { isUnlockVariable, UNLOCK_VARIABLES, withoutUnlockVariables } from "./variables.ts";

@@ -33,6 +33,26 @@ export interface Credential {
   readonly ambient: boolean;
   /** The slots that it may open, in the order of the slot file; never empty. */
   readonly slotIds: readonly string[];
+  /** What its slot is labelled, where the source has a name for it: `ENCRYPTION_KEY v1`. */
+  readonly slotLabel?: string | undefined;
+  /**
+   * Older keys of the same source, newest first: they open the vault while the newer ones have no slot yet. The receiver
+   * zeroes them, too.
+   */
+  readonly others?: readonly CredentialKey[] | undefined;
+}
+
+/** One of several keys of a source. */
+export type CredentialKey = Pick<Credential, "source" | "secret" | "ambient" | "slotLabel">;
+
+/** Something wrong with the variables that hold keys and tokens. Shows no value. */
+export interface VariableFault {
+  /** All that have to do with it. */
+  readonly variables: readonly string[];
+  /** One line. */
+  readonly problem: string;
+  /** How to mend it. */
+  readonly hint?: string;
 }
 
 /** A source that gave nothing, and why, in one line without secrets. */

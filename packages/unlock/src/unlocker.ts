@@ -1,9 +1,9 @@
-import { type Bytes, CryptoError, isCryptoError } from "@lango/crypto-core";
+import { CryptoError, isCryptoError, zero } from "@lango/crypto-core";
 import { askTwice } from "./ask-twice.ts";
 import { flagSources } from "./flag-sources.ts";
 import { masterKeySources } from "./master-key-sources.ts";
 import { passphraseSources, prompt } from "./passphrase-sources.ts";
-import { type Source, skipped } from "./source.ts";
+import { type Attempt, type Source, skipped, TOO_OPEN } from "./source.ts";
 import { type Surroundings, surroundingsOf } from "./surroundings.ts";
 import type {
   SkippedSource,
@@ -18,7 +18,8 @@ import type {
  * Makes an {@link Unlocker} that looks into these sources, in this order; a flag excludes all others:
  *
  * 1. flags: `--passphrase-fd`, `--passphrase-file`, `--passphrase-stdin`, `--master-key-fd`;
- * 2. master key: `LANGO_MASTER_KEY` (or `AUTHSOME_MASTER_KEY`), keyring, `master.key` in the home;
+ * 2. master key: `LANGO_MASTER_KEY` (or `AUTHSOME_MASTER_KEY`), `ENCRYPTION_KEY` with its other versions, keyring,
+ *    `master.key` in the home;
  * 3. provider slots;
  * 4. passphrase: keyring, keyfile (`passphrase` in the home, or `LANGO_KEYFILE`), `LANGO_PASSPHRASE`,
  *    `$CREDENTIALS_DIRECTORY/lango.passphrase`, `/run/secrets/lango_passphrase`, prompt, standard input.
@@ -31,16 +32,16 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
   return {
     async obtain(slots) {
       const { sources, passOver } = plan(around, slots);
-      const { source, secret, skipped } = await takeFirst(sources, passOver);
+      const { source, found, skipped } = await takeFirst(sources, passOver);
+      const { secret, from = { source: source.name, secret, ambient: source.ambient } } = found;
       const candidates = fitting(source, slots);
       return {
         credential: {
           // A raw key may fit slots of several kinds; it is called after the first that will be tried.
           kind: candidates[0]!.kind,
-          source: source.name,
-          secret,
-          ambient: source.ambient,
+          ...from,
           slotIds: candidates.map((slot) => slot.id),
+          ...(found.others === undefined ? {} : { others: found.others }),
         },
         skipped,
       };
@@ -51,10 +52,11 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
       const flag = onlyFlag(flagSources(around).filter(isPassphrase));
       const sources =
         flag !== undefined ? [flag] : replacing ? [prompt(ask)] : passphraseSources(around, ask);
-      const { source, secret, skipped } = await takeFirst(sources, (candidate) =>
+      const { source, found, skipped } = await takeFirst(sources, (candidate) =>
         whyTooOpen(around, candidate),
       );
-      return { passphrase: secret, source: source.name, ambient: source.ambient, skipped };
+      const { name, ambient } = source;
+      return { passphrase: found.secret, source: name, ambient, skipped };
     },
     async describe(slots) {
       const { sources, passOver } = plan(around, slots);
@@ -89,7 +91,7 @@ function plan(
       return `--unlock-with ${unlockWith} passes over it`;
     }
     if (fitting(source, slots).length === 0) {
-      return `the vault has no ${source.kinds.join(" or ")} slot`;
+      return `the vault has no ${source.opens?.what ?? source.kinds.join(" or ")} slot`;
     }
     return whyTooOpen(around, source);
   };
@@ -113,14 +115,12 @@ const unasked = (name: string, kind: SlotKind, reason: string): Source => ({
 });
 
 const fitting = (source: Source, slots: readonly SlotInfo[]): readonly SlotInfo[] =>
-  slots.filter((slot) => source.kinds.includes(slot.kind));
+  slots.filter((slot) => source.kinds.includes(slot.kind) && (source.opens?.fits(slot) ?? true));
 
 const isPassphrase = (source: Source): boolean => source.kinds.includes("passphrase");
 
 const whyTooOpen = (around: Surroundings, source: Source): string | undefined =>
-  around.skipAmbient === true && source.ambient
-    ? "any process of this user could give it, and this command wants fresh consent"
-    : undefined;
+  around.skipAmbient === true && source.ambient ? TOO_OPEN : undefined;
 
 function onlyFlag(flags: readonly Source[]): Source | undefined {
   if (flags.length < 2) return flags[0];
@@ -131,15 +131,17 @@ function onlyFlag(flags: readonly Source[]): Source | undefined {
   );
 }
 
+type Found = Extract<Attempt, { state: "found" }>;
+
 async function takeFirst(
   sources: readonly Source[],
   passOver: PassOver,
-): Promise<{ source: Source; secret: Bytes; skipped: SkippedSource[] }> {
+): Promise<{ source: Source; found: Found; skipped: SkippedSource[] }> {
   const before: SkippedSource[] = [];
   for (const source of sources) {
     const reason = passOver(source);
     const attempt = reason === undefined ? await source.take() : skipped(reason);
-    if (attempt.state === "found") return { source, secret: attempt.secret, skipped: before };
+    if (attempt.state === "found") return { source, found: attempt, skipped: before };
     before.push({ source: source.name, reason: attempt.reason });
   }
   const list = before.map(({ source, reason }) => `${source}: ${reason}`).join("; ");
@@ -169,6 +171,6 @@ async function describeSource(
 const takeAndForget = (source: Source) => async (): Promise<string | undefined> => {
   const attempt = await source.take();
   if (attempt.state === "skipped") return attempt.reason;
-  attempt.secret.fill(0);
+  zero(attempt.secret, ...(attempt.others ?? []).map(({ secret }) => secret));
   return undefined;
 };
