@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Bytes, CryptoError } from "@lango/crypto-core";
 import { inspectDescriptor, isTerminal, readDescriptor } from "./descriptor.ts";
-import { parseAndZero } from "./master-key-sources.ts";
+import { parseAndZero } from "./parse-master-key.ts";
 import { wordsFrom } from "./recovery-source.ts";
 import { readSecretFile } from "./secret-file.ts";
 import { found, type Source } from "./source.ts";

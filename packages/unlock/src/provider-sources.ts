@@ -32,11 +32,12 @@ function providerSlot(configured: ProviderSlots | undefined, slot: SlotInfo): So
   return {
     name,
     kinds: ["provider"],
-    slotIds: [id],
+    opens: { what: name, fits: (each) => each.id === id },
     ambient: configured?.ambient[scheme] ?? true,
     async take() {
-      if (away !== undefined || configured === undefined || slot.unwrap === undefined) {
-        return skipped(away ?? "it is not opened here");
+      if (away !== undefined) return skipped(away);
+      if (configured?.open === undefined || slot.unwrap === undefined) {
+        return skipped("slots are only described here");
       }
       try {
         return found(await slot.unwrap(await configured.open(scheme)));

@@ -1,5 +1,5 @@
 import type { Bytes } from "@lango/crypto-core";
-import type { CredentialKind } from "./types.ts";
+import type { CredentialKey, CredentialKind, SlotInfo } from "./types.ts";
 
 /** What asking a source gave. A source that is there but unusable throws instead. */
 export type Attempt =
@@ -8,6 +8,9 @@ export type Attempt =
       readonly secret: Bytes;
       /** Default: every slot that the source is for. */
       readonly slotIds?: readonly string[];
+      /** Of a source of several keys: the one of `secret`, and those to try after it. */
+      readonly from?: CredentialKey;
+      readonly others?: readonly CredentialKey[];
     }
   | { readonly state: "skipped"; readonly reason: string };
 
@@ -17,14 +20,18 @@ export interface Source {
   readonly name: string;
   /** The kinds of slot that its credential may open. */
   readonly kinds: readonly CredentialKind[];
-  /** The slots that it is for. Default: all of its kinds. */
-  readonly slotIds?: readonly string[];
+  /** Which slots of these kinds are its own, and what they are called. Default: all. */
+  readonly opens?: { readonly what: string; readonly fits: (slot: SlotInfo) => boolean };
   readonly ambient: boolean;
   /** Asks the source. */
   take(): Promise<Attempt>;
   /** Tells what `take` would do where that would consume input or disturb a person: a reason to skip, or nothing. */
   look?(): Promise<string | undefined>;
 }
+
+/** Why a source that everybody of this user can read is passed over. */
+export const TOO_OPEN =
+  "any process of this user could give it, and this command wants fresh consent";
 
 export const found = (secret: Bytes): Attempt => ({ state: "found", secret });
 export const skipped = (reason: string): Attempt => ({ state: "skipped", reason });

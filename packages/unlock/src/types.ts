@@ -34,8 +34,11 @@ export interface ProviderSlots {
    * {@link Credential.ambient}. A scheme that is not here is not configured.
    */
   readonly ambient: Readonly<Record<string, boolean>>;
-  /** The provider itself, never one that falls back. Asked only for a scheme of `ambient` of which the vault has a slot. */
-  open(scheme: string): Promise<CryptoProvider>;
+  /**
+   * The provider itself, never one that falls back. Asked only for a scheme of `ambient` of which the vault has a slot. Absent
+   * where slots are only described.
+   */
+  readonly open?: ((scheme: string) => Promise<CryptoProvider>) | undefined;
 }
 
 /** Something that should open a slot. It has not been tried: only the vault can tell whether it fits. */
@@ -59,6 +62,26 @@ export interface Credential {
    * opened for the agent, which may be gone by now.
    */
   readonly slotIds: readonly string[];
+  /** What its slot is labelled, where the source has a name for it: `ENCRYPTION_KEY v1`. */
+  readonly slotLabel?: string | undefined;
+  /**
+   * Older keys of the same source, newest first: they open the vault while the newer ones have no slot yet. The receiver
+   * zeroes them, too.
+   */
+  readonly others?: readonly CredentialKey[] | undefined;
+}
+
+/** One of several keys of a source. */
+export type CredentialKey = Pick<Credential, "source" | "secret" | "ambient" | "slotLabel">;
+
+/** Something wrong with the variables that hold keys and tokens. Shows no value. */
+export interface VariableFault {
+  /** All that have to do with it. */
+  readonly variables: readonly string[];
+  /** One line. */
+  readonly problem: string;
+  /** How to mend it. */
+  readonly hint?: string;
 }
 
 /** A source that gave nothing, and why, in one line without secrets. */

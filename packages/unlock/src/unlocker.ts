@@ -1,4 +1,4 @@
-import { CryptoError, isCryptoError } from "@lango/crypto-core";
+import { CryptoError, isCryptoError, zero } from "@lango/crypto-core";
 import { agentSource } from "./agent/source.ts";
 import { askTwice } from "./ask-twice.ts";
 import { flagSources } from "./flag-sources.ts";
@@ -6,7 +6,7 @@ import { masterKeySources } from "./master-key-sources.ts";
 import { passphraseSources, prompt } from "./passphrase-sources.ts";
 import { providerSlotSources } from "./provider-sources.ts";
 import { recoveryWords } from "./recovery-source.ts";
-import { type Attempt, type Source, skipped } from "./source.ts";
+import { type Attempt, type Source, skipped, TOO_OPEN } from "./source.ts";
 import { type Surroundings, surroundingsOf } from "./surroundings.ts";
 import type {
   SkippedSource,
@@ -21,7 +21,8 @@ import type {
  *
  * 1. flags: `--passphrase-fd`, `--passphrase-file`, `--passphrase-stdin`, `--master-key-fd`, `--recovery-words-fd`;
  * 2. the unlock agent, while one runs;
- * 3. master key: `LANGO_MASTER_KEY` (or `AUTHSOME_MASTER_KEY`), keyring, `master.key` in the home;
+ * 3. master key: `LANGO_MASTER_KEY` (or `AUTHSOME_MASTER_KEY`), `ENCRYPTION_KEY` with its other versions, keyring,
+ *    `master.key` in the home;
  * 4. provider slots, in the order of the slot file;
  * 5. passphrase: keyring, keyfile (`passphrase` in the home, or `LANGO_KEYFILE`), `LANGO_PASSPHRASE`,
  *    `$CREDENTIALS_DIRECTORY/lango.passphrase`, `/run/secrets/lango_passphrase`, prompt, standard input;
@@ -35,16 +36,16 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
   return {
     async obtain(slots) {
       const { sources, passOver } = plan(around, slots);
-      const { source, secret, slotIds, skipped } = await takeFirst(sources, passOver);
+      const { source, found, skipped } = await takeFirst(sources, passOver);
+      const { secret, from = { source: source.name, secret, ambient: source.ambient } } = found;
       const candidates = fitting(source, slots);
       return {
         credential: {
           // A raw key may fit slots of several kinds; it is called after the first that will be tried.
           kind: candidates[0]?.kind ?? source.kinds[0]!,
-          source: source.name,
-          secret,
-          ambient: source.ambient,
-          slotIds: slotIds ?? candidates.map((slot) => slot.id),
+          ...from,
+          slotIds: found.slotIds ?? candidates.map((slot) => slot.id),
+          ...(found.others === undefined ? {} : { others: found.others }),
         },
         skipped,
       };
@@ -55,10 +56,11 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
       const flag = onlyFlag(flagSources(around).filter(isPassphrase));
       const sources =
         flag !== undefined ? [flag] : replacing ? [prompt(ask)] : passphraseSources(around, ask);
-      const { source, secret, skipped } = await takeFirst(sources, (candidate) =>
+      const { source, found, skipped } = await takeFirst(sources, (candidate) =>
         whyTooOpen(around, candidate),
       );
-      return { passphrase: secret, source: source.name, ambient: source.ambient, skipped };
+      const { name, ambient } = source;
+      return { passphrase: found.secret, source: name, ambient, skipped };
     },
     async describe(slots) {
       const { sources, passOver } = plan(around, slots);
@@ -73,7 +75,6 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
   };
 }
 
-type Found = Extract<Attempt, { state: "found" }>;
 type PassOver = (source: Source) => string | undefined;
 
 /** The sources that count for a vault, in order, and which of them are passed over unasked. */
@@ -94,7 +95,7 @@ function plan(
       return `--unlock-with ${unlockWith} passes over it`;
     }
     if (!source.kinds.includes("agent") && fitting(source, slots).length === 0) {
-      return `the vault has no ${source.kinds.join(" or ")} slot`;
+      return `the vault has no ${source.opens?.what ?? source.kinds.join(" or ")} slot`;
     }
     return whyTooOpen(around, source);
   };
@@ -112,14 +113,12 @@ function plan(
 }
 
 const fitting = (source: Source, slots: readonly SlotInfo[]): readonly SlotInfo[] =>
-  slots.filter(({ id, kind }) => source.slotIds?.includes(id) ?? source.kinds.includes(kind));
+  slots.filter((slot) => source.kinds.includes(slot.kind) && (source.opens?.fits(slot) ?? true));
 
 const isPassphrase = (source: Source): boolean => source.kinds.includes("passphrase");
 
 const whyTooOpen = (around: Surroundings, source: Source): string | undefined =>
-  around.skipAmbient === true && source.ambient
-    ? "any process of this user could give it, and this command wants fresh consent"
-    : undefined;
+  around.skipAmbient === true && source.ambient ? TOO_OPEN : undefined;
 
 function onlyFlag(flags: readonly Source[]): Source | undefined {
   if (flags.length < 2) return flags[0];
@@ -130,15 +129,17 @@ function onlyFlag(flags: readonly Source[]): Source | undefined {
   );
 }
 
+type Found = Extract<Attempt, { state: "found" }>;
+
 async function takeFirst(
   sources: readonly Source[],
   passOver: PassOver,
-): Promise<Found & { source: Source; skipped: SkippedSource[] }> {
+): Promise<{ source: Source; found: Found; skipped: SkippedSource[] }> {
   const before: SkippedSource[] = [];
   for (const source of sources) {
     const reason = passOver(source);
     const attempt = reason === undefined ? await source.take() : skipped(reason);
-    if (attempt.state === "found") return { ...attempt, source, skipped: before };
+    if (attempt.state === "found") return { source, found: attempt, skipped: before };
     before.push({ source: source.name, reason: attempt.reason });
   }
   const list = before.map(({ source, reason }) => `${source}: ${reason}`).join("; ");
@@ -168,6 +169,6 @@ async function describeSource(
 const takeAndForget = (source: Source) => async (): Promise<string | undefined> => {
   const attempt = await source.take();
   if (attempt.state === "skipped") return attempt.reason;
-  attempt.secret.fill(0);
+  zero(attempt.secret, ...(attempt.others ?? []).map(({ secret }) => secret));
   return undefined;
 };

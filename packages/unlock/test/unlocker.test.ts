@@ -107,6 +107,7 @@ describe("the order", () => {
     expect(credential.slotIds).toEqual(["slot-1", "slot-2"]);
     expect(skipped).toEqual([
       { source: "LANGO_MASTER_KEY", reason: "not set" },
+      { source: "ENCRYPTION_KEY", reason: "the vault has no ENCRYPTION_KEY slot" },
       { source: "keyring (master key)", reason: "the vault has no keyring slot" },
       {
         source: `master key file ${home}/master.key`,
@@ -136,6 +137,7 @@ describe("nothing found", () => {
     expect(hint).toBe(
       [
         "Looked into LANGO_MASTER_KEY: not set",
+        "ENCRYPTION_KEY: the vault has no ENCRYPTION_KEY slot",
         "keyring (master key): no keyring backend in this version",
         `master key file ${home}/master.key: does not exist`,
         "provider slot: this version does not open provider slots",
@@ -306,7 +308,7 @@ describe("the keyring", () => {
   });
   test("without an entry is skipped", async () => {
     const { skipped } = await obtain(keyringWith({}), "keyring");
-    expect(skipped[1]).toEqual({
+    expect(skipped[2]).toEqual({
       source: "keyring (master key)",
       reason: "the keyring holds no entry of Lango",
     });
