@@ -25,7 +25,7 @@ const NONE: Source = {
 function providerSlot(configured: ProviderSlots | undefined, slot: SlotInfo): Source {
   const { id, uri = "" } = slot;
   const { scheme } = parseKeyUri(uri);
-  const name = `provider slot ${uri}`;
+  const name = `${NONE.name} ${uri}`;
   // What the slot says is a look-up key: it never makes a provider.
   const isConfigured = Object.hasOwn(configured?.ambient ?? {}, scheme);
   const away = isConfigured ? undefined : `no provider ${scheme} is configured`;

@@ -17,7 +17,7 @@ export interface SlotInfo {
   readonly id: string;
   readonly kind: SlotKind;
   readonly label?: string | undefined;
-  /** Of provider slots: the key that wraps the slot's key. It is looked for among {@link ProviderSlots}, and nowhere else. */
+  /** Of provider slots, always: the key that wraps the slot's key. It is looked for among {@link ProviderSlots}, and nowhere else. */
   readonly uri?: string | undefined;
   /**
    * Of provider slots: has that provider unwrap the slot's key, 32 bytes. Absent where slots are only described.
