@@ -24,6 +24,13 @@ export interface VaultRow {
   readonly mac: Bytes;
 }
 
+/** The slots of a vault whose slots are a row and no file. */
+export interface KeyslotsRow {
+  readonly generation: number;
+  /** What `keyslots.json` would hold. */
+  readonly document: Bytes;
+}
+
 /** A key of the registry. */
 export interface KeyRow {
   readonly id: string;
@@ -114,12 +121,31 @@ export interface SecretVersionRow extends SecretVersionInfo {
   readonly sealed: Bytes;
 }
 
+/** A value sealed again, under another data key. */
+export interface Reseal {
+  readonly secretId: string;
+  readonly version: number;
+  /** The sealed value that is there now. */
+  readonly before: Bytes;
+  readonly dataKeyId: string;
+  readonly sealed: Bytes;
+}
+
 /** A secret joined with its current version: what one read needs. */
 export interface CurrentSecret extends SecretRow {
   readonly dataKeyId: string;
   readonly sealed: Bytes;
   readonly size: number;
 }
+
+/** What it takes to open one of the kept versions of a secret. */
+export interface SealedVersion
+  extends Pick<CurrentSecret, "id" | "collection" | "name" | "dataKeyId" | "sealed" | "size"> {
+  readonly version: number;
+}
+
+/** A kept version with its secret. */
+export type VersionOfSecret = SealedVersion & SecretRow;
 
 /** The pin of a paired device. */
 export interface CompanionRow {
@@ -198,6 +224,17 @@ export interface PolicyRow {
   /** What it is about. */
   readonly subject: string;
   readonly content: string;
+  readonly updatedAt: number;
+  readonly mac: Bytes;
+}
+
+/** The journal of long work, so that any process can go on with it; one row per kind. */
+export interface JobRow {
+  /** E.g. `rotate`. */
+  readonly kind: string;
+  /** What the work needs to go on, as text. */
+  readonly content: string;
+  readonly startedAt: number;
   readonly updatedAt: number;
   readonly mac: Bytes;
 }

@@ -3,8 +3,10 @@ import { CryptoError } from "@lango/crypto-core";
 import type { Keyslots } from "@lango/envelope";
 import type { StoreReads, VaultRow } from "@lango/store";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
+import { isBefore, readPin } from "./pins.ts";
 import { slotSummary } from "./put-slots.ts";
 import { groupDataKeys, rootedIn } from "./rooted-in.ts";
+import { findRotation } from "./rotation-job.ts";
 import { checkRow } from "./rows.ts";
 import { isFinal, standing, vaultRow } from "./slot-file-state.ts";
 import type { VaultStatus } from "./types.ts";
@@ -31,21 +33,30 @@ export const readStatus = async (
   const degradedDataKeys = dataKeys.reduce((sum, { degraded }) => sum + degraded, 0);
   return {
     id: row.vaultId,
+    location: paths.database,
     locked: rowsKey === undefined,
     createdAt: row.createdAt,
     secretCount: counts.secrets,
     keyCount: counts.keys,
     slots,
     slotGeneration: row.slotGeneration,
-    slotFile: slotFile(row, keyslots),
+    slotFile: await slotFile(paths, row, keyslots),
     degraded: degradedDataKeys > 0,
     degradedDataKeys,
     dataKeys,
     rootedIn: rootedIn(slots, dataKeys),
+    rotation: (await findRotation(store, rowsKey))?.status ?? null,
   };
 };
 
-const slotFile = (row: VaultRow, keyslots: Keyslots): VaultStatus["slotFile"] => {
+const slotFile = async (
+  paths: HomePaths,
+  row: VaultRow,
+  keyslots: Keyslots,
+): Promise<VaultStatus["slotFile"]> => {
+  if (paths.slotRow && isBefore(await readPin(paths.pins, keyslots.vaultId), keyslots)) {
+    return "newer";
+  }
   const found = standing(row, keyslots);
   if (found === "older" || found === "newer") return found;
   return found === "current" && isFinal(row) ? "settled" : "unfinished";
