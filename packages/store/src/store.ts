@@ -203,12 +203,14 @@ export interface AuditRows extends AuditReads {
    */
   lockHead(): Promise<AuditHead>;
   /**
-   * Appends rows that go on from the head.
+   * Appends rows that go on from the head, all of its epoch.
    *
    * @throws {@link CryptoError} `ERR_CONFLICT` (retryable) when the first row does not follow the head, or the rows are
    *   not consecutive.
    */
   append(rows: readonly AuditRow[]): Promise<void>;
+  /** Sets the epoch that the next rows must have, which keeps out whoever writes rows of another. */
+  setEpoch(epoch: number): Promise<void>;
 }
 
 /** Reads of tables `companions` and `companion_results`. */

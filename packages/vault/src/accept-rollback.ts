@@ -58,6 +58,7 @@ const accept = async (
     vaultId: keyslots.vaultId,
     generation: nextGeneration(row, keyslots),
     slots: keyslots.slots,
+    inherited: keyslots.inherited,
   });
   let retiredDataKeys = 0;
   await writeKeyslots(

@@ -1,4 +1,3 @@
-import { createSecretKey } from "node:crypto";
 import {
   type Bytes,
   CryptoError,
@@ -16,12 +15,12 @@ import {
   parseKeyslots,
   type Slot,
   type SlotCredential,
-  sealValue,
   serializeKeyslots,
   verifyKeyslots,
 } from "@lango/envelope";
 import { openStore, type Store } from "@lango/store";
-import { type AuditKey, auditKeyAad } from "./audit/chain.ts";
+import { firstAuditKey, openAuditKey, type SealedAuditKeys } from "./audit/audit-keys.ts";
+import type { AuditKey } from "./audit/chain.ts";
 import { createAuditLog } from "./audit/log.ts";
 import { changeOf } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
@@ -39,7 +38,6 @@ import { createUseCounters } from "./use-counters.ts";
 import { assembleVault } from "./vault.ts";
 
 const SOURCE = "onboard";
-const FIRST_EPOCH = 1;
 
 /**
  * Creates a vault and returns it open.
@@ -146,12 +144,13 @@ const onboard = async (
   options: OnboardOptions,
 ): Promise<{ context: VaultContext; auditKey: AuditKey }> => {
   const { store, paths, vaultId, vaultKey, keys, keyslots, first, clock } = options;
-  const audit = newAuditKey(vaultId, keys);
-  const log = createAuditLog({ store, auditKey: audit.key, clock, source: SOURCE });
+  const sealed = firstAuditKey({ keys, vaultId });
+  const auditKey = openAuditKey({ keys, vaultId }, sealed);
+  const log = createAuditLog({ store, auditKey, clock, source: SOURCE });
   const counters = createUseCounters({ store, clock });
   const context: VaultContext = { store, vaultId, keys, log, counters, clock };
   reached("onboard:database");
-  await insertRows(context, keyslots, audit.sealed, first);
+  await insertRows(context, keyslots, sealed, first);
   reached("onboard:rows");
   const bytes = serializeKeyslots(keyslots);
   await replaceFile(paths.keyslotsBackup, bytes, "onboard-backup");
@@ -160,28 +159,13 @@ const onboard = async (
   );
   await settle(context, paths, vaultKey);
   reached("onboard:ready");
-  return { context, auditKey: audit.key };
-};
-
-const newAuditKey = (
-  vaultId: Bytes,
-  keys: VaultContext["keys"],
-): { readonly key: AuditKey; readonly sealed: Bytes } => {
-  const material = randomBytesFresh(32);
-  try {
-    return {
-      key: { key: createSecretKey(material), epoch: FIRST_EPOCH },
-      sealed: sealValue(keys.wrap, material, auditKeyAad(vaultId, FIRST_EPOCH)),
-    };
-  } finally {
-    zero(material);
-  }
+  return { context, auditKey };
 };
 
 const insertRows = async (
   context: VaultContext,
   keyslots: Keyslots,
-  auditKey: Bytes,
+  auditKeys: SealedAuditKeys,
   { key, version, dataKey }: FirstKeys,
 ): Promise<void> => {
   const { store, keys, log, clock } = context;
@@ -194,8 +178,7 @@ const insertRows = async (
     slotMac: fromHex(keyslots.mac) ?? new Uint8Array(),
     pendingGeneration: null,
     pendingMac: null,
-    auditKey,
-    auditEpoch: FIRST_EPOCH,
+    ...auditKeys,
   });
   await store.transaction("full", async (tx) => {
     // What an interrupted onboarding left: nobody can open it.

@@ -1,15 +1,9 @@
-import { createSecretKey } from "node:crypto";
 import { type Bytes, fromHex, isCryptoError, zero } from "@lango/crypto-core";
-import {
-  deriveVaultKeys,
-  type Keyslots,
-  openSlot,
-  openValue,
-  type VaultKeys,
-} from "@lango/envelope";
+import { deriveVaultKeys, type Keyslots, openSlot, type VaultKeys } from "@lango/envelope";
 import type { Store, VaultRow } from "@lango/store";
 import type { Credential, SlotInfo, UnlockResult } from "@lango/unlock";
-import { type AuditKey, auditKeyAad } from "./audit/chain.ts";
+import { openAuditKey } from "./audit/audit-keys.ts";
+import type { AuditKey } from "./audit/chain.ts";
 import { createAuditLog, createStamp } from "./audit/log.ts";
 import { createSpool, type Spool } from "./audit/spool.ts";
 import type { VaultContext } from "./context.ts";
@@ -68,11 +62,11 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
     opened = vaultKey;
     store = await openDatabase(paths, "open", busyTimeoutMs);
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
-    keys = deriveVaultKeys(vaultKey, vaultId);
+    keys = deriveVaultKeys(vaultKey, vaultId, file.keyslots.inherited);
     const row = await vaultRow(store);
     checkSameVault(row, file);
     checkRow(keys.rows, "vault", row);
-    const auditKey = openAuditKey(keys, vaultId, row);
+    const auditKey = openAuditKey({ keys, vaultId }, row);
     const stamp = createStamp({ clock, source });
     const spool = createSpool({ store, path: paths.spool, auditKey, vaultId, stamp });
     const log = createAuditLog({
@@ -118,14 +112,5 @@ const openAnySlot = async (
     throw wrongCredential(source, wrong);
   } finally {
     zero(secret);
-  }
-};
-
-const openAuditKey = (keys: VaultKeys, vaultId: Bytes, row: VaultRow): AuditKey => {
-  const material = openValue(keys.wrap, row.auditKey, auditKeyAad(vaultId, row.auditEpoch));
-  try {
-    return { key: createSecretKey(material), epoch: row.auditEpoch };
-  } finally {
-    zero(material);
   }
 };

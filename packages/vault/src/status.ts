@@ -1,6 +1,5 @@
-import type { KeyObject } from "node:crypto";
 import { CryptoError } from "@lango/crypto-core";
-import type { Keyslots } from "@lango/envelope";
+import type { Keyslots, RowsKeys } from "@lango/envelope";
 import type { StoreReads, VaultRow } from "@lango/store";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
 import { slotSummary } from "./put-slots.ts";
@@ -14,7 +13,7 @@ export const readStatus = async (
   store: StoreReads,
   paths: HomePaths,
   /** Of an open vault, whose rows must pass their MACs. */
-  rowsKey: KeyObject | undefined,
+  rowsKeys: RowsKeys | undefined,
 ): Promise<VaultStatus> => {
   const file = await readKeyslots(paths);
   if (!file) throw new CryptoError("ERR_CONFLICT", `${paths.keyslots} is gone`);
@@ -22,16 +21,16 @@ export const readStatus = async (
   const row = await vaultRow(store);
   const counts = await store.counts();
   const dataKeyRows = await store.dataKeys.list();
-  if (rowsKey) {
-    checkRow(rowsKey, "vault", row);
-    for (const dataKey of dataKeyRows) checkRow(rowsKey, "data_keys", dataKey);
+  if (rowsKeys) {
+    checkRow(rowsKeys, "vault", row);
+    for (const dataKey of dataKeyRows) checkRow(rowsKeys, "data_keys", dataKey);
   }
   const slots = keyslots.slots.map(slotSummary);
   const dataKeys = groupDataKeys(dataKeyRows);
   const degradedDataKeys = dataKeys.reduce((sum, { degraded }) => sum + degraded, 0);
   return {
     id: row.vaultId,
-    locked: rowsKey === undefined,
+    locked: rowsKeys === undefined,
     createdAt: row.createdAt,
     secretCount: counts.secrets,
     keyCount: counts.keys,
