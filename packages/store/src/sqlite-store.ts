@@ -86,7 +86,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
 
   const store: Store = {
     ...reads,
-    file,
+    location: file,
 
     async transaction(durability, run) {
       checkWritable();

@@ -8,6 +8,7 @@ import { isCryptoError } from "@lango/crypto-core";
 import type {
   DataKeyRow,
   KeyRow,
+  OpenFileOptions,
   OpenStoreOptions,
   SecretRow,
   SecretVersionRow,
@@ -47,7 +48,7 @@ export async function open(options: OpenStoreOptions): Promise<Store> {
 }
 
 /** A new, empty store in a folder of its own. */
-export const newStore = (options: Partial<OpenStoreOptions> = {}): Promise<Store> =>
+export const newStore = (options: Partial<OpenFileOptions> = {}): Promise<Store> =>
   open({ file: join(tempHome(), "lango.db"), mode: "create", ...options });
 
 /** A key with an active data key, which every secret needs. */
