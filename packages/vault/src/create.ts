@@ -30,6 +30,7 @@ import { inspectHome } from "./home.ts";
 import { checkKdf } from "./kdf.ts";
 import { type HomePaths, homePaths } from "./keyslots-file.ts";
 import { makeFolder } from "./make-folder.ts";
+import { openWith } from "./open.ts";
 import { withMac } from "./rows.ts";
 import { settle } from "./slot-file-state.ts";
 import { reached } from "./stages.ts";
@@ -60,6 +61,7 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
   const vaultId = randomBytesFresh(16);
   const vaultKey = randomBytesFresh(32);
   const keys = deriveVaultKeys(vaultKey, vaultId);
+  const providers = providersOf(options.defaultKey);
   let opened: Store | undefined;
   try {
     // The slow part, and the one that bad input ends, comes before anything is written.
@@ -75,7 +77,8 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     });
     return assembleVault({
       ...{ home, paths, vaultKey, ...made },
-      providers: providersOf(options.defaultKey),
+      providers,
+      reopen: (known) => openWith({ home, clock, providers, unlock: neverAsked }, known),
       unlockedBy: {
         slotId: keyslots.slots[0]!.id,
         kind: credential.kind,
@@ -91,6 +94,9 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     throw error;
   }
 };
+
+/** The vault key is at hand. */
+const neverAsked = (): Promise<never> => Promise.reject(new CryptoError("ERR_LOCKED", "Nothing"));
 
 const refuseExisting = async (home: string): Promise<void> => {
   const state = await inspectHome(home);

@@ -1,5 +1,11 @@
-import { type Bytes, fromHex, isCryptoError, zero } from "@lango/crypto-core";
-import { deriveVaultKeys, type Keyslots, openSlot, type VaultKeys } from "@lango/envelope";
+import { type Bytes, bytesEqual, fromHex, isCryptoError, zero } from "@lango/crypto-core";
+import {
+  deriveVaultKeys,
+  type Keyslots,
+  openSlot,
+  type VaultKeys,
+  verifyKeyslots,
+} from "@lango/envelope";
 import type { Store, VaultRow } from "@lango/store";
 import type { Credential, SlotInfo, UnlockResult } from "@lango/unlock";
 import { openAuditKey } from "./audit/audit-keys.ts";
@@ -7,11 +13,13 @@ import type { AuditKey } from "./audit/chain.ts";
 import { createAuditLog, createStamp } from "./audit/log.ts";
 import { createSpool, type Spool } from "./audit/spool.ts";
 import type { VaultContext } from "./context.ts";
+import { vaultKeyChanged } from "./failures.ts";
 import { checkSameVault, noVault, openDatabase } from "./home.ts";
 import { keepForUpgrade } from "./kdf-upgrade.ts";
 import { type HomePaths, homePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
+import { type FinishContext, findPlan, finishRekey } from "./rekey-job.ts";
 import { checkRow } from "./rows.ts";
-import { vaultRow } from "./slot-file-state.ts";
+import { rolledBack, standing, vaultRow } from "./slot-file-state.ts";
 import type { OpenVaultOptions, UnlockedBy } from "./types.ts";
 import { noteUnlockFailure, wrongCredential } from "./unlock-failures.ts";
 import { createUseCounters } from "./use-counters.ts";
@@ -35,16 +43,25 @@ export interface OpenedContext {
   fail(error: unknown): Promise<void>;
 }
 
+/** A vault key that is at hand: no credential is asked for. */
+export interface KnownKey {
+  /** Owned by the opening. */
+  readonly vaultKey: Bytes;
+  readonly unlockedBy: UnlockedBy;
+}
+
 /** Finds a credential, opens a slot with it and the database with its key, and checks that they are of one vault. */
-export const openContext = async (options: OpenVaultOptions): Promise<OpenedContext> => {
+export const openContext = async (
+  options: OpenVaultOptions,
+  known?: KnownKey,
+): Promise<OpenedContext> => {
   const { home, clock = Date.now, audit, busyTimeoutMs } = options;
   const paths = homePaths(home);
   const file = await readKeyslots(paths);
   if (!file) throw await noVault(home);
 
-  const { credential, skipped } = await obtain(options, file.keyslots);
-  const { kind, source, ambient } = credential;
-  const forUpgrade = keepForUpgrade(file.keyslots, credential);
+  const opener = await openerOf(options, file, known);
+  const { source, forUpgrade } = opener;
   let store: Store | undefined;
   let keys: VaultKeys | undefined;
   let opened: Bytes | undefined;
@@ -58,15 +75,13 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
     await noteUnlockFailure(paths, source, error, clock());
   };
   try {
-    const { vaultKey, slotId } = await openAnySlot(file.keyslots, credential);
+    const { vaultKey, unlockedBy } = await opener.open();
     opened = vaultKey;
     store = await openDatabase(paths, "open", busyTimeoutMs);
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
     keys = deriveVaultKeys(vaultKey, vaultId, file.keyslots.inherited);
-    const row = await vaultRow(store);
-    checkSameVault(row, file);
-    checkRow(keys.rows, "vault", row);
-    const auditKey = openAuditKey({ keys, vaultId }, row);
+    const row = await currentRow({ store, vaultId, keys, clock, source }, file);
+    const auditKey = checkedAuditKey({ keys, vaultId }, row, file, paths);
     const stamp = createStamp({ clock, source });
     const spool = createSpool({ store, path: paths.spool, auditKey, vaultId, stamp });
     const log = createAuditLog({
@@ -75,15 +90,93 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
     });
     const counters = createUseCounters({ store, clock });
     const context: VaultContext = { store, vaultId, keys, log, counters, clock };
-    const unlockedBy = { slotId, kind, source, ambient, skipped };
     return {
       ...{ paths, file, row, context, auditKey, spool, vaultKey, forUpgrade, unlockedBy },
       ...{ discard, fail },
     };
   } catch (error) {
     await fail(error);
-    throw error;
+    throw await explained(error, paths, file);
   }
+};
+
+/** The vault row that fits the file: an earlier process may have died between the two while it changed the vault key. */
+const currentRow = async (context: FinishContext, file: KeyslotsFile): Promise<VaultRow> => {
+  const { store } = context;
+  let row = await vaultRow(store);
+  checkSameVault(row, file);
+  if (row.pendingMac !== null && (await findPlan(context, store))) {
+    await store.withLock(() => finishRekey(context, file.keyslots));
+    row = await vaultRow(store);
+  }
+  return row;
+};
+
+/** @throws {@link CryptoError} A rollback by its name, where the vault key was changed between file and database. */
+const checkedAuditKey = (
+  { keys, vaultId }: Pick<VaultContext, "keys" | "vaultId">,
+  row: VaultRow,
+  { keyslots }: KeyslotsFile,
+  paths: HomePaths,
+): AuditKey => {
+  try {
+    checkRow(keys.rows, "vault", row);
+    return openAuditKey({ keys, vaultId }, row);
+  } catch (error) {
+    const found = standing(row, keyslots);
+    if (found !== "older" && found !== "newer") throw error;
+    throw rolledBack(found, row, keyslots, paths, OTHER_KEY);
+  }
+};
+
+const OTHER_KEY =
+  "The vault key was changed between the two: only both files from one time open. Restore both from one backup";
+
+/** A failure that comes from the file becoming another one while the vault was being opened, by its name. */
+export const explained = async (
+  error: unknown,
+  paths: HomePaths,
+  { bytes }: KeyslotsFile,
+): Promise<unknown> => {
+  if (!isCryptoError(error) || !BY_REPLACEMENT.has(error.code)) return error;
+  const now = await readKeyslots(paths).catch(() => undefined);
+  return now === undefined || bytesEqual(now.bytes, bytes) ? error : vaultKeyChanged(error);
+};
+
+const BY_REPLACEMENT: ReadonlySet<string> = new Set([
+  "ERR_DECRYPTION_FAILED",
+  "ERR_INTEGRITY",
+  "ERR_KEYSLOTS_ROLLED_BACK",
+]);
+
+interface Opener {
+  readonly source: string;
+  readonly forUpgrade: Bytes | undefined;
+  open(): Promise<KnownKey>;
+}
+
+const openerOf = async (
+  options: OpenVaultOptions,
+  { keyslots }: KeyslotsFile,
+  known: KnownKey | undefined,
+): Promise<Opener> => {
+  if (known) {
+    const open = async (): Promise<KnownKey> => {
+      verifyKeyslots(known.vaultKey, keyslots);
+      return known;
+    };
+    return { source: known.unlockedBy.source, forUpgrade: undefined, open };
+  }
+  const { credential, skipped } = await obtain(options, keyslots);
+  const { kind, source, ambient } = credential;
+  return {
+    source,
+    forUpgrade: keepForUpgrade(keyslots, credential),
+    async open() {
+      const { vaultKey, slotId } = await openAnySlot(keyslots, credential);
+      return { vaultKey, unlockedBy: { slotId, kind, source, ambient, skipped } };
+    },
+  };
 };
 
 const obtain = ({ unlock }: OpenVaultOptions, { slots }: Keyslots): Promise<UnlockResult> => {

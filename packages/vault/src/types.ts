@@ -11,6 +11,7 @@ import type { Approvals } from "./approval-types.ts";
 import type { Companions } from "./companion-types.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
+import type { RekeyOptions, RekeyResult } from "./rekey-types.ts";
 import type { SlotSummary, Slots } from "./slot-types.ts";
 
 /** Who asks. An `agent` cannot see or name secrets under `wallet/` and `system/`. */
@@ -125,6 +126,15 @@ export interface Vault extends AsyncDisposable {
   readonly companions: Companions;
   readonly approvals: Approvals;
   readonly audit: Audit;
+  /**
+   * Makes a new vault key: slots are made anew from credentials, and what the old key sealed is sealed anew, in constant
+   * time. This vault is closed then, and every other that has it open fails with `ERR_LOCKED` at its next write.
+   *
+   * @throws `ERR_CONFLICT` for a slot that is neither kept nor dropped, when none would be left, or when another lango holds
+   *   the lock; `ERR_NOT_FOUND`; `ERR_WRONG_PASSPHRASE` for a credential that does not open the slot which shall keep it;
+   *   whatever a provider throws. Nothing has changed then.
+   */
+  rekey(options: RekeyOptions): Promise<RekeyResult>;
   status(): Promise<VaultStatus>;
   /** Waits for audit rows under way, zeroes every key and closes the store. Idempotent. */
   close(): Promise<void>;

@@ -10,7 +10,9 @@ import {
   fallbackLoop,
   migrateLoop,
   onboardLoop,
+  rekeyLoop,
   secretsLoop,
+  staleOnce,
 } from "./work.ts";
 
 const [work = "", home = "", killAt = ""] = process.argv.slice(2);
@@ -27,6 +29,8 @@ const loops: Record<string, (home: string, say: (line: string) => void) => Promi
   passphrase: changeLoop,
   anchors: anchorLoop,
   rollback: acceptOnce,
+  rekey: rekeyLoop,
+  stale: staleOnce,
   migrate: migrateLoop,
   fallback: fallbackLoop,
 };
