@@ -105,7 +105,7 @@ export const finishIn = async (
     pages.push(rows.slice(start, start + MAX_ROWS));
   }
   await log.appendIn(tx, ...pages.map((page) => ({ ...entry, rows: page })));
-  reached("rekey:written");
+  reached("rekey:rows");
 };
 
 /**

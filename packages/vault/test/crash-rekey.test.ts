@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { bytes, newHome, text } from "./helpers.ts";
 import { checkWhole, createKills, last } from "./rig/kills.ts";
-import { childArguments, runAndKill } from "./rig/spawn.ts";
+import { fromSources, runAndKill } from "./rig/spawn.ts";
 import { create, keptSlots, open } from "./rig/work.ts";
 import { Sqlite } from "./sqlite.ts";
 
@@ -14,6 +14,7 @@ const STAGES = {
     "rekey:planned",
     "rekey:written",
     "rekey:renamed",
+    "rekey:rows",
     "rekey:done",
     "rekey-backup:written",
     "rekey-backup:renamed",
@@ -80,13 +81,18 @@ test("another process that has the vault open writes nothing with the old vault 
   timeout: 60_000,
 }, async () => {
   const home = await made();
-  const child = spawn(process.execPath, childArguments(["stale", home, ""]), {
+  const child = spawn(process.execPath, fromSources("child", ["stale", home]), {
     stdio: ["pipe", "inherit", "inherit", "pipe"],
   });
   const lines: string[] = [];
   const said = new Promise<void>((resolve) => {
     child.stdio[3]!.on("data", (chunk: Buffer) => {
-      lines.push(...chunk.toString().split("\n").filter((line) => line !== ""));
+      lines.push(
+        ...chunk
+          .toString()
+          .split("\n")
+          .filter((line) => line !== ""),
+      );
       if (lines.includes("ready")) resolve();
     });
   });

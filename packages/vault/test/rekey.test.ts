@@ -157,8 +157,9 @@ describe("a new vault key", () => {
   test("keeps grants, policies, paired devices and their results", async () => {
     const home = newHome();
     const vault = await filled(home);
-    const fingerprint = "ab".repeat(32);
-    const { id } = await vault.companions.add({ name: "phone", role: "signer", fingerprint });
+    const id = "p".repeat(22);
+    const fingerprint = "A".repeat(43);
+    await vault.companions.add({ id, name: "phone", role: "companion", fingerprint });
     const hash = new Uint8Array(32).fill(3);
     await vault.companions.results.put(id, "r1", hash, bytes("signature"));
     const { vault: next } = await vault.rekey({ credentials: await kept(vault) });
