@@ -8,6 +8,7 @@ import type { Spool } from "./audit/spool.ts";
 import { auditedProvider } from "./audited-provider.ts";
 import { createCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
+import { createDataKeyList } from "./data-key-list.ts";
 import { createDataKeys } from "./data-keys.ts";
 import { auditFailure } from "./failures.ts";
 import { createGate } from "./gate.ts";
@@ -20,6 +21,7 @@ import { createProviders } from "./providers.ts";
 import { createRecovery } from "./recovery.ts";
 import { rekeyVault } from "./rekey.ts";
 import { rewrapDataKeys } from "./rewrap.ts";
+import { createRotation } from "./rotation.ts";
 import { createSecretReader } from "./secret-read.ts";
 import { createSecrets } from "./secrets.ts";
 import { createSlots } from "./slots.ts";
@@ -91,6 +93,8 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     providers: createProviders(parts, gate),
     companions: createCompanions(context, gate),
     approvals: createApprovals({ context, paths, vaultKey, reader, gate }),
+    rotation: createRotation({ ...parts, dataKeys }, gate),
+    dataKeys: createDataKeyList(context, registry, gate),
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),
     async rekey(given) {
       const { slotId: openedBy, source } = unlockedBy;
