@@ -1,13 +1,6 @@
 import { type Bytes, bytesEqual, fromHex, isCryptoError, zero } from "@lango/crypto-core";
-import {
-  deriveVaultKeys,
-  type Keyslots,
-  openSlot,
-  type VaultKeys,
-  verifyKeyslots,
-} from "@lango/envelope";
+import { deriveVaultKeys, type VaultKeys } from "@lango/envelope";
 import type { Store, VaultRow } from "@lango/store";
-import type { Credential, SlotInfo, UnlockResult } from "@lango/unlock";
 import { openAuditKey } from "./audit/audit-keys.ts";
 import type { AuditKey } from "./audit/chain.ts";
 import { createAuditLog, createStamp } from "./audit/log.ts";
@@ -15,13 +8,13 @@ import { createSpool, type Spool } from "./audit/spool.ts";
 import type { VaultContext } from "./context.ts";
 import { vaultKeyChanged } from "./failures.ts";
 import { checkSameVault, noVault, openDatabase } from "./home.ts";
-import { keepForUpgrade } from "./kdf-upgrade.ts";
 import { type HomePaths, homePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
+import { type KnownKey, openerOf } from "./opener.ts";
 import { type FinishContext, findPlan, finishRekey } from "./rekey-job.ts";
 import { checkRow } from "./rows.ts";
 import { rolledBack, standing, vaultRow } from "./slot-file-state.ts";
 import type { OpenVaultOptions, UnlockedBy } from "./types.ts";
-import { noteUnlockFailure, wrongCredential } from "./unlock-failures.ts";
+import { noteUnlockFailure } from "./unlock-failures.ts";
 import { createUseCounters } from "./use-counters.ts";
 
 /** A vault whose key is known, before slots and database were brought together. */
@@ -43,13 +36,6 @@ export interface OpenedContext {
   fail(error: unknown): Promise<void>;
 }
 
-/** A vault key that is at hand: no credential is asked for. */
-export interface KnownKey {
-  /** Owned by the opening. */
-  readonly vaultKey: Bytes;
-  readonly unlockedBy: UnlockedBy;
-}
-
 /** Finds a credential, opens a slot with it and the database with its key, and checks that they are of one vault. */
 export const openContext = async (
   options: OpenVaultOptions,
@@ -60,7 +46,7 @@ export const openContext = async (
   const file = await readKeyslots(paths);
   if (!file) throw await noVault(home);
 
-  const opener = await openerOf(options, file, known);
+  const opener = await openerOf(options, paths, file, known);
   const { source, forUpgrade } = opener;
   let store: Store | undefined;
   let keys: VaultKeys | undefined;
@@ -119,8 +105,8 @@ const checkedAuditKey = (
   { keyslots }: KeyslotsFile,
   paths: HomePaths,
 ): AuditKey => {
+  checkRow(keys.rows, "vault", row);
   try {
-    checkRow(keys.rows, "vault", row);
     return openAuditKey({ keys, vaultId }, row);
   } catch (error) {
     const found = standing(row, keyslots);
@@ -148,62 +134,3 @@ const BY_REPLACEMENT: ReadonlySet<string> = new Set([
   "ERR_INTEGRITY",
   "ERR_KEYSLOTS_ROLLED_BACK",
 ]);
-
-interface Opener {
-  readonly source: string;
-  readonly forUpgrade: Bytes | undefined;
-  open(): Promise<KnownKey>;
-}
-
-const openerOf = async (
-  options: OpenVaultOptions,
-  { keyslots }: KeyslotsFile,
-  known: KnownKey | undefined,
-): Promise<Opener> => {
-  if (known) {
-    const open = async (): Promise<KnownKey> => {
-      verifyKeyslots(known.vaultKey, keyslots);
-      return known;
-    };
-    return { source: known.unlockedBy.source, forUpgrade: undefined, open };
-  }
-  const { credential, skipped } = await obtain(options, keyslots);
-  const { kind, source, ambient } = credential;
-  return {
-    source,
-    forUpgrade: keepForUpgrade(keyslots, credential),
-    async open() {
-      const { vaultKey, slotId } = await openAnySlot(keyslots, credential);
-      return { vaultKey, unlockedBy: { slotId, kind, source, ambient, skipped } };
-    },
-  };
-};
-
-const obtain = ({ unlock }: OpenVaultOptions, { slots }: Keyslots): Promise<UnlockResult> => {
-  const infos = slots.map(
-    ({ id, kind, label }): SlotInfo => ({ id, kind, ...(label === undefined ? {} : { label }) }),
-  );
-  return typeof unlock === "function" ? unlock(infos) : unlock.obtain(infos);
-};
-
-/** Tries a credential on the slots that it is for. Its secret is zeroed. */
-const openAnySlot = async (
-  keyslots: Keyslots,
-  { secret, slotIds, source }: Credential,
-): Promise<{ readonly vaultKey: Bytes; readonly slotId: string }> => {
-  let wrong: unknown;
-  try {
-    for (const slot of keyslots.slots) {
-      if (!slotIds.includes(slot.id)) continue;
-      try {
-        return { vaultKey: await openSlot(keyslots, slot, secret), slotId: slot.id };
-      } catch (error) {
-        if (!isCryptoError(error) || error.code !== "ERR_WRONG_PASSPHRASE") throw error;
-        wrong = error;
-      }
-    }
-    throw wrongCredential(source, wrong);
-  } finally {
-    zero(secret);
-  }
-};

@@ -1,7 +1,8 @@
 import { zero } from "@lango/crypto-core";
 import { canSpool } from "./audit/log.ts";
 import { upgradeKdf } from "./kdf-upgrade.ts";
-import { explained, type KnownKey, openContext } from "./open-context.ts";
+import { explained, openContext } from "./open-context.ts";
+import type { KnownKey } from "./opener.ts";
 import { isSettled, settle } from "./slot-file-state.ts";
 import type { OpenVaultOptions, Vault } from "./types.ts";
 import { foldUnlockFailures } from "./unlock-failures.ts";

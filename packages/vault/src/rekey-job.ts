@@ -5,7 +5,7 @@ import { removeAllIn } from "./approvals/permits.ts";
 import { openAuditKey } from "./audit/audit-keys.ts";
 import type { RowChange } from "./audit/entry.ts";
 import { createAuditLog } from "./audit/log.ts";
-import { changeOf } from "./audit/row-hashes.ts";
+import { changeOf, jobRemoved } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
 import { putResealed, type Resealed, resealedAuditKeys } from "./rekey-rows.ts";
 import { checkRow, withMac } from "./rows.ts";
@@ -95,7 +95,10 @@ export const finishIn = async (
     const permits = [...(await tx.permits.list("grant")), ...(await tx.permits.list("handle"))];
     rows.push(...(await removeAllIn(tx, permits)));
   }
-  if (job) await tx.jobs.remove(REKEY, job.mac);
+  if (job) {
+    await tx.jobs.remove(REKEY, job.mac);
+    rows.push(jobRemoved(REKEY));
+  }
   await tx.audit.setEpoch(plan.auditEpoch);
   const log = createAuditLog({ ...context, auditKey: openAuditKey(context, sealedAuditKeys) });
   const { generation, detail } = plan;
@@ -125,8 +128,9 @@ export const giveUpRekey = async (
     await tx.audit.setEpoch(row.auditEpoch);
     const target = `generation ${known.plan.generation}`;
     await log.appendIn(tx, {
-      ...{ action: "vault.rekey", target, outcome: "failure", code: "ERR_CLOSED" },
+      ...{ action: "vault.rekey", target, outcome: "failure" },
       detail: "interrupted before its keyslots file was in place: given up",
+      rows: [jobRemoved(REKEY)],
     });
   });
   reached("rekey:given-up");

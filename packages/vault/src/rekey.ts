@@ -171,10 +171,11 @@ const putInForce = async (
     await tx.audit.lockHead();
     const resealed = await resealRows(tx, context, { keys, vaultId }, row);
     const plan = { ...resealed, slotMac, generation, compromised, detail };
-    await tx.jobs.put(planJob(context, plan));
+    const job = planJob(context, plan);
+    await tx.jobs.put(job);
     await log.appendIn(tx, {
       ...{ action: ACTION, target: `generation ${generation}`, detail: "begun" },
-      rows: [changeOf("vault", pending)],
+      rows: [changeOf("vault", pending), changeOf("jobs", job)],
     });
     await tx.audit.setEpoch(resealed.auditEpoch);
     return Object.keys(resealed.dataKeys).length + Object.keys(resealed.versions).length;

@@ -42,7 +42,7 @@ export const readStatus = async (
     degradedDataKeys,
     dataKeys,
     rootedIn: rootedIn(slots, dataKeys),
-    rotation: (await findRotation(store, rowsKey))?.status ?? null,
+    rotation: (await findRotation(store, rowsKeys))?.status ?? null,
   };
 };
 

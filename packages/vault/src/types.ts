@@ -5,8 +5,14 @@ import type {
   CryptoProvider,
   SignatureAlgorithm,
 } from "@lango/crypto-core";
-import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
-import type { SkippedSource, SlotInfo, Unlocker, UnlockResult } from "@lango/unlock";
+import type { Kdf, SlotCredential } from "@lango/envelope";
+import type {
+  CredentialKind,
+  SkippedSource,
+  SlotInfo,
+  Unlocker,
+  UnlockResult,
+} from "@lango/unlock";
 import type { Approvals } from "./approval-types.ts";
 import type { Companions } from "./companion-types.ts";
 import type { Keys } from "./key-types.ts";
@@ -104,14 +110,23 @@ export type HomeState = "absent" | "half-made" | "ready" | { readonly damaged: E
 
 /** How the vault was opened. */
 export interface UnlockedBy {
+  /** By an agent: the slot with which the vault was opened for it. */
   readonly slotId: string;
-  readonly kind: SlotKind;
+  readonly kind: CredentialKind;
   /** `LANGO_PASSPHRASE`, `keyfile`, `prompt`, … */
   readonly source: string;
   /** Whether any process of the same user can read that source too. */
   readonly ambient: boolean;
   /** Sources that come earlier, and why each was passed over. */
   readonly skipped: readonly SkippedSource[];
+}
+
+/** What {@link Vault.handOver} gives. */
+export interface HandedOver {
+  /** 32 bytes; the caller zeroes them. */
+  readonly vaultKey: Bytes;
+  /** The slot that has to be there for the key to open the vault. */
+  readonly slotId: string;
 }
 
 /** An open vault. Safe to use from many callers at once and beside other processes. After `close`: `ERR_CLOSED`. */
@@ -139,6 +154,13 @@ export interface Vault extends AsyncDisposable {
    */
   rekey(options: RekeyOptions): Promise<RekeyResult>;
   status(): Promise<VaultStatus>;
+  /**
+   * Gives the vault key to an agent that keeps it for later openings, once a row of the log says so.
+   *
+   * @param detail - What the row says of the agent: how long it may keep the key.
+   * @throws `ERR_DENIED` when an agent opened this vault: its key would never end.
+   */
+  handOver(detail: string): Promise<HandedOver>;
   /** Waits for audit rows under way, zeroes every key and closes the store. Idempotent. */
   close(): Promise<void>;
 }

@@ -12,11 +12,12 @@ import { createDataKeyList } from "./data-key-list.ts";
 import { createDataKeys } from "./data-keys.ts";
 import { auditFailure } from "./failures.ts";
 import { createGate } from "./gate.ts";
+import { handOver } from "./hand-over.ts";
 import { createKeyRegistry } from "./key-registry.ts";
 import { createKeys } from "./keys.ts";
 import type { HomePaths } from "./keyslots-file.ts";
 import { createLocalKeySource } from "./local-keys.ts";
-import type { KnownKey } from "./open-context.ts";
+import type { KnownKey } from "./opener.ts";
 import { createProviders } from "./providers.ts";
 import { createRecovery } from "./recovery.ts";
 import { rekeyVault } from "./rekey.ts";
@@ -115,6 +116,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
         unlockedBy,
         ...(anchorer ? { anchors: anchorer.status() } : {}),
       })),
+    handOver: (detail) => gate.run(() => handOver(context, vaultKey, unlockedBy, detail)),
     close() {
       closing ??= close();
       return closing;

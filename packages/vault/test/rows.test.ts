@@ -75,8 +75,8 @@ test("a former key opens rows while all are written anew, and writes none", asyn
   checkRow(both, "secrets", before);
   const after = withMac(both, "secrets", before);
   checkRow({ current: next }, "secrets", after);
-  await expectCode(() => checkRow(keys, "secrets", after), "ERR_INTEGRITY");
-  await expectCode(() => checkRow({ current: next }, "secrets", before), "ERR_INTEGRITY");
+  await expectCode(async () => checkRow(keys, "secrets", after), "ERR_INTEGRITY");
+  await expectCode(async () => checkRow({ current: next }, "secrets", before), "ERR_INTEGRITY");
 });
 
 test("the AAD of a value is the documented one, with the version as u64", () => {

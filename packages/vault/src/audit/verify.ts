@@ -137,7 +137,7 @@ const checkLink = (row: AuditRow, auditKey: AuditKey | undefined, walk: Walk): v
   }
   // Whoever has a vault key from before has the audit key of its time, which writes no row after the change.
   if (epoch < walk.epoch) fault(`Row ${seq} is of epoch ${epoch}, after rows of ${walk.epoch}`);
-  walk.epoch = Math.max(walk.epoch, epoch);
+  else if (!auditKey || keyOfEpoch(auditKey, epoch)) walk.epoch = epoch;
   const decoded = decodeEntry(entry);
   if (!decoded) fault(`Row ${seq} cannot be read`);
   else noteEntry(walk, seq, decoded);
