@@ -4,7 +4,7 @@ import type { DataKey } from "@lango/envelope";
 import type { SealedVersion, VersionPlace } from "@lango/store";
 import { BATCH, type ResealContext } from "./rotation-reseal.ts";
 import type { RotateOptions } from "./rotation-types.ts";
-import { aadOf, openVersion } from "./sealed-version.ts";
+import { aadOf, doesNotOpen, openVersion } from "./sealed-version.ts";
 
 /** How often a page is read again because a data key that it names was destroyed since. */
 const MAX_ATTEMPTS = 3;
@@ -39,9 +39,11 @@ const openPage = async (
 ): Promise<SealedVersion[]> => {
   for (let attempt = 1; ; attempt += 1) {
     const page = await context.store.secrets.walkSealed(after, BATCH);
+    let reading = page[0];
     try {
       const openers = new Map<string, DataKey>();
-      for (const { dataKeyId, size } of page) {
+      for (reading of page) {
+        const { dataKeyId, size } = reading;
         if (!openers.has(dataKeyId)) openers.set(dataKeyId, await dataKeys.opener(dataKeyId, size));
       }
       for (const row of page) {
@@ -52,7 +54,8 @@ const openPage = async (
       // Its data key was destroyed since the page was read, or left the cache.
       const again =
         isCryptoError(error) && (error.code === "ERR_KEY_RETIRED" || error.code === "ERR_CLOSED");
-      if (!again || attempt === MAX_ATTEMPTS) throw error;
+      if (!again) throw error;
+      if (attempt === MAX_ATTEMPTS) throw reading ? doesNotOpen(reading, error) : error;
     }
   }
 };
