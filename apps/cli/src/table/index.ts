@@ -1,4 +1,5 @@
 import type { Command } from "../cli/command.ts";
+import { ADMIN_COMMANDS } from "./admin.ts";
 import { AGENT_COMMANDS } from "./agent.ts";
 import { APPROVALS_COMMANDS } from "./approvals.ts";
 import { COMPANION_COMMANDS } from "./companion.ts";
@@ -16,6 +17,7 @@ export const COMMANDS: readonly Command[] = [
   ...RUNNING_COMMANDS,
   ...SECURITY_COMMANDS,
   ...ROTATION_COMMANDS,
+  ...ADMIN_COMMANDS,
   ...APPROVALS_COMMANDS,
   ...CRYPTO_COMMANDS,
   ...COMPANION_COMMANDS,
