@@ -158,6 +158,11 @@ export interface SecretReads {
   listVersions(secretId: string): Promise<SecretVersionInfo[]>;
   /** One page of live secrets without their values, by name. Fewer rows than `limit`: it was the last page. */
   list(page: SecretPage): Promise<SecretRow[]>;
+  /** Rows of all collections after a place, tombstones included. None: it was the last page. */
+  walk(
+    after: Pick<SecretRow, "collection" | "name"> | undefined,
+    limit: number,
+  ): Promise<SecretRow[]>;
   /** Kept versions of all collections that a data key sealed, in no order. None: no version needs it. */
   listSealedBy(dataKeyId: string, page: SealedPage): Promise<VersionOfSecret[]>;
   /** Kept versions of all collections after a place, by secret id and version. None: it was the last page. */
@@ -192,6 +197,8 @@ export interface SecretRows extends SecretReads {
    * @throws {@link CryptoError} `ERR_KEY_RETIRED` when a data key is not active: seal again under the active one.
    */
   reseal(values: readonly Reseal[]): Promise<boolean[]>;
+  /** Replaces the `mac` of a row if that still is `ifMac`. Returns whether it was. */
+  setMac(id: string, mac: Bytes, ifMac: Bytes): Promise<boolean>;
   /** Deletes all but the newest `keep` versions. Returns how many went. */
   pruneVersions(secretId: string, keep: number): Promise<number>;
   /**

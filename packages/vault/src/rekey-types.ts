@@ -37,3 +37,16 @@ export interface RekeyResult {
   /** Sentences that say who still has what. */
   readonly notRevoked: readonly string[];
 }
+
+export interface RenewOptions {
+  readonly onProgress?:
+    | ((progress: { readonly done: number; readonly total: number }) => void)
+    | undefined;
+  /** Ends it between two batches; what was done stays done. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface RenewResult {
+  /** Rows that this call wrote anew. */
+  readonly rows: number;
+}

@@ -65,12 +65,12 @@ const underLock = async (options: RekeyContext, given: RekeyOptions): Promise<Re
   const { vaultId } = context;
   const { keyslots: before } = await settle(context, paths, oldKey);
   const plan = planSlots(before, given);
-  await checkReady(options, given);
+  await checkReady(options, before, given);
   await proveSlots(before, plan.made, oldKey);
   const vaultKey = randomBytesFresh(32);
   let keys: VaultKeys | undefined;
   try {
-    const inherited = inheritedBy(vaultKey, context, given.compromised ?? false);
+    const inherited = inheritedBy(vaultKey, context, before, given.compromised ?? false);
     keys = deriveVaultKeys(vaultKey, vaultId, inherited);
     const after = buildKeyslots(vaultKey, {
       vaultId: before.vaultId,
@@ -109,14 +109,15 @@ const NOT_REVOKED: readonly string[] = [
 
 /** What would be lost by going on. */
 const checkReady = async (
-  { context, paths }: RekeyContext,
+  { paths }: RekeyContext,
+  { inherited }: Keyslots,
   { compromised = false }: RekeyOptions,
 ): Promise<void> => {
   if ((await readSmallFile(paths.spool, 0)) !== undefined) {
     // Its lines are MACed with the audit key of now; the next opening folds them into the log.
     throw new CryptoError("ERR_BUSY", `${paths.spool} waits to be put into the log`);
   }
-  if (compromised && context.keys.rows.former) {
+  if (compromised && inherited?.formerRows !== undefined) {
     throw new CryptoError("ERR_CONFLICT", "The rotation after the last compromise is not done", {
       context: { hint: "Finish it: lango security rotate --resume" },
     });
@@ -127,9 +128,12 @@ const checkReady = async (
 const inheritedBy = (
   vaultKey: Bytes,
   { keys, vaultId }: VaultContext,
+  { inherited }: Keyslots,
   compromised: boolean,
 ): InheritedKeys => {
-  const { current, former } = keys.rows;
+  const { current } = keys.rows;
+  // This process may still take rows under a former key that has ended.
+  const former = inherited?.formerRows === undefined ? undefined : keys.rows.former;
   const fresh = deriveVaultKeys(vaultKey, vaultId);
   try {
     return sealInherited(

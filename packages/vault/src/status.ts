@@ -37,6 +37,7 @@ export const readStatus = async (
     keyCount: counts.keys,
     slots,
     slotGeneration: row.slotGeneration,
+    renewing: keyslots.inherited?.formerRows !== undefined,
     slotFile: slotFile(row, keyslots),
     degraded: degradedDataKeys > 0,
     degradedDataKeys,

@@ -17,7 +17,7 @@ import type { Approvals } from "./approval-types.ts";
 import type { Companions } from "./companion-types.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
-import type { RekeyOptions, RekeyResult } from "./rekey-types.ts";
+import type { RekeyOptions, RekeyResult, RenewOptions, RenewResult } from "./rekey-types.ts";
 import type { Rotation, RotationStatus, VaultDataKeys } from "./rotation-types.ts";
 import type { SlotSummary, Slots } from "./slot-types.ts";
 
@@ -153,6 +153,11 @@ export interface Vault extends AsyncDisposable {
    *   whatever a provider throws. Nothing has changed then.
    */
   rekey(options: RekeyOptions): Promise<RekeyResult>;
+  /**
+   * After a `rekey` with `compromised`: writes all rows anew under the new key of their MACs, then ends the former one. May be
+   * called again after an interruption; does nothing where nothing is left to do.
+   */
+  renewRows(options?: RenewOptions): Promise<RenewResult>;
   status(): Promise<VaultStatus>;
   /**
    * Gives the vault key to an agent that keeps it for later openings, once a row of the log says so.
@@ -190,6 +195,8 @@ export interface VaultStatus {
   readonly keyCount: number;
   readonly slots: readonly SlotSummary[];
   readonly slotGeneration: number;
+  /** Whether rows may still be under the key of their MACs from before a compromise: see `renewRows`. */
+  readonly renewing: boolean;
   /** Whether {@link degradedDataKeys} is more than 0. */
   readonly degraded: boolean;
   /** Data keys that were sealed by the fallback and wait to be wrapped by their provider. */

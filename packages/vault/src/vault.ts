@@ -21,6 +21,7 @@ import type { KnownKey } from "./opener.ts";
 import { createProviders } from "./providers.ts";
 import { createRecovery } from "./recovery.ts";
 import { rekeyVault } from "./rekey.ts";
+import { renewRows } from "./renew-rows.ts";
 import { rewrapDataKeys } from "./rewrap.ts";
 import { createRotation } from "./rotation.ts";
 import { createSecretReader } from "./secret-read.ts";
@@ -110,6 +111,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
       const next = { vaultKey: nextKey, unlockedBy: { ...unlockedBy, slotId, kind } };
       return { ...result, vault: await options.reopen(next) };
     },
+    renewRows: (given) => gate.run(() => renewRows({ context, paths, vaultKey }, given)),
     status: () =>
       gate.run(async () => ({
         ...(await readStatus(store, paths, keys.rows)),
