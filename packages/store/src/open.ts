@@ -8,7 +8,7 @@ import { loadSqlite, type SqliteConstructor } from "./driver.ts";
 import { checkFile, createPrivate, exists, resolveFile, syncFolder, syncToDisk } from "./files.ts";
 import { schemaOf } from "./integrity.ts";
 import { withFileLock } from "./lock.ts";
-import { backUp, checkedVersion, latestVersion, migrate } from "./migrate.ts";
+import { backUp, checkedVersion, latestVersion, migrate, tooOld } from "./migrate.ts";
 import { MIGRATIONS, type Migration } from "./migrations.ts";
 import { openPostgres } from "./postgres/open.ts";
 import { mapSqliteError } from "./sqlite-errors.ts";
@@ -64,7 +64,9 @@ export const openWithMigrations = (
   options: OpenStoreOptions,
   migrations: readonly Migration[],
 ): Promise<Store> =>
-  "url" in options ? openPostgres(options, migrations) : openFile(options, migrations);
+  "url" in options
+    ? openPostgres(options, migrations, options.busyTimeoutMs ?? DEFAULT_BUSY_MS)
+    : openFile(options, migrations);
 
 async function openFile(
   options: OpenFileOptions,
@@ -152,12 +154,3 @@ function checkNotEmpty(file: string, size: number): void {
     context: { hint: "It was left as it is; restore a backup." },
   });
 }
-
-const tooOld = (file: string): CryptoError =>
-  new CryptoError(
-    "ERR_CONFLICT",
-    `${file} was written by an older lango and has yet to be migrated`,
-    {
-      context: { hint: "Run a command that opens the vault once." },
-    },
-  );

@@ -1,6 +1,6 @@
 import { type Bytes, bytesEqual, fromHex, isCryptoError, zero } from "@lango/crypto-core";
 import { deriveVaultKeys, type VaultKeys } from "@lango/envelope";
-import type { Store, VaultRow } from "@lango/store";
+import type { VaultRow } from "@lango/store";
 import { openAuditKey } from "./audit/audit-keys.ts";
 import type { AuditKey } from "./audit/chain.ts";
 import { createAuditLog, createStamp } from "./audit/log.ts";
@@ -8,8 +8,9 @@ import { createSpool, type Spool } from "./audit/spool.ts";
 import type { VaultContext } from "./context.ts";
 import { vaultKeyChanged } from "./failures.ts";
 import { checkSameVault, noVault, openDatabase } from "./home.ts";
-import { type HomePaths, homePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
-import { type KnownKey, openerOf } from "./opener.ts";
+import { type HomePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
+import { type KnownKey, type Opener, openerOf } from "./opener.ts";
+import { checkComplete, isAbsent, openPlace, type Place } from "./place.ts";
 import { type FinishContext, findPlan, finishRekey } from "./rekey-job.ts";
 import { checkRow } from "./rows.ts";
 import { rolledBack, standing, vaultRow } from "./slot-file-state.ts";
@@ -41,14 +42,14 @@ export const openContext = async (
   options: OpenVaultOptions,
   known?: KnownKey,
 ): Promise<OpenedContext> => {
-  const { home, clock = Date.now, audit, busyTimeoutMs } = options;
-  const paths = homePaths(home);
-  const file = await readKeyslots(paths);
-  if (!file) throw await noVault(home);
-
-  const opener = await openerOf(options, paths, file, known);
+  const { clock = Date.now, audit, busyTimeoutMs } = options;
+  const place = await openPlace(options, "open").catch(async (error) => {
+    throw isAbsent(error) ? await noVault(options) : error;
+  });
+  const { paths } = place;
+  const { file, opener } = await findOpener(options, place, known);
   const { source, forUpgrade } = opener;
-  let store: Store | undefined;
+  let store = place.store;
   let keys: VaultKeys | undefined;
   let opened: Bytes | undefined;
   const discard = async (): Promise<void> => {
@@ -63,7 +64,8 @@ export const openContext = async (
   try {
     const { vaultKey, unlockedBy } = await opener.open();
     opened = vaultKey;
-    store = await openDatabase(paths, "open", busyTimeoutMs);
+    store ??= await openDatabase(paths, "open", busyTimeoutMs);
+    await checkComplete(store, paths.database);
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
     keys = deriveVaultKeys(vaultKey, vaultId, file.keyslots.inherited);
     const row = await currentRow({ store, vaultId, keys, clock, source }, file);
@@ -83,6 +85,22 @@ export const openContext = async (
   } catch (error) {
     await fail(error);
     throw await explained(error, paths, file);
+  }
+};
+
+/** Reads the slots and asks for what opens one of them. */
+const findOpener = async (
+  options: OpenVaultOptions,
+  { paths, store }: Place,
+  known: KnownKey | undefined,
+): Promise<{ readonly file: KeyslotsFile; readonly opener: Opener }> => {
+  try {
+    const file = await readKeyslots(paths);
+    if (!file) throw await noVault(options);
+    return { file, opener: await openerOf(options, paths, file, known) };
+  } catch (error) {
+    await store?.close();
+    throw error;
   }
 };
 

@@ -21,9 +21,10 @@ import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
 import { readSmallFile, replaceFile } from "./files.ts";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
+import { writePin } from "./pins.ts";
 import { slotSummary } from "./put-slots.ts";
-import { finishRekey, giveUpRekey, planJob } from "./rekey-job.ts";
-import { resealRows } from "./rekey-rows.ts";
+import { finishIn, finishRekey, giveUpRekey, planJob } from "./rekey-job.ts";
+import { type Resealed, resealRows } from "./rekey-rows.ts";
 import { checkNewSlots, makeSlots, planSlots, proveSlots } from "./rekey-slots.ts";
 import type { RekeyOptions, RekeyResult } from "./rekey-types.ts";
 import { withMac } from "./rows.ts";
@@ -169,6 +170,22 @@ const putInForce = async (
     pendingMac: fromHex(after.mac) ?? new Uint8Array(),
   });
   const { generation, mac: slotMac } = after;
+  const bytes = serializeKeyslots(after);
+  const finish = { store, vaultId, keys, clock, source };
+  if (paths.slotRow) {
+    // The slots are a row beside the others: one transaction does all of it, and there is nothing to finish.
+    const count = await store.transaction("full", async (tx) => {
+      await tx.audit.lockHead();
+      const resealed = await resealRows(tx, context, { keys, vaultId }, row);
+      const old = await tx.keyslots.get();
+      await tx.keyslots.replace({ generation, document: bytes }, old?.generation ?? 0);
+      const plan = { ...resealed, slotMac, generation, compromised, detail };
+      await finishIn(tx, finish, undefined, plan);
+      return countOf(resealed);
+    });
+    await writePin(paths.pins, keys.rows, after);
+    return count;
+  }
   const count = await store.transaction("full", async (tx) => {
     await tx.vault.update(pending, row.mac);
     // Nobody adds a key while the head is locked, and nobody who has the old vault key once it is of the next epoch.
@@ -182,10 +199,9 @@ const putInForce = async (
       rows: [changeOf("vault", pending), changeOf("jobs", job)],
     });
     await tx.audit.setEpoch(resealed.auditEpoch);
-    return Object.keys(resealed.dataKeys).length + Object.keys(resealed.versions).length;
+    return countOf(resealed);
   });
   reached("rekey:planned");
-  const bytes = serializeKeyslots(after);
   try {
     await replaceFile(paths.keyslots, bytes, "rekey", async (written) => {
       if (bytesEqual(written, bytes)) return;
@@ -196,10 +212,13 @@ const putInForce = async (
     await giveUp(context, paths).catch(() => undefined);
     throw error;
   }
-  await finishRekey({ store, vaultId, keys, clock, source }, after);
+  await finishRekey(finish, after);
   await replaceFile(paths.keyslotsBackup, bytes, "rekey-backup");
   return count;
 };
+
+const countOf = ({ dataKeys, versions }: Resealed): number =>
+  Object.keys(dataKeys).length + Object.keys(versions).length;
 
 const giveUp = async (context: VaultContext, paths: HomePaths): Promise<void> => {
   const file = await readKeyslots(paths);

@@ -90,9 +90,10 @@ test("after a compromise all rows go under a new key, while others read and writ
 test("grants and handles go with the key that their arguments are under", async () => {
   const home = newHome();
   const old = await makeVault(home);
-  const action = { session: "s", tool: "exec", arguments: { a: 1 } } as const;
-  const grant = { scope: "arguments", action, dangerous: false, by: "test", minutes: 5 } as const;
-  await old.approvals.grants.add(grant as never);
+  const action = { session: "s", tool: "exec", arguments: { a: 1 } };
+  await old.approvals.grants.add({
+    ...{ scope: "minutes", action, dangerous: false, by: "terminal", minutes: 5 },
+  });
   expect(await old.approvals.grants.list()).toHaveLength(1);
   const { vault } = await old.rekey({ credentials: await kept(old), compromised: true });
   expect(await vault.approvals.grants.list()).toEqual([]);
