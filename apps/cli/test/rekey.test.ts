@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { randomBytesFresh, toHex } from "@lango/crypto-core";
 import { describe, expect, test } from "vitest";
 import {
   environment,
@@ -93,7 +94,7 @@ describe("admin rekey", () => {
 
   test("takes the new key of LANGO_MASTER_KEY by a descriptor, and shows it nowhere", async () => {
     const home = await vaultHome();
-    const [first, next] = ["3f".repeat(32), "a1".repeat(32)];
+    const [first, next] = [toHex(randomBytesFresh(32)), toHex(randomBytesFresh(32))];
     const inShell = (words: string, key: string, env = {}) =>
       run("sh", ["-c", `${LANGO_IN_SHELL} ${words} 3<"$0"`, fileWith(`${key}\n`)], {
         env: environment(home, env),
