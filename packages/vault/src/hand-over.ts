@@ -1,6 +1,7 @@
 import { type Bytes, CryptoError } from "@lango/crypto-core";
 import type { VaultContext } from "./context.ts";
-import type { HandedOver, UnlockedBy } from "./types.ts";
+import type { HandedOver } from "./slot-types.ts";
+import type { UnlockedBy } from "./types.ts";
 
 /** Gives the vault key to an unlock agent, after the row that says so. */
 export const handOver = async (

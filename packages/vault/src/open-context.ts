@@ -97,9 +97,13 @@ const findOpener = async (
   try {
     const file = await readKeyslots(paths);
     if (!file) throw await noVault(options);
-    return { file, opener: await openerOf(options, paths, file, known) };
+    return { file, opener: await openerOf(options, file, known) };
   } catch (error) {
     await store?.close();
+    // A source that had something knew already that it opens nothing.
+    if (isCryptoError(error) && error.code === "ERR_WRONG_PASSPHRASE") {
+      await noteUnlockFailure(paths, error.message, error, (options.clock ?? Date.now)());
+    }
     throw error;
   }
 };

@@ -2,9 +2,9 @@ import { type Bytes, CryptoError, isCryptoError, parseKeyUri, zero } from "@lang
 import { type Keyslots, openSlot, type Slot, unwrapSlotKey, verifyKeyslots } from "@lango/envelope";
 import type { Credential, SlotInfo, UnlockResult } from "@lango/unlock";
 import { keepForUpgrade } from "./kdf-upgrade.ts";
-import type { HomePaths, KeyslotsFile } from "./keyslots-file.ts";
+import type { KeyslotsFile } from "./keyslots-file.ts";
 import type { OpenVaultOptions, UnlockedBy } from "./types.ts";
-import { noteUnlockFailure, wrongCredential } from "./unlock-failures.ts";
+import { wrongCredential } from "./unlock-failures.ts";
 
 /** A vault key that is at hand: no credential is asked for. */
 export interface KnownKey {
@@ -23,7 +23,6 @@ export interface Opener {
 /** Asks for a credential, or takes the vault key that is at hand. */
 export const openerOf = async (
   options: OpenVaultOptions,
-  paths: HomePaths,
   { keyslots }: KeyslotsFile,
   known: KnownKey | undefined,
 ): Promise<Opener> => {
@@ -34,13 +33,7 @@ export const openerOf = async (
     };
     return { source: known.unlockedBy.source, forUpgrade: undefined, open };
   }
-  const { credential, skipped } = await obtain(options, keyslots).catch(async (error) => {
-    // A source that had something knew already that it opens nothing.
-    if (isCryptoError(error) && error.code === "ERR_WRONG_PASSPHRASE") {
-      await noteUnlockFailure(paths, error.message, error, (options.clock ?? Date.now)());
-    }
-    throw error;
-  });
+  const { credential, skipped } = await obtain(options, keyslots);
   const { kind, source, ambient } = credential;
   return {
     source,

@@ -19,7 +19,7 @@ import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
 import type { RekeyOptions, RekeyResult, RenewOptions, RenewResult } from "./rekey-types.ts";
 import type { Rotation, RotationStatus, VaultDataKeys } from "./rotation-types.ts";
-import type { SlotSummary, Slots } from "./slot-types.ts";
+import type { HandedOver, SlotSummary, Slots } from "./slot-types.ts";
 
 /** Who asks. An `agent` cannot see or name secrets under `wallet/` and `system/`. */
 export type Audience = "owner" | "agent";
@@ -161,14 +161,6 @@ export interface UnlockedBy {
   readonly ambient: boolean;
   /** Sources that come earlier, and why each was passed over. */
   readonly skipped: readonly SkippedSource[];
-}
-
-/** What {@link Vault.handOver} gives. */
-export interface HandedOver {
-  /** 32 bytes; the caller zeroes them. */
-  readonly vaultKey: Bytes;
-  /** The slot that has to be there for the key to open the vault. */
-  readonly slotId: string;
 }
 
 /** An open vault. Safe to use from many callers at once and beside other processes. After `close`: `ERR_CLOSED`. */

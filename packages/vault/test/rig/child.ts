@@ -11,6 +11,7 @@ import {
   migrateLoop,
   onboardLoop,
   rekeyLoop,
+  rotateLoop,
   secretsLoop,
   staleOnce,
 } from "./work.ts";
@@ -33,5 +34,6 @@ const loops: Record<string, (home: string, say: (line: string) => void) => Promi
   stale: staleOnce,
   migrate: migrateLoop,
   fallback: fallbackLoop,
+  rotate: rotateLoop,
 };
 await loops[work]?.(home, say);
