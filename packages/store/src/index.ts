@@ -1,3 +1,4 @@
+export { CIPHER_PAGE_SIZES, DEFAULT_CIPHER_PAGE_SIZE } from "./cipher.ts";
 export type { SqliteConstructor, SqliteDatabase, SqliteStatement } from "./driver.ts";
 export {
   type OpenFileOptions,
@@ -43,6 +44,9 @@ export type {
   PermitRows,
   PolicyReads,
   PolicyRows,
+  Recrypted,
+  RecryptOptions,
+  RecryptStage,
   SealedPage,
   SecretChange,
   SecretPage,
@@ -55,3 +59,4 @@ export type {
   VaultRows,
   VersionPlace,
 } from "./store.ts";
+export { RECRYPT_STAGES } from "./store.ts";

@@ -9,6 +9,7 @@ import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
 import type { SkippedSource, SlotInfo, Unlocker, UnlockResult } from "@lango/unlock";
 import type { Approvals } from "./approval-types.ts";
 import type { Companions } from "./companion-types.ts";
+import type { DatabaseEncryption, DatabaseState, DatabaseWish } from "./database-types.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
 import type { SlotSummary, Slots } from "./slot-types.ts";
@@ -31,6 +32,8 @@ export interface CreateVaultOptions {
    * written. Default: a new local key, under the vault key.
    */
   readonly defaultKey?: ProviderKey | undefined;
+  /** Whether the database is encrypted from its first byte. Default: it is not. */
+  readonly database?: DatabaseWish | undefined;
   /** Milliseconds since the epoch. Default: `Date.now`. */
   readonly clock?: (() => number) | undefined;
 }
@@ -54,6 +57,8 @@ export interface OpenVaultOptions {
    */
   readonly fallbackToLocal?: boolean | Readonly<Record<string, boolean>> | undefined;
   readonly audit?: AuditOptions | undefined;
+  /** How the database must be, or it is not opened (`ERR_CONFIG`). Default: as it is. */
+  readonly database?: DatabaseWish | undefined;
   /** How long to wait for other processes that have the database locked, in milliseconds. Default: 5,000. */
   readonly busyTimeoutMs?: number | undefined;
   /** Milliseconds since the epoch. Default: `Date.now`. */
@@ -124,13 +129,17 @@ export interface Vault extends AsyncDisposable {
   readonly providers: Providers;
   readonly companions: Companions;
   readonly approvals: Approvals;
+  readonly database: DatabaseEncryption;
   readonly audit: Audit;
   status(): Promise<VaultStatus>;
   /** Waits for audit rows under way, zeroes every key and closes the store. Idempotent. */
   close(): Promise<void>;
 }
 
-/** What can be seen of a vault without its key. Nothing here is authenticated but by the hash chain. */
+/**
+ * What can be seen of a vault without its key. Nothing here is authenticated but by the hash chain. Of an encrypted database that
+ * is `status` and `slots` alone: everything else is `ERR_LOCKED`.
+ */
 export interface LockedVault extends AsyncDisposable {
   readonly id: string;
   readonly home: string;
@@ -150,9 +159,11 @@ export interface LockedVault extends AsyncDisposable {
 export interface VaultStatus {
   readonly id: string;
   readonly locked: boolean;
-  readonly createdAt: number;
-  readonly secretCount: number;
-  readonly keyCount: number;
+  /** How `lango.db` is encrypted. While that is so and the vault locked, what only the database knows is `null` or empty. */
+  readonly database: DatabaseState;
+  readonly createdAt: number | null;
+  readonly secretCount: number | null;
+  readonly keyCount: number | null;
   readonly slots: readonly SlotSummary[];
   readonly slotGeneration: number;
   /** Whether {@link degradedDataKeys} is more than 0. */
@@ -166,8 +177,11 @@ export interface VaultStatus {
    * vault key behind those slots, and none is degraded. `null` when there is no such key, as with any slot of a passphrase.
    */
   readonly rootedIn: string | null;
-  /** How `keyslots.json` stands to the database. `unfinished`: the next opening ends a change that was interrupted. */
-  readonly slotFile: "settled" | "unfinished" | "older" | "newer";
+  /**
+   * How `keyslots.json` stands to the database. `unfinished`: the next opening ends a change that was interrupted. `null`: the
+   * database is encrypted and locked.
+   */
+  readonly slotFile: "settled" | "unfinished" | "older" | "newer" | null;
   /** Absent while locked. */
   readonly unlockedBy?: UnlockedBy | undefined;
   /** Absent while locked, and where no key anchors the log. */

@@ -10,6 +10,7 @@ import { createCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
 import { createDataKeys } from "./data-keys.ts";
 import { auditFailure } from "./failures.ts";
+import { createDatabaseEncryption } from "./database-encryption.ts";
 import { createGate } from "./gate.ts";
 import { createKeyRegistry } from "./key-registry.ts";
 import { createKeys } from "./keys.ts";
@@ -87,6 +88,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     providers: createProviders(parts, gate),
     companions: createCompanions(context, gate),
     approvals: createApprovals({ context, paths, vaultKey, reader, gate }),
+    database: createDatabaseEncryption(context, gate),
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),
     status: () =>
       gate.run(async () => ({

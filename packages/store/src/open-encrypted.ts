@@ -1,0 +1,67 @@
+import { CryptoError } from "@lango/crypto-core";
+import { type Cipher, CIPHER_PAGE_SIZES } from "./cipher.ts";
+import { openReader, type Place } from "./connect.ts";
+import type { Connection } from "./connection.ts";
+import { looksEncrypted } from "./open-files.ts";
+
+type Mode = "create" | "open" | "read";
+
+/**
+ * Opens a database for reading, with the key of its place or without one, and finds out the size of its pages. The file says
+ * whether it is encrypted: a key for one in plaintext, and none for an encrypted one, are refused by their names.
+ */
+export async function openEncrypted(
+  place: Place,
+  mode: Mode,
+): Promise<{ readonly place: Place; readonly reader: Connection }> {
+  const { file, cipher } = place;
+  for (const candidate of candidates(place)) {
+    try {
+      return { place: candidate, reader: await openReader(candidate, mode) };
+    } catch (error) {
+      if (!isNoDatabase(error)) throw error;
+    }
+  }
+  if (cipher === undefined) throw looksEncrypted(file) ? isLocked(file) : damaged(file);
+  const plain = await openReader({ ...place, cipher: undefined }, mode).catch((error: unknown) => {
+    if (isNoDatabase(error)) return undefined;
+    throw error;
+  });
+  plain?.close();
+  throw plain === undefined ? wrongKey(file) : isPlaintext(file);
+}
+
+/** The settings say how large the pages of a new database are; one that is there keeps its own. */
+const candidates = (place: Place): Place[] => {
+  const { cipher } = place;
+  if (cipher === undefined) return [place];
+  const others = CIPHER_PAGE_SIZES.filter((pageSize) => pageSize !== cipher.pageSize);
+  return [cipher.pageSize, ...others].map((pageSize): Place => {
+    const sized: Cipher = { ...cipher, pageSize };
+    return { ...place, cipher: sized };
+  });
+};
+
+/** What SQLite says when the header is not its own, and its cipher when a page is not what the key says. */
+const isNoDatabase = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && error.code === "SQLITE_NOTADB";
+
+const isLocked = (file: string): CryptoError =>
+  new CryptoError("ERR_LOCKED", `${file} is encrypted, and there is no key for it`, {
+    context: { hint: "It opens with the key of its vault." },
+  });
+
+const isPlaintext = (file: string): CryptoError =>
+  new CryptoError("ERR_CONFIG", `${file} is in plaintext, and shall be encrypted`, {
+    context: { hint: "Run: lango security db-migrate" },
+  });
+
+const wrongKey = (file: string): CryptoError =>
+  new CryptoError("ERR_INTEGRITY", `${file} does not open with this key: it is damaged, or of another vault`, {
+    context: { hint: "It was left as it is; restore a backup." },
+  });
+
+const damaged = (file: string): CryptoError =>
+  new CryptoError("ERR_INTEGRITY", `${file} is damaged or no database of Lango (SQLITE_NOTADB)`, {
+    context: { hint: "It was left as it is; restore a backup." },
+  });
