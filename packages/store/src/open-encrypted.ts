@@ -1,7 +1,9 @@
 import { CryptoError } from "@lango/crypto-core";
-import { type Cipher, CIPHER_PAGE_SIZES } from "./cipher.ts";
-import { openReader, type Place } from "./connect.ts";
+import { retryBusy } from "./busy.ts";
+import { CIPHER_PAGE_SIZES, type Cipher } from "./cipher.ts";
+import { connect, openReader, type Place } from "./connect.ts";
 import type { Connection } from "./connection.ts";
+import { exists } from "./files.ts";
 import { looksEncrypted } from "./open-files.ts";
 
 type Mode = "create" | "open" | "read";
@@ -17,18 +19,41 @@ export async function openEncrypted(
   const { file, cipher } = place;
   for (const candidate of candidates(place)) {
     try {
+      if (exists(`${file}-wal`)) await probe(candidate);
       return { place: candidate, reader: await openReader(candidate, mode) };
     } catch (error) {
       if (!isNoDatabase(error)) throw error;
     }
   }
   if (cipher === undefined) throw looksEncrypted(file) ? isLocked(file) : damaged(file);
-  const plain = await openReader({ ...place, cipher: undefined }, mode).catch((error: unknown) => {
-    if (isNoDatabase(error)) return undefined;
+  throw (await isReadable({ ...place, cipher: undefined })) ? isPlaintext(file) : wrongKey(file);
+}
+
+/** Whether it is a database to this key, or to none. */
+async function isReadable(place: Place): Promise<boolean> {
+  try {
+    await probe(place);
+    return true;
+  } catch (error) {
+    if (isNoDatabase(error)) return false;
     throw error;
+  }
+}
+
+/**
+ * The last connection that is closed moves the log into the database, also with a wrong key or none: so whoever died and left
+ * one must be opened by its own key first. A connection that may not write leaves it.
+ */
+async function probe(place: Place): Promise<void> {
+  const { file, timeoutMs } = place;
+  await retryBusy(timeoutMs, () => {
+    const connection = connect(place, { file, readonly: true });
+    try {
+      connection.rows("pragma application_id");
+    } finally {
+      connection.close();
+    }
   });
-  plain?.close();
-  throw plain === undefined ? wrongKey(file) : isPlaintext(file);
 }
 
 /** The settings say how large the pages of a new database are; one that is there keeps its own. */
@@ -57,9 +82,13 @@ const isPlaintext = (file: string): CryptoError =>
   });
 
 const wrongKey = (file: string): CryptoError =>
-  new CryptoError("ERR_INTEGRITY", `${file} does not open with this key: it is damaged, or of another vault`, {
-    context: { hint: "It was left as it is; restore a backup." },
-  });
+  new CryptoError(
+    "ERR_INTEGRITY",
+    `${file} does not open with this key: it is damaged, or of another vault`,
+    {
+      context: { hint: "It was left as it is; restore a backup." },
+    },
+  );
 
 const damaged = (file: string): CryptoError =>
   new CryptoError("ERR_INTEGRITY", `${file} is damaged or no database of Lango (SQLITE_NOTADB)`, {

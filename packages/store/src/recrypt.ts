@@ -36,6 +36,8 @@ export async function recrypt({ place, cipher, onStage }: RecryptJob): Promise<R
     onStage("locked");
     makeCopy(source, copy, place.cipher, onStage);
     const rows = compare(source, copy);
+    if (isPlain(copy.file) !== (cipher === undefined))
+      throw differs("it is not encrypted as it shall be");
     onStage("checked");
     syncToDisk(copy.file);
     // From before: in plaintext, or under a key that somebody else may have.
@@ -77,7 +79,9 @@ async function openAlone(place: Place): Promise<Connection> {
   } catch (error) {
     if (!isBusy(error)) throw error;
     throw new CryptoError("ERR_BUSY", `${file} is open in another program, or another lango`, {
-      context: { hint: "Stop what uses the vault (mcp serve, companion serve, run), then try again." },
+      context: {
+        hint: "Stop what uses the vault (mcp serve, companion serve, run), then try again.",
+      },
       cause: error,
     });
   }
@@ -121,15 +125,15 @@ function compare(source: Connection, copy: Place): number {
       rows += before ?? 0;
     }
     for (const pragma of ["application_id", "user_version"]) {
-      const [before, after] = [source, connection].map((each) => each.rows(`pragma ${pragma}`)[0]?.[0]);
+      const [before, after] = [source, connection].map(
+        (each) => each.rows(`pragma ${pragma}`)[0]?.[0],
+      );
       if (before !== after) throw differs(`its ${pragma} is ${after}`);
     }
     connection.rows("pragma journal_mode = wal");
     return rows;
   } finally {
     connection.close();
-    const plain = isPlain(copy.file);
-    if (plain !== (copy.cipher === undefined)) throw differs(plain ? "it is in plaintext" : "it is encrypted");
   }
 }
 
@@ -148,7 +152,9 @@ const differs = (how: string): CryptoError =>
 
 function checkSpace(file: string): void {
   const { bavail, bsize } = statfsSync(dirname(file));
-  const sizes = [file, `${file}-wal`].map((path) => statSync(path, { throwIfNoEntry: false })?.size);
+  const sizes = [file, `${file}-wal`].map(
+    (path) => statSync(path, { throwIfNoEntry: false })?.size,
+  );
   const needed = COPIES * sizes.reduce<number>((sum, size = 0) => sum + size, 0);
   const free = bavail * bsize;
   if (free >= needed) return;

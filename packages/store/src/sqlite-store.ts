@@ -95,7 +95,11 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
   ): Promise<T> {
     try {
       await retryBusy(timeoutMs, () => {
-        writer ??= new Writer({ connection: connections.openWriter(), file, version: options.version });
+        writer ??= new Writer({
+          connection: connections.openWriter(),
+          file,
+          version: options.version,
+        });
         writer.begin(durability);
       });
     } catch (error) {

@@ -1,4 +1,5 @@
 import { createSecretKey } from "node:crypto";
+import { closeSync, existsSync, openSync } from "node:fs";
 import {
   type Bytes,
   CryptoError,
@@ -18,6 +19,7 @@ import {
   type SlotCredential,
   sealValue,
   serializeKeyslots,
+  type VaultKeys,
   verifyKeyslots,
 } from "@lango/envelope";
 import { openStore, type Store } from "@lango/store";
@@ -68,7 +70,7 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     const keyslots = await createKeyslots(vaultKey, vaultId, options);
     const first = await makeFirstKeys({ vaultId, keys, clock }, options.defaultKey);
     makeFolder(home);
-    const store = await openStore({ file: paths.database, mode: "create" });
+    const store = await createDatabase(paths, keys, options);
     opened = store;
     const made = await store.withLock(async () => {
       // Another process may have been faster.
@@ -91,6 +93,30 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     zero(vaultKey);
     await opened?.close();
     throw error;
+  }
+};
+
+/** An encrypted one is so from its first byte. Without its key nobody can tell then whether it holds a vault: a mark beside it does. */
+const createDatabase = async (
+  paths: HomePaths,
+  keys: VaultKeys,
+  { home, database }: CreateVaultOptions,
+): Promise<Store> => {
+  const file = paths.database;
+  const isHalfMade = async (): Promise<boolean> => (await inspectHome(home)) === "half-made";
+  const wasEncrypted = existsSync(paths.onboarding);
+  if (!database?.enabled && !wasEncrypted) return openStore({ file, mode: "create" });
+  const key = database?.enabled ? keys.database() : undefined;
+  try {
+    if (key) closeSync(openSync(paths.onboarding, "a", 0o600));
+    const { cipherPageSize } = database ?? {};
+    return await openStore({ file, mode: "create", key, cipherPageSize, discard: isHalfMade });
+  } catch (error) {
+    // With the vault of another process, which was faster, the key of this one is of no use.
+    await refuseExisting(home);
+    throw error;
+  } finally {
+    zero(key);
   }
 };
 
@@ -154,7 +180,8 @@ const onboard = async (
   await insertRows(context, keyslots, audit.sealed, first);
   reached("onboard:rows");
   const bytes = serializeKeyslots(keyslots);
-  await replaceFile(paths.keyslotsBackup, bytes, "onboard-backup");
+  // Beside an encrypted database it would look as if a vault had lost its slots; there it comes with the next step but one.
+  if (!store.cipher) await replaceFile(paths.keyslotsBackup, bytes, "onboard-backup");
   await replaceFile(paths.keyslots, bytes, "onboard", async (written) =>
     verifyKeyslots(vaultKey, parseKeyslots(written)),
   );

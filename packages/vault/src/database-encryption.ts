@@ -14,10 +14,7 @@ import { reached } from "./stages.ts";
 /** The stages before the new file is in place: until then a change can be given up. */
 const LAST_RETURN = RECRYPT_STAGES.indexOf("checked");
 
-export const createDatabaseEncryption = (
-  context: VaultContext,
-  gate: Gate,
-): DatabaseEncryption => {
+export const createDatabaseEncryption = (context: VaultContext, gate: Gate): DatabaseEncryption => {
   const { store, keys } = context;
   return {
     status: () => stateOf(store),

@@ -8,6 +8,8 @@ export interface HomePaths {
   readonly keyslots: string;
   readonly keyslotsBackup: string;
   readonly database: string;
+  /** Says that the encrypted database was made by an onboarding that has not ended: without slots nobody can open it. */
+  readonly onboarding: string;
   readonly unlockFailures: string;
   readonly anchors: string;
   /** What was the file of anchors until it was full. */
@@ -19,6 +21,7 @@ export const homePaths = (home: string): HomePaths => ({
   keyslots: join(home, "keyslots.json"),
   keyslotsBackup: join(home, "keyslots.bak.json"),
   database: join(home, "lango.db"),
+  onboarding: join(home, "lango.db.onboarding"),
   unlockFailures: join(home, "unlock-failures.jsonl"),
   anchors: join(home, "audit-anchors.jsonl"),
   anchorsBefore: join(home, "audit-anchors.1.jsonl"),

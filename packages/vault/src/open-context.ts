@@ -66,9 +66,15 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
   try {
     const { vaultKey, slotId } = await openAnySlot(file.keyslots, credential);
     opened = vaultKey;
-    store = await openDatabase(paths, "open", busyTimeoutMs);
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
     keys = deriveVaultKeys(vaultKey, vaultId);
+    const databaseKey = keys.database();
+    try {
+      const wish = options.database;
+      store = await openDatabase(paths, { keys: [databaseKey], wish, busyTimeoutMs });
+    } finally {
+      zero(databaseKey);
+    }
     const row = await vaultRow(store);
     checkSameVault(row, file);
     checkRow(keys.rows, "vault", row);

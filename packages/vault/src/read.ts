@@ -6,10 +6,11 @@ import { liveSecrets } from "./audit/row-hashes.ts";
 import { verifyChain } from "./audit/verify.ts";
 import { companionInfo } from "./companions.ts";
 import { createGate } from "./gate.ts";
-import { checkSameVault, mixed, noVault, openDatabase } from "./home.ts";
+import { checkSameVault, mixed, noVault, openPlain } from "./home.ts";
 import { keyInfo, keyUri } from "./key-registry.ts";
 import { homePaths, readKeyslots } from "./keyslots-file.ts";
 import { checkAudience, isHiddenFrom } from "./names.ts";
+import { readEncrypted } from "./read-encrypted.ts";
 import { secretInfo } from "./secrets.ts";
 import { listSlots } from "./slots.ts";
 import { readStatus } from "./status.ts";
@@ -25,7 +26,8 @@ export const readVault = async ({ home }: { readonly home: string }): Promise<Lo
   const paths = homePaths(home);
   const file = await readKeyslots(paths);
   if (!file) throw await noVault(home);
-  const store = await openDatabase(paths, "read");
+  const store = await openPlain(paths);
+  if (!store) return readEncrypted(home, paths, file);
   try {
     const row = await store.vault.get();
     if (!row) throw mixed(`${paths.database} has no vault, ${paths.keyslots} has`);

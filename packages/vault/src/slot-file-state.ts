@@ -54,6 +54,8 @@ export const settle = async (
   checkRow(context.keys.rows, "vault", row);
   const found = standing(row, file.keyslots);
   if (found === "older" || found === "newer") throw rolledBack(found, row, file.keyslots, paths);
+  // With slots the database is no abandoned one any more.
+  await rm(paths.onboarding, { force: true });
   if (!isFinal(row)) await commitSlots(context, row, file.keyslots);
   await rm(temporaryOf(paths.keyslots), { force: true });
   if (!(await isBackedUp(paths, file))) {

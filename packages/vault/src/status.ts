@@ -1,7 +1,8 @@
 import type { KeyObject } from "node:crypto";
 import { CryptoError } from "@lango/crypto-core";
 import type { Keyslots } from "@lango/envelope";
-import type { StoreReads, VaultRow } from "@lango/store";
+import type { Store, StoreReads, VaultRow } from "@lango/store";
+import { stateOf } from "./database-encryption.ts";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
 import { slotSummary } from "./put-slots.ts";
 import { groupDataKeys, rootedIn } from "./rooted-in.ts";
@@ -11,7 +12,7 @@ import type { VaultStatus } from "./types.ts";
 
 /** What a vault shows with and without its key, at the same cost for any number of secrets. */
 export const readStatus = async (
-  store: StoreReads,
+  store: StoreReads & Pick<Store, "cipher">,
   paths: HomePaths,
   /** Of an open vault, whose rows must pass their MACs. */
   rowsKey: KeyObject | undefined,
@@ -32,6 +33,7 @@ export const readStatus = async (
   return {
     id: row.vaultId,
     locked: rowsKey === undefined,
+    database: stateOf(store),
     createdAt: row.createdAt,
     secretCount: counts.secrets,
     keyCount: counts.keys,
@@ -42,6 +44,20 @@ export const readStatus = async (
     degradedDataKeys,
     dataKeys,
     rootedIn: rootedIn(slots, dataKeys),
+  };
+};
+
+/** What a vault shows whose database is encrypted, without its key. */
+export const readLockedStatus = async (paths: HomePaths): Promise<VaultStatus> => {
+  const file = await readKeyslots(paths);
+  if (!file) throw new CryptoError("ERR_CONFLICT", `${paths.keyslots} is gone`);
+  const { vaultId: id, generation, slots } = file.keyslots;
+  return {
+    ...{ id, locked: true, createdAt: null, secretCount: null, keyCount: null },
+    database: { encrypted: true, cipherPageSize: null },
+    slots: slots.map(slotSummary),
+    ...{ slotGeneration: generation, slotFile: null },
+    ...{ degraded: false, degradedDataKeys: 0, dataKeys: [], rootedIn: null },
   };
 };
 
