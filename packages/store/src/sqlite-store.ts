@@ -3,7 +3,14 @@ import { retryBusy } from "./busy.ts";
 import type { Connection } from "./connection.ts";
 import { findDamage } from "./integrity.ts";
 import { isBusy, mapSqliteError } from "./sqlite-errors.ts";
-import type { Durability, Recrypted, RecryptOptions, Store, StoreTransaction } from "./store.ts";
+import type {
+  Durability,
+  Recrypted,
+  RecryptOptions,
+  RecryptStage,
+  Store,
+  StoreTransaction,
+} from "./store.ts";
 import { readsOf } from "./tables.ts";
 import { Writer } from "./writer.ts";
 
@@ -114,26 +121,34 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     writer = undefined;
   };
 
-  async function recrypt(recryptOptions: RecryptOptions): Promise<Recrypted> {
+  async function recrypt({ onStage, ...change }: RecryptOptions): Promise<Recrypted> {
     checkOpen();
     const resumed = Promise.withResolvers<void>();
-    // Whoever waits for it has the error; without them it is nobody's.
-    resumed.promise.catch(() => undefined);
     paused = resumed.promise;
     closeConnections();
+    /** Of the caller, who gets it as it is. */
+    let stop: { readonly error: unknown } | undefined;
+    const told = (stage: RecryptStage) => {
+      try {
+        onStage?.(stage);
+      } catch (error) {
+        stop = { error };
+        throw error;
+      }
+    };
     try {
-      return await options.recrypt(recryptOptions);
+      return await options.recrypt({ ...change, onStage: told });
     } catch (error) {
-      throw mapSqliteError(error, file);
+      throw stop ? stop.error : mapSqliteError(error, file);
     } finally {
       try {
         connections = await options.reopen();
-        recryptOptions.onStage?.("reopened");
         resumed.resolve();
         paused = undefined;
       } catch (error) {
         resumed.reject(error);
       }
+      await resumed.promise;
     }
   }
 
@@ -147,7 +162,9 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
 
     async recrypt(recryptOptions) {
       checkWritable();
-      return inTurn(() => recrypt(recryptOptions));
+      const done = await inTurn(() => recrypt(recryptOptions));
+      recryptOptions.onStage?.("reopened");
+      return done;
     },
 
     async transaction(durability, run) {
