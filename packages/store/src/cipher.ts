@@ -3,8 +3,10 @@ import type { SqliteConstructor, SqliteDatabase } from "./driver.ts";
 
 /** With what a database is encrypted: the format of SQLCipher 4 (AES-256-CBC, HMAC-SHA-512 on each page). */
 export interface Cipher {
-  /** 32 bytes, used as they are: no key derivation comes before them. */
+  /** 32 bytes, used as they are: no key derivation comes before them. Or the bytes of a passphrase. */
   readonly key: Uint8Array;
+  /** Whether the key is what another program gave to `PRAGMA key` as a passphrase: 256,000 rounds of PBKDF2. Default: it is raw. */
+  readonly isPassphrase?: boolean;
   /** Bytes of a page, one of {@link CIPHER_PAGE_SIZES}. */
   readonly pageSize: number;
 }
@@ -18,8 +20,8 @@ const KEY_BYTES = 32;
 const DRIVER = "better-sqlite3-multiple-ciphers";
 
 /** @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` for a key of another length or a page size that there is not. */
-export function checkCipher({ key, pageSize }: Cipher): void {
-  if (key.length !== KEY_BYTES) {
+export function checkCipher({ key, pageSize, isPassphrase = false }: Cipher): void {
+  if (!isPassphrase && key.length !== KEY_BYTES) {
     throw new CryptoError(
       "ERR_INVALID_ARGUMENT",
       `The key of a database has ${KEY_BYTES} bytes, not ${key.length}`,
@@ -54,7 +56,8 @@ export function requireCiphers(sqlite: SqliteConstructor): void {
 /** Before anything else is done with a connection: the format first, then the key (the driver's own order). */
 export function useCipher(database: SqliteDatabase, cipher: Cipher): void {
   chooseFormat(database, cipher.pageSize);
-  withKeyText(cipher.key, (text) => database.key?.(text));
+  if (cipher.isPassphrase) useBytes(cipher.key, (bytes) => database.key?.(bytes));
+  else withKeyText(cipher.key, (text) => database.key?.(text));
   const [row] = database.prepare("pragma cipher").all() as Record<string, unknown>[];
   if (row !== undefined && Object.values(row)[0] === "sqlcipher") return;
   throw new CryptoError("ERR_INTERNAL", "The SQLite driver did not turn its cipher on");
@@ -79,6 +82,16 @@ const chooseFormat = (database: SqliteDatabase, pageSize: number): unknown =>
   database.exec(
     `pragma cipher = 'sqlcipher'; pragma legacy = 4; pragma legacy_page_size = ${pageSize}`,
   );
+
+/** Not in the text of a pragma, where a quote would end it. */
+function useBytes(passphrase: Uint8Array, use: (bytes: Buffer) => unknown): void {
+  const bytes = Buffer.from(passphrase);
+  try {
+    use(bytes);
+  } finally {
+    bytes.fill(0);
+  }
+}
 
 const DIGITS = "0123456789abcdef";
 

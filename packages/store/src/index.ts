@@ -31,6 +31,7 @@ export type {
 export type {
   AuditReads,
   AuditRows,
+  CipherState,
   CompanionReads,
   CompanionRows,
   DataKeyReads,

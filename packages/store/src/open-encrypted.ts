@@ -26,7 +26,11 @@ export async function openEncrypted(
     }
   }
   if (cipher === undefined) throw looksEncrypted(file) ? isLocked(file) : damaged(file);
-  throw (await isReadable({ ...place, cipher: undefined })) ? isPlaintext(file) : wrongKey(file);
+  throw (await isReadable({ ...place, cipher: undefined }))
+    ? isPlaintext(file)
+    : cipher.isPassphrase
+      ? wrongPassphrase(file)
+      : wrongKey(file);
 }
 
 /** Whether it is a database to this key, or to none. */
@@ -88,6 +92,13 @@ const wrongKey = (file: string): CryptoError =>
     {
       context: { hint: "It was left as it is; restore a backup." },
     },
+  );
+
+const wrongPassphrase = (file: string): CryptoError =>
+  new CryptoError(
+    "ERR_WRONG_PASSPHRASE",
+    `${file} does not open with this passphrase: it is another one, or the file is damaged`,
+    { context: { hint: "It was left as it is." } },
   );
 
 const damaged = (file: string): CryptoError =>

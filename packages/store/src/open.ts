@@ -18,7 +18,7 @@ import { openPostgres } from "./postgres/open.ts";
 import { isCopyLeft, recrypt, removeCopy } from "./recrypt.ts";
 import { mapSqliteError } from "./sqlite-errors.ts";
 import { type Connections, createSqliteStore } from "./sqlite-store.ts";
-import type { Store } from "./store.ts";
+import type { CipherState, Store } from "./store.ts";
 
 interface AnyOptions {
   /**
@@ -39,6 +39,11 @@ export interface OpenFileOptions extends AnyOptions {
   readonly sqlite?: SqliteConstructor;
   /** The raw key of an encrypted database, 32 bytes, copied. Then the file must be encrypted, and a new one is. */
   readonly key?: Uint8Array | undefined;
+  /**
+   * In place of `key`: the passphrase that another program gave to `PRAGMA key`, copied. Such a database is only opened, with the
+   * defaults of SQLCipher 4; wrong: `ERR_WRONG_PASSPHRASE`.
+   */
+  readonly passphrase?: Uint8Array | undefined;
   /** Bytes of a page of a new encrypted database, a power of two from 1,024 to 65,536; of others it is found. Default 4,096. */
   readonly cipherPageSize?: number | undefined;
   /**
@@ -134,18 +139,21 @@ async function openFile(
 
 interface KeyOptions {
   readonly key?: Uint8Array | undefined;
+  readonly passphrase?: Uint8Array | undefined;
   readonly cipherPageSize?: number | undefined;
 }
 
 /** The cipher of a key, with a copy of it, for a driver that has one. */
 function cipherOf(
   sqlite: SqliteConstructor,
-  { key, cipherPageSize = DEFAULT_CIPHER_PAGE_SIZE }: KeyOptions,
+  { key, passphrase, cipherPageSize: pageSize = DEFAULT_CIPHER_PAGE_SIZE }: KeyOptions,
 ): Cipher | undefined {
-  if (key === undefined) return undefined;
-  checkCipher({ key, pageSize: cipherPageSize });
+  const given = key ?? passphrase;
+  if (given === undefined) return undefined;
+  const cipher: Cipher = { key: given.slice(), pageSize, isPassphrase: key === undefined };
+  checkCipher(cipher);
   requireCiphers(sqlite);
-  return { key: key.slice(), pageSize: cipherPageSize };
+  return cipher;
 }
 
 interface Opened {
@@ -156,7 +164,12 @@ interface Opened {
 const connectionsOf = ({ place, reader }: Opened): Connections => ({
   reader,
   openWriter: () => openWriter(place),
-  cipher: place.cipher && { pageSize: place.cipher.pageSize },
+  cipher: place.cipher && stateOf(place.cipher),
+});
+
+const stateOf = ({ pageSize, isPassphrase }: Cipher): CipherState => ({
+  pageSize,
+  ...(isPassphrase ? { isPassphrase } : {}),
 });
 
 /** Opens the file for reading, with the schema of now. */

@@ -4,6 +4,7 @@ import type { Connection } from "./connection.ts";
 import { findDamage } from "./integrity.ts";
 import { isBusy, mapSqliteError } from "./sqlite-errors.ts";
 import type {
+  CipherState,
   Durability,
   Recrypted,
   RecryptOptions,
@@ -18,7 +19,7 @@ import { Writer } from "./writer.ts";
 export interface Connections {
   readonly reader: Connection;
   readonly openWriter: () => Connection;
-  readonly cipher: { readonly pageSize: number } | undefined;
+  readonly cipher: CipherState | undefined;
 }
 
 export interface SqliteStoreOptions {

@@ -323,6 +323,14 @@ export interface StoreTransaction extends StoreReads {
 /** `full` survives a power cut once committed; `normal` survives `kill -9`, a power cut may lose the last commits. */
 export type Durability = "normal" | "full";
 
+/** How a file is encrypted. */
+export interface CipherState {
+  /** Bytes of a page. */
+  readonly pageSize: number;
+  /** Whether it was opened with a passphrase in place of a raw key. */
+  readonly isPassphrase?: true;
+}
+
 /** What {@link Store.recrypt} takes. */
 export interface RecryptOptions {
   /** The new raw key, 32 bytes, copied. Absent: the database is in plaintext afterwards. */
@@ -356,7 +364,7 @@ export interface Store extends StoreReads, AsyncDisposable {
   /** The database file, absolute, symbolic links resolved; or the URL of the server without its password. */
   readonly location: string;
   /** How the file is encrypted; `undefined` for one in plaintext, and for a server. */
-  readonly cipher?: { readonly pageSize: number } | undefined;
+  readonly cipher?: CipherState | undefined;
   /**
    * Runs a writing transaction: commits when `run` resolves, rolls back and rethrows when it rejects.
    *

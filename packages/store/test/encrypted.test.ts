@@ -1,4 +1,11 @@
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { openStore, type Store } from "@lango/store";
 import { describe, expect, test } from "vitest";
@@ -105,7 +112,7 @@ describe("an encrypted database", () => {
     other.key?.(Buffer.from(`x'${"07".repeat(32)}'`));
     other.exec("create table theirs (a)");
     other.close();
-    const { chmodSync } = await import("node:fs");
+
     chmodSync(foreign, 0o600);
     const refused = await fails(
       "ERR_INTEGRITY",

@@ -63,7 +63,7 @@ export const stateOf = ({ cipher }: Pick<Store, "cipher">): DatabaseState =>
     ? { encrypted: false }
     : { encrypted: true, cipherPageSize: cipher.pageSize };
 
-const UNCHANGED: ChangedDatabase = { changed: false, rows: 0 };
+export const UNCHANGED: ChangedDatabase = { changed: false, rows: 0 };
 
 const underLock = async (
   { store, log }: VaultContext,
@@ -78,7 +78,8 @@ const underLock = async (
   }
 };
 
-const changeFile = async (
+/** The caller holds the lock. */
+export const changeFile = async (
   { store, log }: VaultContext,
   action: string,
   change: Pick<RecryptOptions, "key" | "cipherPageSize">,

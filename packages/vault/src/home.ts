@@ -98,6 +98,8 @@ export const mixed = (
 export interface OpenDatabaseOptions {
   /** Of an encrypted database, the likelier ones first; zeroed by the caller. */
   readonly keys: readonly Bytes[];
+  /** Of a database that another program encrypted; tried where the keys are wrong. */
+  readonly passphrase?: Uint8Array | undefined;
   /** Default: as the file is. */
   readonly wish?: DatabaseWish | undefined;
   readonly busyTimeoutMs?: number | undefined;
@@ -109,11 +111,11 @@ export interface OpenDatabaseOptions {
  */
 export const openDatabase = async (
   paths: HomePaths,
-  { keys, wish, busyTimeoutMs }: OpenDatabaseOptions,
+  { keys, passphrase, wish, busyTimeoutMs }: OpenDatabaseOptions,
 ): Promise<Store> => {
-  const open = (key?: Bytes): Promise<Store> =>
+  const open = (key?: Bytes, otherwise?: Uint8Array): Promise<Store> =>
     openStore({
-      ...{ file: paths.database, mode: "open", key },
+      ...{ file: paths.database, mode: "open", key, passphrase: otherwise },
       ...(busyTimeoutMs === undefined ? {} : { busyTimeoutMs }),
     });
   try {
@@ -122,7 +124,10 @@ export const openDatabase = async (
       if (plain) return plain;
       if (wish) throw notWished(paths);
     }
-    return await firstThatOpens(keys, open);
+    return await firstThatOpens(keys, open).catch((error: unknown) => {
+      if (!passphrase || !isWrong(error)) throw error;
+      return open(undefined, passphrase);
+    });
   } catch (error) {
     throw orMixed(paths, error);
   }
@@ -156,12 +161,14 @@ const firstThatOpens = async (
     try {
       return await open(key);
     } catch (error) {
-      if (!isCryptoError(error) || error.code !== "ERR_INTEGRITY") throw error;
+      if (!isWrong(error)) throw error;
       wrong ??= error;
     }
   }
   throw wrong;
 };
+
+const isWrong = (error: unknown): boolean => isCryptoError(error) && error.code === "ERR_INTEGRITY";
 
 const notWished = (paths: HomePaths): CryptoError =>
   new CryptoError(

@@ -1,4 +1,5 @@
 export { acceptRollback } from "./accept-rollback.ts";
+export { type AdoptDatabaseOptions, adoptDatabase } from "./adopt-database.ts";
 export type * from "./approval-types.ts";
 export type * from "./companion-types.ts";
 export { createVault } from "./create.ts";

@@ -42,7 +42,9 @@ export interface OpenedContext {
 }
 
 /** Finds a credential, opens a slot with it and the database with its key, and checks that they are of one vault. */
-export const openContext = async (options: OpenVaultOptions): Promise<OpenedContext> => {
+export const openContext = async (
+  options: OpenVaultOptions & { readonly databasePassphrase?: Uint8Array },
+): Promise<OpenedContext> => {
   const { home, clock = Date.now, audit, busyTimeoutMs } = options;
   const paths = homePaths(home);
   const file = await readKeyslots(paths);
@@ -71,7 +73,10 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
     const databaseKey = keys.database();
     try {
       const wish = options.database;
-      store = await openDatabase(paths, { keys: [databaseKey], wish, busyTimeoutMs });
+      const { databasePassphrase: passphrase } = options;
+      store = await openDatabase(paths, {
+        ...{ keys: [databaseKey], passphrase, wish, busyTimeoutMs },
+      });
     } finally {
       zero(databaseKey);
     }

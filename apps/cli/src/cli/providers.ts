@@ -71,6 +71,8 @@ export async function openProviders(context: Context, settings: KeySettings): Pr
 async function namedByVault(home: string, names: readonly string[]): Promise<string[]> {
   if (names.length === 0) return [];
   await using vault = await readVault({ home });
+  // An encrypted database does not show its keys before it is opened with what these may be needed for.
+  if ((await vault.status()).database.encrypted) return [...names];
   const keys = await vault.keys.list();
   return names.filter((name) => keys.some(({ provider }) => provider === name));
 }

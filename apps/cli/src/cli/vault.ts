@@ -19,6 +19,8 @@ export interface VaultNeeds {
   readonly freshConsent?: boolean;
   /** Is given the passphrase that opened the vault, which then has to be one: a copy, to zero when done. */
   readonly keepPassphrase?: (passphrase: Bytes) => void;
+  /** Opens the database as it is, whatever the settings say of its encryption. */
+  readonly anyDatabase?: true;
   /** What the person has just typed; nothing else opens the vault. Zeroed here. */
   readonly passphrase?: Bytes;
 }
@@ -48,6 +50,7 @@ export async function withVault<T>(
     home: context.home,
     providers: providers.byScheme,
     fallbackToLocal: providers.fallbackToLocal,
+    database: needs.anyDatabase ? undefined : security.dbEncryption,
     unlock: async (slots) => {
       const result = await unlocker.obtain(slots);
       keepPassphrase?.(result.credential.secret.slice());

@@ -2,6 +2,7 @@ import type { Command } from "../cli/command.ts";
 import { APPROVALS_COMMANDS } from "./approvals.ts";
 import { COMPANION_COMMANDS } from "./companion.ts";
 import { CRYPTO_COMMANDS } from "./crypto.ts";
+import { DATABASE_COMMANDS } from "./database.ts";
 import { GENERAL_COMMANDS } from "./general.ts";
 import { MCP_COMMANDS } from "./mcp.ts";
 import { RUNNING_COMMANDS } from "./running.ts";
@@ -12,6 +13,7 @@ export const COMMANDS: readonly Command[] = [
   ...GENERAL_COMMANDS,
   ...RUNNING_COMMANDS,
   ...SECURITY_COMMANDS,
+  ...DATABASE_COMMANDS,
   ...APPROVALS_COMMANDS,
   ...CRYPTO_COMMANDS,
   ...COMPANION_COMMANDS,

@@ -3,6 +3,7 @@
 import { subscribe } from "node:diagnostics_channel";
 import { writeSync } from "node:fs";
 import { STAGES } from "../../src/stages.ts";
+import { changeDatabase } from "./database-work.ts";
 import {
   acceptOnce,
   anchorLoop,
@@ -29,5 +30,7 @@ const loops: Record<string, (home: string, say: (line: string) => void) => Promi
   rollback: acceptOnce,
   migrate: migrateLoop,
   fallback: fallbackLoop,
+  "db-migrate": changeDatabase("encrypt"),
+  "db-decrypt": changeDatabase("decrypt"),
 };
 await loops[work]?.(home, say);
