@@ -6,6 +6,7 @@ import { networkServices } from "./network.ts";
 import { phoneServices } from "./phone.ts";
 import { pkcs11Services } from "./pkcs11.ts";
 import type { Service } from "./service.ts";
+import { sqlcipherServices } from "./sqlcipher.ts";
 import { terminalServices } from "./terminal.ts";
 
 /** Only what a test really uses. A server is started by the test that needs it; see server.ts. */
@@ -44,5 +45,6 @@ export const services: readonly Service[] = [
   ...networkServices,
   ...phoneServices,
   ...pkcs11Services,
+  ...sqlcipherServices,
   ...terminalServices,
 ];
