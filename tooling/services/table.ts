@@ -5,6 +5,7 @@ import { keyringServices } from "./keyring.ts";
 import { networkServices } from "./network.ts";
 import { phoneServices } from "./phone.ts";
 import { pkcs11Services } from "./pkcs11.ts";
+import { presidioServices } from "./presidio.ts";
 import type { Service } from "./service.ts";
 import { sqlcipherServices } from "./sqlcipher.ts";
 import { terminalServices } from "./terminal.ts";
@@ -45,6 +46,7 @@ export const services: readonly Service[] = [
   ...networkServices,
   ...phoneServices,
   ...pkcs11Services,
+  ...presidioServices,
   ...sqlcipherServices,
   ...terminalServices,
 ];

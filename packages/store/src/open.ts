@@ -10,7 +10,7 @@ import { loadSqlite, type SqliteConstructor } from "./driver.ts";
 import { checkFile, createPrivate, exists, resolveFile, syncFolder, syncToDisk } from "./files.ts";
 import { schemaOf } from "./integrity.ts";
 import { withFileLock } from "./lock.ts";
-import { backUp, checkedVersion, latestVersion, migrate } from "./migrate.ts";
+import { backUp, checkedVersion, latestVersion, migrate, tooOld } from "./migrate.ts";
 import { MIGRATIONS, type Migration } from "./migrations.ts";
 import { openEncrypted } from "./open-encrypted.ts";
 import { isPlain } from "./open-files.ts";
@@ -83,7 +83,9 @@ export const openWithMigrations = (
   options: OpenStoreOptions,
   migrations: readonly Migration[],
 ): Promise<Store> =>
-  "url" in options ? openPostgres(options, migrations) : openFile(options, migrations);
+  "url" in options
+    ? openPostgres(options, migrations, options.busyTimeoutMs ?? DEFAULT_BUSY_MS)
+    : openFile(options, migrations);
 
 async function openFile(
   options: OpenFileOptions,
@@ -269,12 +271,3 @@ function checkNotEmpty(file: string, size: number): void {
     context: { hint: "It was left as it is; restore a backup." },
   });
 }
-
-const tooOld = (file: string): CryptoError =>
-  new CryptoError(
-    "ERR_CONFLICT",
-    `${file} was written by an older lango and has yet to be migrated`,
-    {
-      context: { hint: "Run a command that opens the vault once." },
-    },
-  );

@@ -13,6 +13,7 @@ import type {
   StoreTransaction,
 } from "./store.ts";
 import { readsOf } from "./tables.ts";
+import { Turns } from "./turns.ts";
 import { Writer } from "./writer.ts";
 
 /** The file as it is encrypted now. */
@@ -53,8 +54,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
   let paused: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
   let writer: Writer | undefined;
-  /** Settles, never rejects, when the last transaction in the queue has ended. */
-  let queue: Promise<unknown> = Promise.resolve();
+  const turns = new Turns();
 
   const idle = (): Connection => {
     const connection = writer?.idle() ?? connections.reader;
@@ -90,12 +90,6 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     first: (statement, params) => read(() => idle().first(statement, params)),
     all: (statement, params) => read(() => idle().all(statement, params)),
   });
-
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const turn = queue.then(work);
-    queue = turn.catch(() => undefined);
-    return turn;
-  };
 
   async function transact<T>(
     durability: Durability,
@@ -163,14 +157,14 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
 
     async recrypt(recryptOptions) {
       checkWritable();
-      const done = await inTurn(() => recrypt(recryptOptions));
+      const done = await turns.take(() => recrypt(recryptOptions));
       recryptOptions.onStage?.("reopened");
       return done;
     },
 
     async transaction(durability, run) {
       checkWritable();
-      return inTurn(() => transact(durability, run));
+      return turns.take(() => transact(durability, run));
     },
 
     async withLock(run, lockOptions) {
@@ -190,7 +184,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     },
 
     close() {
-      closing ??= queue.then(() => {
+      closing ??= turns.take(async () => {
         closeConnections();
         options.dispose();
       });

@@ -10,6 +10,7 @@ import { suspendCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
 import { openContext } from "./open-context.ts";
+import { isBefore, type Pin, readPin } from "./pins.ts";
 import { checkRow, withMac } from "./rows.ts";
 import { settle, standing, vaultRow, writeKeyslots } from "./slot-file-state.ts";
 import type { AcceptedRollback, AcceptRollbackOptions } from "./types.ts";
@@ -48,7 +49,8 @@ const accept = async (
   verifyKeyslots(vaultKey, keyslots);
   const row = await vaultRow(context.store);
   checkRow(context.keys.rows, "vault", row);
-  const found = standing(row, keyslots);
+  const pin = paths.slotRow && (await readPin(paths.pins, keyslots.vaultId));
+  const found = isBefore(pin, keyslots) ? "newer" : standing(row, keyslots);
   if (found !== "older" && found !== "newer") {
     await settle(context, paths, vaultKey);
     return { older: "none", generation: keyslots.generation, retiredDataKeys: 0, setAside: [] };
@@ -56,7 +58,7 @@ const accept = async (
   const older = found === "older" ? "keyslots" : "store";
   const next = buildKeyslots(vaultKey, {
     vaultId: keyslots.vaultId,
-    generation: nextGeneration(row, keyslots),
+    generation: nextGeneration(row, keyslots, pin),
     slots: keyslots.slots,
   });
   let retiredDataKeys = 0;
@@ -88,12 +90,13 @@ const accept = async (
   return { older, generation: next.generation, retiredDataKeys, setAside };
 };
 
-/** Above everything that either file has seen. */
-const nextGeneration = (row: VaultRow, { generation }: Keyslots): number =>
-  Math.max(row.slotGeneration, row.pendingGeneration ?? 0, generation) + 1;
+/** Above everything that either file, or this machine, has seen. */
+const nextGeneration = (row: VaultRow, { generation }: Keyslots, pin: Pin | undefined): number =>
+  Math.max(row.slotGeneration, row.pendingGeneration ?? 0, generation, pin?.generation ?? 0) + 1;
 
-const retireDataKeys = async (
-  { keys }: VaultContext,
+/** Every active data key seals nothing new from now on. */
+export const retireDataKeys = async (
+  { keys }: Pick<VaultContext, "keys">,
   tx: StoreTransaction,
 ): Promise<RowChange[]> => {
   const changes: RowChange[] = [];

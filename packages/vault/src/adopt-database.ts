@@ -28,7 +28,7 @@ export const adoptDatabase = async (options: AdoptDatabaseOptions): Promise<Chan
   if (!(await readKeyslots(paths))) {
     // Without slots it may be the database of something else: then that is what is wrong.
     await (await openStore({ file: paths.database, mode: "read", passphrase })).close();
-    throw await noVault(home);
+    throw await noVault({ home });
   }
   const opened = await openContext(options);
   const { context } = opened;

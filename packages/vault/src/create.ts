@@ -22,7 +22,7 @@ import {
   type VaultKeys,
   verifyKeyslots,
 } from "@lango/envelope";
-import { openStore, type Store } from "@lango/store";
+import { openStore, type Store, type VaultState } from "@lango/store";
 import { type AuditKey, auditKeyAad } from "./audit/chain.ts";
 import { createAuditLog } from "./audit/log.ts";
 import { changeOf } from "./audit/row-hashes.ts";
@@ -33,10 +33,11 @@ import { inspectHome } from "./home.ts";
 import { checkKdf } from "./kdf.ts";
 import { type HomePaths, homePaths } from "./keyslots-file.ts";
 import { makeFolder } from "./make-folder.ts";
+import { pathsOn } from "./place.ts";
 import { withMac } from "./rows.ts";
 import { settle } from "./slot-file-state.ts";
 import { reached } from "./stages.ts";
-import type { CreateVaultOptions, Vault } from "./types.ts";
+import type { CreateVaultOptions, HomeState, Vault } from "./types.ts";
 import { createUseCounters } from "./use-counters.ts";
 import { assembleVault } from "./vault.ts";
 
@@ -59,8 +60,7 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
   const credential = options.credentials[0];
   if (!credential)
     throw new CryptoError("ERR_INVALID_ARGUMENT", "A vault needs a credential to open it");
-  const paths = homePaths(home);
-  await refuseExisting(home);
+  await refuseExisting(options);
   const vaultId = randomBytesFresh(16);
   const vaultKey = randomBytesFresh(32);
   const keys = deriveVaultKeys(vaultKey, vaultId);
@@ -70,11 +70,12 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     const keyslots = await createKeyslots(vaultKey, vaultId, options);
     const first = await makeFirstKeys({ vaultId, keys, clock }, options.defaultKey);
     makeFolder(home);
-    const store = await createDatabase(paths, keys, options);
+    const store = await createDatabase(keys, options);
     opened = store;
+    const paths = options.store ? pathsOn(home, store) : homePaths(home);
     const made = await store.withLock(async () => {
       // Another process may have been faster.
-      await refuseExisting(home);
+      await refuseExisting(options);
       return onboard({ store, paths, vaultId, vaultKey, keys, keyslots, first, clock });
     });
     return assembleVault({
@@ -97,41 +98,49 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
 };
 
 /** An encrypted one is so from its first byte. Without its key nobody can tell then whether it holds a vault: a mark beside it does. */
-const createDatabase = async (
-  paths: HomePaths,
-  keys: VaultKeys,
-  { home, database }: CreateVaultOptions,
-): Promise<Store> => {
-  const file = paths.database;
+const createDatabase = async (keys: VaultKeys, options: CreateVaultOptions): Promise<Store> => {
+  const { home, database } = options;
+  if (options.store) return openStore({ url: options.store.url, mode: "create" });
+  const { database: file, onboarding } = homePaths(home);
   const isHalfMade = async (): Promise<boolean> => (await inspectHome(home)) === "half-made";
-  const wasEncrypted = existsSync(paths.onboarding);
+  const wasEncrypted = existsSync(onboarding);
   if (!database?.enabled && !wasEncrypted) return openStore({ file, mode: "create" });
   const key = database?.enabled ? keys.database() : undefined;
   try {
-    if (key) closeSync(openSync(paths.onboarding, "a", 0o600));
+    if (key) closeSync(openSync(onboarding, "a", 0o600));
     const { cipherPageSize } = database ?? {};
     return await openStore({ file, mode: "create", key, cipherPageSize, discard: isHalfMade });
   } catch (error) {
     // With the vault of another process, which was faster, the key of this one is of no use.
-    await refuseExisting(home);
+    await refuseExisting(options);
     throw error;
   } finally {
     zero(key);
   }
 };
 
-const refuseExisting = async (home: string): Promise<void> => {
+const refuseExisting = async ({ home, store }: CreateVaultOptions): Promise<void> => {
+  // Also with a database: what lies outside of it, as the anchors, is of one vault.
   const state = await inspectHome(home);
+  const there = store && (state === "absent" || state === "half-made") ? "the database" : home;
+  refuse(there, there === home ? state : await inspectHome(home, store));
+};
+
+const refuse = (where: string, state: HomeState): void => {
   if (state === "absent" || state === "half-made") return;
   if (state === "ready") {
-    throw new CryptoError("ERR_CONFLICT", `There is a vault in ${home} already`, {
+    throw new CryptoError("ERR_CONFLICT", `There is a vault in ${where} already`, {
       context: { hint: "Choose another folder with LANGO_HOME" },
     });
   }
-  throw new CryptoError("ERR_CONFLICT", `There is something in ${home}: ${state.damaged.message}`, {
-    cause: state.damaged,
-    ...(isCryptoError(state.damaged) ? { context: state.damaged.context } : {}),
-  });
+  throw new CryptoError(
+    "ERR_CONFLICT",
+    `There is something in ${where}: ${state.damaged.message}`,
+    {
+      cause: state.damaged,
+      ...(isCryptoError(state.damaged) ? { context: state.damaged.context } : {}),
+    },
+  );
 };
 
 const createKeyslots = async (
@@ -167,7 +176,7 @@ interface OnboardOptions extends Pick<VaultContext, "store" | "vaultId" | "keys"
   readonly first: FirstKeys;
 }
 
-/** Rows first, marked `onboarding`; the slots last, since only they make a vault of the rows; then `ready`. */
+/** Rows first, marked `onboarding`; the slots last, since only they make a vault of the rows; then `ready`. Slots that are a row come with the others. */
 const onboard = async (
   options: OnboardOptions,
 ): Promise<{ context: VaultContext; auditKey: AuditKey }> => {
@@ -177,8 +186,13 @@ const onboard = async (
   const counters = createUseCounters({ store, clock });
   const context: VaultContext = { store, vaultId, keys, log, counters, clock };
   reached("onboard:database");
-  await insertRows(context, keyslots, audit.sealed, first);
+  const state = paths.slotRow ? "ready" : "onboarding";
+  await insertRows(context, keyslots, audit.sealed, first, state);
   reached("onboard:rows");
+  if (paths.slotRow) {
+    await settle(context, paths, vaultKey);
+    return { context, auditKey: audit.key };
+  }
   const bytes = serializeKeyslots(keyslots);
   // Beside an encrypted database it would look as if a vault had lost its slots; there it comes with the next step but one.
   if (!store.cipher) await replaceFile(paths.keyslotsBackup, bytes, "onboard-backup");
@@ -210,12 +224,13 @@ const insertRows = async (
   keyslots: Keyslots,
   auditKey: Bytes,
   { key, version, dataKey }: FirstKeys,
+  state: VaultState,
 ): Promise<void> => {
   const { store, keys, log, clock } = context;
   const vault = withMac(keys.rows, "vault", {
     vaultId: keyslots.vaultId,
     format: 1,
-    state: "onboarding",
+    state,
     createdAt: clock(),
     slotGeneration: keyslots.generation,
     slotMac: fromHex(keyslots.mac) ?? new Uint8Array(),
@@ -228,6 +243,12 @@ const insertRows = async (
     // What an interrupted onboarding left: nobody can open it.
     await tx.reset();
     await tx.vault.insert(vault);
+    if (state === "ready") {
+      await tx.keyslots.insert({
+        generation: keyslots.generation,
+        document: serializeKeyslots(keyslots),
+      });
+    }
     await tx.keys.insert(key);
     if (version) await tx.keys.insertVersion(version);
     await tx.dataKeys.insert(dataKey);

@@ -7,6 +7,7 @@ export type * from "./database-types.ts";
 export { inspectHome } from "./home.ts";
 export type * from "./key-types.ts";
 export { makeFolder } from "./make-folder.ts";
+export { moveVault } from "./move.ts";
 export { openVault } from "./open.ts";
 export type * from "./provider-types.ts";
 export { readVault } from "./read.ts";

@@ -15,7 +15,8 @@ import { createSpool, type Spool } from "./audit/spool.ts";
 import type { VaultContext } from "./context.ts";
 import { checkSameVault, noVault, openDatabase } from "./home.ts";
 import { keepForUpgrade } from "./kdf-upgrade.ts";
-import { type HomePaths, homePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
+import { type HomePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
+import { checkComplete, isAbsent, openPlace, type Place } from "./place.ts";
 import { checkRow } from "./rows.ts";
 import { vaultRow } from "./slot-file-state.ts";
 import type { OpenVaultOptions, UnlockedBy } from "./types.ts";
@@ -41,19 +42,23 @@ export interface OpenedContext {
   fail(error: unknown): Promise<void>;
 }
 
-/** Finds a credential, opens a slot with it and the database with its key, and checks that they are of one vault. */
-export const openContext = async (
-  options: OpenVaultOptions & { readonly databasePassphrase?: Uint8Array },
-): Promise<OpenedContext> => {
-  const { home, clock = Date.now, audit, busyTimeoutMs } = options;
-  const paths = homePaths(home);
-  const file = await readKeyslots(paths);
-  if (!file) throw await noVault(home);
+interface OpenContextOptions extends OpenVaultOptions {
+  /** Of a database that another program encrypted. */
+  readonly databasePassphrase?: Uint8Array | undefined;
+}
 
-  const { credential, skipped } = await obtain(options, file.keyslots);
+/** Finds a credential, opens a slot with it and the database with its key, and checks that they are of one vault. */
+export const openContext = async (options: OpenContextOptions): Promise<OpenedContext> => {
+  const { clock = Date.now, audit } = options;
+  const place = await openPlace(options, "open").catch(async (error) => {
+    throw isAbsent(error) ? await noVault(options) : error;
+  });
+  const { paths } = place;
+  const { file, unlocked } = await findCredential(options, place);
+  const { credential, skipped } = unlocked;
   const { kind, source, ambient } = credential;
   const forUpgrade = keepForUpgrade(file.keyslots, credential);
-  let store: Store | undefined;
+  let store = place.store;
   let keys: VaultKeys | undefined;
   let opened: Bytes | undefined;
   const discard = async (): Promise<void> => {
@@ -70,16 +75,8 @@ export const openContext = async (
     opened = vaultKey;
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
     keys = deriveVaultKeys(vaultKey, vaultId);
-    const databaseKey = keys.database();
-    try {
-      const wish = options.database;
-      const { databasePassphrase: passphrase } = options;
-      store = await openDatabase(paths, {
-        ...{ keys: [databaseKey], passphrase, wish, busyTimeoutMs },
-      });
-    } finally {
-      zero(databaseKey);
-    }
+    store ??= await openFile(keys, paths, options);
+    await checkComplete(store, paths.database);
     const row = await vaultRow(store);
     checkSameVault(row, file);
     checkRow(keys.rows, "vault", row);
@@ -99,6 +96,21 @@ export const openContext = async (
     };
   } catch (error) {
     await fail(error);
+    throw error;
+  }
+};
+
+/** Reads the slots and asks for what opens one of them. */
+const findCredential = async (
+  options: OpenVaultOptions,
+  { paths, store }: Place,
+): Promise<{ readonly file: KeyslotsFile; readonly unlocked: UnlockResult }> => {
+  try {
+    const file = await readKeyslots(paths);
+    if (!file) throw await noVault(options);
+    return { file, unlocked: await obtain(options, file.keyslots) };
+  } catch (error) {
+    await store?.close();
     throw error;
   }
 };
@@ -129,6 +141,20 @@ const openAnySlot = async (
     throw wrongCredential(source, wrong);
   } finally {
     zero(secret);
+  }
+};
+
+/** The database is opened with a key of the vault, so it comes after the slots. */
+const openFile = async (
+  keys: VaultKeys,
+  paths: HomePaths,
+  { database: wish, databasePassphrase: passphrase, busyTimeoutMs }: OpenContextOptions,
+): Promise<Store> => {
+  const key = keys.database();
+  try {
+    return await openDatabase(paths, { keys: [key], passphrase, wish, busyTimeoutMs });
+  } finally {
+    zero(key);
   }
 };
 

@@ -4,8 +4,10 @@ import type { Keyslots } from "@lango/envelope";
 import type { Store, StoreReads, VaultRow } from "@lango/store";
 import { stateOf } from "./database-encryption.ts";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
+import { isBefore, readPin } from "./pins.ts";
 import { slotSummary } from "./put-slots.ts";
 import { groupDataKeys, rootedIn } from "./rooted-in.ts";
+import { findRotation } from "./rotation-job.ts";
 import { checkRow } from "./rows.ts";
 import { isFinal, standing, vaultRow } from "./slot-file-state.ts";
 import type { VaultStatus } from "./types.ts";
@@ -32,6 +34,7 @@ export const readStatus = async (
   const degradedDataKeys = dataKeys.reduce((sum, { degraded }) => sum + degraded, 0);
   return {
     id: row.vaultId,
+    location: paths.database,
     locked: rowsKey === undefined,
     database: stateOf(store),
     createdAt: row.createdAt,
@@ -39,11 +42,12 @@ export const readStatus = async (
     keyCount: counts.keys,
     slots,
     slotGeneration: row.slotGeneration,
-    slotFile: slotFile(row, keyslots),
+    slotFile: await slotFile(paths, row, keyslots),
     degraded: degradedDataKeys > 0,
     degradedDataKeys,
     dataKeys,
     rootedIn: rootedIn(slots, dataKeys),
+    rotation: (await findRotation(store, rowsKey))?.status ?? null,
   };
 };
 
@@ -53,15 +57,23 @@ export const readLockedStatus = async (paths: HomePaths): Promise<VaultStatus> =
   if (!file) throw new CryptoError("ERR_CONFLICT", `${paths.keyslots} is gone`);
   const { vaultId: id, generation, slots } = file.keyslots;
   return {
-    ...{ id, locked: true, createdAt: null, secretCount: null, keyCount: null },
+    ...{ id, location: paths.database, locked: true },
+    ...{ createdAt: null, secretCount: null, keyCount: null },
     database: { encrypted: true, cipherPageSize: null },
     slots: slots.map(slotSummary),
-    ...{ slotGeneration: generation, slotFile: null },
+    ...{ slotGeneration: generation, slotFile: null, rotation: null },
     ...{ degraded: false, degradedDataKeys: 0, dataKeys: [], rootedIn: null },
   };
 };
 
-const slotFile = (row: VaultRow, keyslots: Keyslots): VaultStatus["slotFile"] => {
+const slotFile = async (
+  paths: HomePaths,
+  row: VaultRow,
+  keyslots: Keyslots,
+): Promise<VaultStatus["slotFile"]> => {
+  if (paths.slotRow && isBefore(await readPin(paths.pins, keyslots.vaultId), keyslots)) {
+    return "newer";
+  }
   const found = standing(row, keyslots);
   if (found === "older" || found === "newer") return found;
   return found === "current" && isFinal(row) ? "settled" : "unfinished";
