@@ -7,14 +7,20 @@ import { openValue, sealValue } from "./value.ts";
 // pages of an encrypted database) stays under it, and the key itself goes into the keyslots file, sealed by the new one.
 
 /** The keys that a vault can inherit from an earlier vault key. */
-export const INHERITED_NAMES = ["approvals", "database", "formerRows", "rows"] as const;
+export const INHERITED_NAMES = [
+  "approvals",
+  "database",
+  "formerDatabase",
+  "formerRows",
+  "rows",
+] as const;
 export type InheritedName = (typeof INHERITED_NAMES)[number];
 
 /**
  * Member `inherited` of the keyslots file: each key (32 bytes) as base64 of LNG1 under the wrap key of the vault key,
  * AAD = parts(`lango/v1/inherited`, vault id, name). What is not there comes from the vault key.
  *
- * `formerRows` is not in force: rows under it are taken while all of them are being written anew.
+ * `formerRows` and `formerDatabase` are not in force: rows and a database under them are taken until they are written anew.
  */
 export type InheritedKeys = { readonly [Name in InheritedName]?: string };
 

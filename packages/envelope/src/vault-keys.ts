@@ -30,6 +30,8 @@ export interface VaultKeys {
    * @throws {@link CryptoError} `ERR_CLOSED` after `destroy`.
    */
   database(): Bytes;
+  /** The raw key under which an encrypted database may still be while it is being written anew; the caller zeroes it. */
+  formerDatabase(): Bytes | undefined;
   /** Drops what can be dropped: `wrap` and `database` throw `ERR_CLOSED` afterwards. Idempotent. */
   destroy(): void;
 }
@@ -58,6 +60,7 @@ export const deriveVaultKeys = (
   // Kept for `database` only, which few vaults need.
   let root: KeyObject | undefined = createSecretKey(vaultKey);
   const inheritedDatabase = opened("database");
+  const formerDatabase = opened("formerDatabase");
   return {
     wrap,
     rows: { current: rows, ...(former ? { former } : {}) },
@@ -70,6 +73,7 @@ export const deriveVaultKeys = (
         ? toPlain(inheritedDatabase.export())
         : hkdf(root, vaultId, "lango/v1/database");
     },
+    formerDatabase: () => formerDatabase && toPlain(formerDatabase.export()),
     destroy: () => {
       wrap.destroy();
       root = undefined;

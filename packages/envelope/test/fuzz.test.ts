@@ -92,7 +92,7 @@ describe("parsers under mutated and random input", () => {
     const keys = deriveVaultKeys(vaultKey, vaultId);
     const inherited = sealInherited(keys.wrap, vaultId, {
       ...{ rows: keys.rows.current, formerRows: keys.slotFile },
-      ...{ approvals: keys.approvals, database: keys.slotFile },
+      ...{ approvals: keys.approvals, database: keys.slotFile, formerDatabase: keys.slotFile },
     });
     const content = { vaultId: toHex(vaultId), generation: 1, slots };
     const valid = [content, { ...content, inherited }].map((each) =>

@@ -420,8 +420,13 @@ describe("the keys of a vault", () => {
       expect(keys.slotFile.equals(before.slotFile)).toBe(false);
       expect(keys.wrap.id).not.toEqual(before.wrap.id);
       keys.destroy();
-      const { formerRows } = sealInherited(wrap, vaultId, { formerRows: before.rows.current });
-      const renewing = deriveVaultKeys(nextKey, vaultId, { formerRows: formerRows! });
+      expect(keys.formerDatabase()).toBeUndefined();
+      const former = sealInherited(wrap, vaultId, {
+        ...{ formerRows: before.rows.current, formerDatabase: createSecretKey(before.database()) },
+      });
+      const renewing = deriveVaultKeys(nextKey, vaultId, former);
+      expect(renewing.formerDatabase()).toEqual(before.database());
+      expect(renewing.database()).not.toEqual(before.database());
       expect(renewing.rows.former?.equals(before.rows.current)).toBe(true);
       expect(renewing.rows.current.equals(before.rows.current)).toBe(false);
     });

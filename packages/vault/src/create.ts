@@ -1,3 +1,4 @@
+import { closeSync, existsSync, openSync } from "node:fs";
 import {
   type Bytes,
   CryptoError,
@@ -16,6 +17,7 @@ import {
   type Slot,
   type SlotCredential,
   serializeKeyslots,
+  type VaultKeys,
   verifyKeyslots,
 } from "@lango/envelope";
 import { openStore, type Store, type VaultState } from "@lango/store";
@@ -68,10 +70,7 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     const keyslots = await createKeyslots(vaultKey, vaultId, options);
     const first = await makeFirstKeys({ vaultId, keys, clock }, options.defaultKey);
     makeFolder(home);
-    const store = await openStore({
-      ...(options.store ? { url: options.store.url } : { file: homePaths(home).database }),
-      mode: "create",
-    });
+    const store = await createDatabase(keys, options);
     opened = store;
     const paths = options.store ? pathsOn(home, store) : homePaths(home);
     const made = await store.withLock(async () => {
@@ -102,6 +101,27 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
 
 /** The vault key is at hand. */
 const neverAsked = (): Promise<never> => Promise.reject(new CryptoError("ERR_LOCKED", "Nothing"));
+/** An encrypted one is so from its first byte. Without its key nobody can tell then whether it holds a vault: a mark beside it does. */
+const createDatabase = async (keys: VaultKeys, options: CreateVaultOptions): Promise<Store> => {
+  const { home, database } = options;
+  if (options.store) return openStore({ url: options.store.url, mode: "create" });
+  const { database: file, onboarding } = homePaths(home);
+  const isHalfMade = async (): Promise<boolean> => (await inspectHome(home)) === "half-made";
+  const wasEncrypted = existsSync(onboarding);
+  if (!database?.enabled && !wasEncrypted) return openStore({ file, mode: "create" });
+  const key = database?.enabled ? keys.database() : undefined;
+  try {
+    if (key) closeSync(openSync(onboarding, "a", 0o600));
+    const { cipherPageSize } = database ?? {};
+    return await openStore({ file, mode: "create", key, cipherPageSize, discard: isHalfMade });
+  } catch (error) {
+    // With the vault of another process, which was faster, the key of this one is of no use.
+    await refuseExisting(options);
+    throw error;
+  } finally {
+    zero(key);
+  }
+};
 
 const refuseExisting = async ({ home, store }: CreateVaultOptions): Promise<void> => {
   // Also with a database: what lies outside of it, as the anchors, is of one vault.
@@ -179,7 +199,8 @@ const onboard = async (
     return { context, auditKey };
   }
   const bytes = serializeKeyslots(keyslots);
-  await replaceFile(paths.keyslotsBackup, bytes, "onboard-backup");
+  // Beside an encrypted database it would look as if a vault had lost its slots; there it comes with the next step but one.
+  if (!store.cipher) await replaceFile(paths.keyslotsBackup, bytes, "onboard-backup");
   await replaceFile(paths.keyslots, bytes, "onboard", async (written) =>
     verifyKeyslots(vaultKey, parseKeyslots(written)),
   );

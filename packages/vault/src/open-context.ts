@@ -1,6 +1,6 @@
 import { type Bytes, bytesEqual, fromHex, isCryptoError, zero } from "@lango/crypto-core";
 import { deriveVaultKeys, type VaultKeys } from "@lango/envelope";
-import type { VaultRow } from "@lango/store";
+import type { Store, VaultRow } from "@lango/store";
 import { openAuditKey } from "./audit/audit-keys.ts";
 import type { AuditKey } from "./audit/chain.ts";
 import { createAuditLog, createStamp } from "./audit/log.ts";
@@ -37,12 +37,17 @@ export interface OpenedContext {
   fail(error: unknown): Promise<void>;
 }
 
+interface OpenContextOptions extends OpenVaultOptions {
+  /** Of a database that another program encrypted. */
+  readonly databasePassphrase?: Uint8Array | undefined;
+}
+
 /** Finds a credential, opens a slot with it and the database with its key, and checks that they are of one vault. */
 export const openContext = async (
-  options: OpenVaultOptions,
+  options: OpenContextOptions,
   known?: KnownKey,
 ): Promise<OpenedContext> => {
-  const { clock = Date.now, audit, busyTimeoutMs } = options;
+  const { clock = Date.now, audit } = options;
   const place = await openPlace(options, "open").catch(async (error) => {
     throw isAbsent(error) ? await noVault(options) : error;
   });
@@ -64,10 +69,10 @@ export const openContext = async (
   try {
     const { vaultKey, unlockedBy } = await opener.open();
     opened = vaultKey;
-    store ??= await openDatabase(paths, "open", busyTimeoutMs);
-    await checkComplete(store, paths.database);
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
     keys = deriveVaultKeys(vaultKey, vaultId, file.keyslots.inherited);
+    store ??= await openFile(keys, paths, options);
+    await checkComplete(store, paths.database);
     const row = await currentRow({ store, vaultId, keys, clock, source }, file);
     const auditKey = checkedAuditKey({ keys, vaultId }, row, file, paths);
     const stamp = createStamp({ clock, source });
@@ -134,6 +139,21 @@ const checkedAuditKey = (
     const found = standing(row, keyslots);
     if (found !== "older" && found !== "newer") throw error;
     throw rolledBack(found, row, keyslots, paths, OTHER_KEY);
+  }
+};
+
+/** The database is opened with a key of the vault, so it comes after the slots. */
+const openFile = async (
+  keys: VaultKeys,
+  paths: HomePaths,
+  { database: wish, databasePassphrase: passphrase, busyTimeoutMs }: OpenContextOptions,
+): Promise<Store> => {
+  const [key, former] = [keys.database(), keys.formerDatabase()];
+  try {
+    const known = former ? [key, former] : [key];
+    return await openDatabase(paths, { keys: known, passphrase, wish, busyTimeoutMs });
+  } finally {
+    zero(key, former);
   }
 };
 

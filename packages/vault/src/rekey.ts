@@ -1,3 +1,4 @@
+import { createSecretKey } from "node:crypto";
 import {
   type Bytes,
   bytesEqual,
@@ -128,24 +129,31 @@ const checkReady = async (
 /** Keys that stay in force, so that no row and no page has to be written anew. */
 const inheritedBy = (
   vaultKey: Bytes,
-  { keys, vaultId }: VaultContext,
+  { keys, vaultId, store }: VaultContext,
   { inherited }: Keyslots,
   compromised: boolean,
 ): InheritedKeys => {
   const { current } = keys.rows;
   // This process may still take rows under a former key that has ended.
   const former = inherited?.formerRows === undefined ? undefined : keys.rows.former;
+  const isFormer = inherited?.formerDatabase !== undefined;
+  const bytes = store.cipher && [keys.database(), isFormer ? keys.formerDatabase() : undefined];
+  const [database, formerDatabase] = (bytes ?? []).map((key) => key && createSecretKey(key));
   const fresh = deriveVaultKeys(vaultKey, vaultId);
   try {
     return sealInherited(
       fresh.wrap,
       vaultId,
       compromised
-        ? { formerRows: current }
-        : { rows: current, formerRows: former, approvals: keys.approvals },
+        ? { formerRows: current, formerDatabase: database }
+        : {
+            ...{ rows: current, formerRows: former, approvals: keys.approvals },
+            ...{ database, formerDatabase },
+          },
     );
   } finally {
     fresh.destroy();
+    zero(...(bytes ?? []));
   }
 };
 

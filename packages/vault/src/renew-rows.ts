@@ -1,8 +1,10 @@
 import { setImmediate } from "node:timers/promises";
-import { buildKeyslots, type InheritedKeys, parseKeyslots, verifyKeyslots } from "@lango/envelope";
+import { zero } from "@lango/crypto-core";
+import { buildKeyslots, parseKeyslots, verifyKeyslots } from "@lango/envelope";
 import type { SecretRow, StoreTransaction } from "@lango/store";
 import type { RowChange } from "./audit/entry.ts";
 import { changeOf } from "./audit/row-hashes.ts";
+import { rekeyDatabase } from "./database-encryption.ts";
 import type { RekeyContext } from "./rekey.ts";
 import type { RenewOptions, RenewResult } from "./rekey-types.ts";
 import { checkRow, isSound, type SteeringTable, type SteeringTables, withMac } from "./rows.ts";
@@ -139,6 +141,16 @@ const renewedRow = <T extends SteeringTable>(
   return withMac(rowsKeys, table, row);
 };
 
+/** Until the next keyslots file, the database is looked for under either key. */
+const renewDatabase = async (context: Parts["context"]): Promise<void> => {
+  const key = context.keys.database();
+  try {
+    await rekeyDatabase(context, key);
+  } finally {
+    zero(key);
+  }
+};
+
 /** A keyslots file without the former key. What was answered to paired devices is under it too, and goes. */
 const endFormer = ({ context, paths, vaultKey }: Parts): Promise<void> =>
   context.store.withLock(async () => {
@@ -146,8 +158,8 @@ const endFormer = ({ context, paths, vaultKey }: Parts): Promise<void> =>
     const { vaultId, generation, slots, inherited = {} } = keyslots;
     // Another process was faster.
     if (inherited.formerRows === undefined) return;
-    const { formerRows: _, ...others } = inherited;
-    const next: InheritedKeys = others;
+    if (inherited.formerDatabase !== undefined) await renewDatabase(context);
+    const { formerRows: _, formerDatabase: __, ...next } = inherited;
     const after = buildKeyslots(vaultKey, {
       ...{ vaultId, generation: generation + 1, slots },
       inherited: next,

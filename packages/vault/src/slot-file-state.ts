@@ -63,6 +63,8 @@ export const settle = async (
     await checkPin(context, paths, file.keyslots);
     return file;
   }
+  // With slots the database is no abandoned one any more.
+  await rm(paths.onboarding, { force: true });
   if (!isFinal(row)) await commitSlots(context, row, file.keyslots);
   await rm(temporaryOf(paths.keyslots), { force: true });
   if (!(await isBackedUp(paths, file))) {

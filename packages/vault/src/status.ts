@@ -1,6 +1,7 @@
 import { CryptoError } from "@lango/crypto-core";
 import type { Keyslots, RowsKeys } from "@lango/envelope";
-import type { StoreReads, VaultRow } from "@lango/store";
+import type { Store, StoreReads, VaultRow } from "@lango/store";
+import { stateOf } from "./database-encryption.ts";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
 import { isBefore, readPin } from "./pins.ts";
 import { slotSummary } from "./put-slots.ts";
@@ -12,7 +13,7 @@ import type { VaultStatus } from "./types.ts";
 
 /** What a vault shows with and without its key, at the same cost for any number of secrets. */
 export const readStatus = async (
-  store: StoreReads,
+  store: StoreReads & Pick<Store, "cipher">,
   paths: HomePaths,
   /** Of an open vault, whose rows must pass their MACs. */
   rowsKeys: RowsKeys | undefined,
@@ -34,6 +35,7 @@ export const readStatus = async (
     id: row.vaultId,
     location: paths.database,
     locked: rowsKeys === undefined,
+    database: stateOf(store),
     createdAt: row.createdAt,
     secretCount: counts.secrets,
     keyCount: counts.keys,
@@ -46,6 +48,22 @@ export const readStatus = async (
     dataKeys,
     rootedIn: rootedIn(slots, dataKeys),
     rotation: (await findRotation(store, rowsKeys))?.status ?? null,
+  };
+};
+
+/** What a vault shows whose database is encrypted, without its key. */
+export const readLockedStatus = async (paths: HomePaths): Promise<VaultStatus> => {
+  const file = await readKeyslots(paths);
+  if (!file) throw new CryptoError("ERR_CONFLICT", `${paths.keyslots} is gone`);
+  const { vaultId: id, generation, slots, inherited } = file.keyslots;
+  return {
+    ...{ id, location: paths.database, locked: true },
+    ...{ createdAt: null, secretCount: null, keyCount: null },
+    database: { encrypted: true, cipherPageSize: null },
+    slots: slots.map(slotSummary),
+    ...{ slotGeneration: generation, slotFile: null, rotation: null },
+    renewing: inherited?.formerRows !== undefined,
+    ...{ degraded: false, degradedDataKeys: 0, dataKeys: [], rootedIn: null },
   };
 };
 

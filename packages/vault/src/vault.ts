@@ -10,6 +10,7 @@ import { createCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
 import { createDataKeyList } from "./data-key-list.ts";
 import { createDataKeys } from "./data-keys.ts";
+import { createDatabaseEncryption } from "./database-encryption.ts";
 import { auditFailure } from "./failures.ts";
 import { createGate } from "./gate.ts";
 import { handOver } from "./hand-over.ts";
@@ -95,6 +96,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     providers: createProviders(parts, gate),
     companions: createCompanions(context, gate),
     approvals: createApprovals({ context, paths, vaultKey, reader, gate }),
+    database: createDatabaseEncryption(context, gate),
     rotation: createRotation({ ...parts, dataKeys }, gate),
     dataKeys: createDataKeyList(context, registry, gate),
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),

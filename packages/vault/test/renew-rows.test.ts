@@ -120,3 +120,33 @@ test("an interrupted renewal goes on where it was", async () => {
   expect(await again.status()).toMatchObject({ renewing: false });
   await checkWhole(again, home);
 });
+
+test("an encrypted database keeps its key with a new vault key, and gets another after a compromise", async () => {
+  const home = newHome();
+  const database = { enabled: true } as const;
+  const made = await makeVault(home, PASSPHRASE, { database });
+  await made.secrets.set("a", bytes("v"));
+  const first = await openKeys(home);
+  const databaseKey = first.keys.database();
+
+  const { vault } = await made.rekey({ credentials: await kept(made) });
+  expect(vault.database.status()).toMatchObject({ encrypted: true });
+  await vault.close();
+  const second = await openKeys(home);
+  expect(second.keys.database()).toEqual(databaseKey);
+  const open = await reopen(home, { database });
+  const { vault: next } = await open.rekey({ credentials: await kept(open), compromised: true });
+  expect(text((await next.secrets.get("a")).value)).toBe("v");
+  await next.renewRows();
+  await next.close();
+  const third = await openKeys(home);
+  expect(third.keyslots.inherited).toBeUndefined();
+  expect(third.keys.database()).not.toEqual(databaseKey);
+  await expectCode(
+    () => openStore({ file: join(home, "lango.db"), mode: "open", key: databaseKey }),
+    "ERR_INTEGRITY",
+  );
+  const last = await reopen(home, { database });
+  expect(text((await last.secrets.get("a")).value)).toBe("v");
+  await checkWhole(last, home);
+});

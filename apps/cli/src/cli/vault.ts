@@ -29,6 +29,8 @@ export interface VaultNeeds {
   readonly keepCredential?: (credential: Credential) => void;
   /** A scheme whose provider the command uses although the vault may have no key of it yet. */
   readonly scheme?: string | undefined;
+  /** Opens the database as it is, whatever the settings say of its encryption. */
+  readonly anyDatabase?: true;
   /** What the person has just typed; nothing else opens the vault. Zeroed here. */
   readonly passphrase?: Bytes;
 }
@@ -61,6 +63,7 @@ export async function withVault<T>(
     home: context.home,
     providers: providers.byScheme,
     fallbackToLocal: providers.fallbackToLocal,
+    database: needs.anyDatabase ? undefined : security.dbEncryption,
     unlock: async (slots) => {
       const result = await unlocker.obtain(slots);
       const { credential } = result;

@@ -4,6 +4,7 @@ import { AGENT_COMMANDS } from "./agent.ts";
 import { APPROVALS_COMMANDS } from "./approvals.ts";
 import { COMPANION_COMMANDS } from "./companion.ts";
 import { CRYPTO_COMMANDS } from "./crypto.ts";
+import { DATABASE_COMMANDS } from "./database.ts";
 import { GENERAL_COMMANDS } from "./general.ts";
 import { MCP_COMMANDS } from "./mcp.ts";
 import { ROTATION_COMMANDS } from "./rotation.ts";
@@ -18,6 +19,7 @@ export const COMMANDS: readonly Command[] = [
   ...SECURITY_COMMANDS,
   ...ROTATION_COMMANDS,
   ...ADMIN_COMMANDS,
+  ...DATABASE_COMMANDS,
   ...APPROVALS_COMMANDS,
   ...CRYPTO_COMMANDS,
   ...COMPANION_COMMANDS,

@@ -3,6 +3,7 @@
 import { subscribe } from "node:diagnostics_channel";
 import { writeSync } from "node:fs";
 import { STAGES } from "../../src/stages.ts";
+import { changeDatabase } from "./database-work.ts";
 import {
   acceptOnce,
   anchorLoop,
@@ -35,5 +36,7 @@ const loops: Record<string, (home: string, say: (line: string) => void) => Promi
   migrate: migrateLoop,
   fallback: fallbackLoop,
   rotate: rotateLoop,
+  "db-migrate": changeDatabase("encrypt"),
+  "db-decrypt": changeDatabase("decrypt"),
 };
 await loops[work]?.(home, say);

@@ -46,6 +46,7 @@ export const remotes = (): Record<string, CryptoProvider> => ({
 export const create = (
   home: string,
   defaultKey?: CreateVaultOptions["defaultKey"],
+  encrypted = false,
 ): Promise<Vault> =>
   createVault({
     home,
@@ -53,14 +54,18 @@ export const create = (
     kdf: quickKdf(),
     acceptWeakKdf: true,
     defaultKey,
+    database: { enabled: encrypted },
   });
 
-/** One vault after another, in folders of their own; every other one under a provider's key. */
+export const isEncrypted = (step: number): boolean => step % 4 >= 2;
+
+/** One vault after another, in folders of their own; every other one under a provider's key, half of each kind encrypted. */
 export const onboardLoop = async (home: string, say: Say): Promise<void> => {
   for (let step = 0; ; step += 1) {
     say(`begin ${step}`);
     const key = { uri: "aws-kms:k1", provider: remote().provider };
-    await (await create(`${home}-${step}`, step % 2 === 0 ? undefined : key)).close();
+    const defaultKey = step % 2 === 0 ? undefined : key;
+    await (await create(`${home}-${step}`, defaultKey, isEncrypted(step))).close();
     say(`done ${step}`);
   }
 };
