@@ -11,6 +11,7 @@ import {
   fallbackLoop,
   migrateLoop,
   onboardLoop,
+  rotateLoop,
   secretsLoop,
 } from "./work.ts";
 
@@ -32,5 +33,6 @@ const loops: Record<string, (home: string, say: (line: string) => void) => Promi
   fallback: fallbackLoop,
   "db-migrate": changeDatabase("encrypt"),
   "db-decrypt": changeDatabase("decrypt"),
+  rotate: rotateLoop,
 };
 await loops[work]?.(home, say);
