@@ -1,4 +1,3 @@
-import { createSecretKey } from "node:crypto";
 import { closeSync, existsSync, openSync } from "node:fs";
 import {
   type Bytes,
@@ -17,13 +16,13 @@ import {
   parseKeyslots,
   type Slot,
   type SlotCredential,
-  sealValue,
   serializeKeyslots,
   type VaultKeys,
   verifyKeyslots,
 } from "@lango/envelope";
 import { openStore, type Store, type VaultState } from "@lango/store";
-import { type AuditKey, auditKeyAad } from "./audit/chain.ts";
+import { firstAuditKey, openAuditKey, type SealedAuditKeys } from "./audit/audit-keys.ts";
+import type { AuditKey } from "./audit/chain.ts";
 import { createAuditLog } from "./audit/log.ts";
 import { changeOf } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
@@ -33,6 +32,7 @@ import { inspectHome } from "./home.ts";
 import { checkKdf } from "./kdf.ts";
 import { type HomePaths, homePaths } from "./keyslots-file.ts";
 import { makeFolder } from "./make-folder.ts";
+import { openWith } from "./open.ts";
 import { pathsOn } from "./place.ts";
 import { withMac } from "./rows.ts";
 import { settle } from "./slot-file-state.ts";
@@ -42,7 +42,6 @@ import { createUseCounters } from "./use-counters.ts";
 import { assembleVault } from "./vault.ts";
 
 const SOURCE = "onboard";
-const FIRST_EPOCH = 1;
 
 /**
  * Creates a vault and returns it open.
@@ -64,6 +63,7 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
   const vaultId = randomBytesFresh(16);
   const vaultKey = randomBytesFresh(32);
   const keys = deriveVaultKeys(vaultKey, vaultId);
+  const providers = providersOf(options.defaultKey);
   let opened: Store | undefined;
   try {
     // The slow part, and the one that bad input ends, comes before anything is written.
@@ -80,7 +80,9 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     });
     return assembleVault({
       ...{ home, paths, vaultKey, ...made },
-      providers: providersOf(options.defaultKey),
+      providers,
+      reopen: (known) =>
+        openWith({ home, store: options.store, clock, providers, unlock: neverAsked }, known),
       unlockedBy: {
         slotId: keyslots.slots[0]!.id,
         kind: credential.kind,
@@ -97,6 +99,8 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
   }
 };
 
+/** The vault key is at hand. */
+const neverAsked = (): Promise<never> => Promise.reject(new CryptoError("ERR_LOCKED", "Nothing"));
 /** An encrypted one is so from its first byte. Without its key nobody can tell then whether it holds a vault: a mark beside it does. */
 const createDatabase = async (keys: VaultKeys, options: CreateVaultOptions): Promise<Store> => {
   const { home, database } = options;
@@ -181,17 +185,18 @@ const onboard = async (
   options: OnboardOptions,
 ): Promise<{ context: VaultContext; auditKey: AuditKey }> => {
   const { store, paths, vaultId, vaultKey, keys, keyslots, first, clock } = options;
-  const audit = newAuditKey(vaultId, keys);
-  const log = createAuditLog({ store, auditKey: audit.key, clock, source: SOURCE });
+  const sealed = firstAuditKey({ keys, vaultId });
+  const auditKey = openAuditKey({ keys, vaultId }, sealed);
+  const log = createAuditLog({ store, auditKey, clock, source: SOURCE });
   const counters = createUseCounters({ store, clock });
   const context: VaultContext = { store, vaultId, keys, log, counters, clock };
   reached("onboard:database");
   const state = paths.slotRow ? "ready" : "onboarding";
-  await insertRows(context, keyslots, audit.sealed, first, state);
+  await insertRows(context, keyslots, sealed, first, state);
   reached("onboard:rows");
   if (paths.slotRow) {
     await settle(context, paths, vaultKey);
-    return { context, auditKey: audit.key };
+    return { context, auditKey };
   }
   const bytes = serializeKeyslots(keyslots);
   // Beside an encrypted database it would look as if a vault had lost its slots; there it comes with the next step but one.
@@ -201,28 +206,13 @@ const onboard = async (
   );
   await settle(context, paths, vaultKey);
   reached("onboard:ready");
-  return { context, auditKey: audit.key };
-};
-
-const newAuditKey = (
-  vaultId: Bytes,
-  keys: VaultContext["keys"],
-): { readonly key: AuditKey; readonly sealed: Bytes } => {
-  const material = randomBytesFresh(32);
-  try {
-    return {
-      key: { key: createSecretKey(material), epoch: FIRST_EPOCH },
-      sealed: sealValue(keys.wrap, material, auditKeyAad(vaultId, FIRST_EPOCH)),
-    };
-  } finally {
-    zero(material);
-  }
+  return { context, auditKey };
 };
 
 const insertRows = async (
   context: VaultContext,
   keyslots: Keyslots,
-  auditKey: Bytes,
+  auditKeys: SealedAuditKeys,
   { key, version, dataKey }: FirstKeys,
   state: VaultState,
 ): Promise<void> => {
@@ -236,8 +226,7 @@ const insertRows = async (
     slotMac: fromHex(keyslots.mac) ?? new Uint8Array(),
     pendingGeneration: null,
     pendingMac: null,
-    auditKey,
-    auditEpoch: FIRST_EPOCH,
+    ...auditKeys,
   });
   await store.transaction("full", async (tx) => {
     // What an interrupted onboarding left: nobody can open it.

@@ -11,6 +11,7 @@ export { moveVault } from "./move.ts";
 export { openVault } from "./open.ts";
 export type * from "./provider-types.ts";
 export { readVault } from "./read.ts";
+export type * from "./rekey-types.ts";
 export type * from "./rotation-types.ts";
 export type * from "./slot-types.ts";
 export type * from "./types.ts";

@@ -1,6 +1,5 @@
-import type { KeyObject } from "node:crypto";
 import { CryptoError } from "@lango/crypto-core";
-import type { Keyslots } from "@lango/envelope";
+import type { Keyslots, RowsKeys } from "@lango/envelope";
 import type { Store, StoreReads, VaultRow } from "@lango/store";
 import { stateOf } from "./database-encryption.ts";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
@@ -17,7 +16,7 @@ export const readStatus = async (
   store: StoreReads & Pick<Store, "cipher">,
   paths: HomePaths,
   /** Of an open vault, whose rows must pass their MACs. */
-  rowsKey: KeyObject | undefined,
+  rowsKeys: RowsKeys | undefined,
 ): Promise<VaultStatus> => {
   const file = await readKeyslots(paths);
   if (!file) throw new CryptoError("ERR_CONFLICT", `${paths.keyslots} is gone`);
@@ -25,9 +24,9 @@ export const readStatus = async (
   const row = await vaultRow(store);
   const counts = await store.counts();
   const dataKeyRows = await store.dataKeys.list();
-  if (rowsKey) {
-    checkRow(rowsKey, "vault", row);
-    for (const dataKey of dataKeyRows) checkRow(rowsKey, "data_keys", dataKey);
+  if (rowsKeys) {
+    checkRow(rowsKeys, "vault", row);
+    for (const dataKey of dataKeyRows) checkRow(rowsKeys, "data_keys", dataKey);
   }
   const slots = keyslots.slots.map(slotSummary);
   const dataKeys = groupDataKeys(dataKeyRows);
@@ -35,19 +34,20 @@ export const readStatus = async (
   return {
     id: row.vaultId,
     location: paths.database,
-    locked: rowsKey === undefined,
+    locked: rowsKeys === undefined,
     database: stateOf(store),
     createdAt: row.createdAt,
     secretCount: counts.secrets,
     keyCount: counts.keys,
     slots,
     slotGeneration: row.slotGeneration,
+    renewing: keyslots.inherited?.formerRows !== undefined,
     slotFile: await slotFile(paths, row, keyslots),
     degraded: degradedDataKeys > 0,
     degradedDataKeys,
     dataKeys,
     rootedIn: rootedIn(slots, dataKeys),
-    rotation: (await findRotation(store, rowsKey))?.status ?? null,
+    rotation: (await findRotation(store, rowsKeys))?.status ?? null,
   };
 };
 
@@ -55,13 +55,14 @@ export const readStatus = async (
 export const readLockedStatus = async (paths: HomePaths): Promise<VaultStatus> => {
   const file = await readKeyslots(paths);
   if (!file) throw new CryptoError("ERR_CONFLICT", `${paths.keyslots} is gone`);
-  const { vaultId: id, generation, slots } = file.keyslots;
+  const { vaultId: id, generation, slots, inherited } = file.keyslots;
   return {
     ...{ id, location: paths.database, locked: true },
     ...{ createdAt: null, secretCount: null, keyCount: null },
     database: { encrypted: true, cipherPageSize: null },
     slots: slots.map(slotSummary),
     ...{ slotGeneration: generation, slotFile: null, rotation: null },
+    renewing: inherited?.formerRows !== undefined,
     ...{ degraded: false, degradedDataKeys: 0, dataKeys: [], rootedIn: null },
   };
 };

@@ -18,6 +18,7 @@ import type { Companions } from "./companion-types.ts";
 import type { DatabaseEncryption, DatabaseState, DatabaseWish } from "./database-types.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
+import type { RekeyOptions, RekeyResult, RenewOptions, RenewResult } from "./rekey-types.ts";
 import type { Rotation, RotationStatus, VaultDataKeys } from "./rotation-types.ts";
 import type { HandedOver, SlotSummary, Slots } from "./slot-types.ts";
 
@@ -183,6 +184,20 @@ export interface Vault extends AsyncDisposable {
   readonly rotation: Rotation;
   readonly dataKeys: VaultDataKeys;
   readonly audit: Audit;
+  /**
+   * Makes a new vault key: slots are made anew from credentials, and what the old key sealed is sealed anew, in constant
+   * time. This vault is closed then, and every other that has it open fails with `ERR_LOCKED` at its next write.
+   *
+   * @throws `ERR_CONFLICT` for a slot that is neither kept nor dropped, when none would be left, or when another lango holds
+   *   the lock; `ERR_NOT_FOUND`; `ERR_WRONG_PASSPHRASE` for a credential that does not open the slot which shall keep it;
+   *   whatever a provider throws. Nothing has changed then.
+   */
+  rekey(options: RekeyOptions): Promise<RekeyResult>;
+  /**
+   * After a `rekey` with `compromised`: writes all rows anew under the new key of their MACs, then ends the former one. May be
+   * called again after an interruption; does nothing where nothing is left to do.
+   */
+  renewRows(options?: RenewOptions): Promise<RenewResult>;
   status(): Promise<VaultStatus>;
   /**
    * Gives the vault key to an agent that keeps it for later openings, once a row of the log says so.
@@ -227,6 +242,8 @@ export interface VaultStatus {
   readonly keyCount: number | null;
   readonly slots: readonly SlotSummary[];
   readonly slotGeneration: number;
+  /** Whether rows may still be under the key of their MACs from before a compromise: see `renewRows`. */
+  readonly renewing: boolean;
   /** Whether {@link degradedDataKeys} is more than 0. */
   readonly degraded: boolean;
   /** Data keys that were sealed by the fallback and wait to be wrapped by their provider. */

@@ -1,4 +1,5 @@
 import type { Command } from "../cli/command.ts";
+import { ADMIN_COMMANDS } from "./admin.ts";
 import { AGENT_COMMANDS } from "./agent.ts";
 import { APPROVALS_COMMANDS } from "./approvals.ts";
 import { COMPANION_COMMANDS } from "./companion.ts";
@@ -16,8 +17,14 @@ export const COMMANDS: readonly Command[] = [
   ...AGENT_COMMANDS,
   ...RUNNING_COMMANDS,
   ...SECURITY_COMMANDS,
+<<<<<<< HEAD
   ...DATABASE_COMMANDS,
   ...ROTATION_COMMANDS,
+=======
+  ...ROTATION_COMMANDS,
+  ...ADMIN_COMMANDS,
+  ...DATABASE_COMMANDS,
+>>>>>>> main
   ...APPROVALS_COMMANDS,
   ...CRYPTO_COMMANDS,
   ...COMPANION_COMMANDS,

@@ -11,8 +11,10 @@ import {
   fallbackLoop,
   migrateLoop,
   onboardLoop,
+  rekeyLoop,
   rotateLoop,
   secretsLoop,
+  staleOnce,
 } from "./work.ts";
 
 const [work = "", home = "", killAt = ""] = process.argv.slice(2);
@@ -29,10 +31,18 @@ const loops: Record<string, (home: string, say: (line: string) => void) => Promi
   passphrase: changeLoop,
   anchors: anchorLoop,
   rollback: acceptOnce,
+  rekey: rekeyLoop,
+  stale: staleOnce,
   migrate: migrateLoop,
   fallback: fallbackLoop,
+<<<<<<< HEAD
   "db-migrate": changeDatabase("encrypt"),
   "db-decrypt": changeDatabase("decrypt"),
   rotate: rotateLoop,
+=======
+  rotate: rotateLoop,
+  "db-migrate": changeDatabase("encrypt"),
+  "db-decrypt": changeDatabase("decrypt"),
+>>>>>>> main
 };
 await loops[work]?.(home, say);
