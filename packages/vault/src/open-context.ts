@@ -155,33 +155,6 @@ const openFile = async (
   } finally {
     zero(key, former);
   }
-<<<<<<< HEAD
-};
-
-/**
- * Takes the vault key that an agent holds. It opens no longer than the slot would: a passphrase that was changed since, and a
- * slot that was removed, end it too.
- */
-const openByAgent = (keyslots: Keyslots, { secret, slotIds, source }: Credential): OpenedSlot => {
-  const slotId = slotIds[0] ?? "";
-  const stale = (why: string, cause?: unknown): CryptoError =>
-    new CryptoError(
-      "ERR_WRONG_PASSPHRASE",
-      `What the agent holds opens the vault no more: ${why} (from ${source})`,
-      { context: { hint: 'Run "lango lock", and then "lango unlock" again' }, cause },
-    );
-  if (!keyslots.slots.some(({ id }) => id === slotId)) {
-    throw stale("the slot that it was opened with was changed or removed");
-  }
-  try {
-    verifyKeyslots(secret, keyslots);
-  } catch (error) {
-    // A file that was altered and one of another vault key look the same to whoever has only this key.
-    throw stale("keyslots.json is of another vault key, or was altered", error);
-  }
-  return { vaultKey: secret.slice(), slotId };
-=======
->>>>>>> main
 };
 
 const OTHER_KEY =

@@ -25,19 +25,12 @@ export interface VaultNeeds {
   readonly freshConsent?: boolean;
   /** Is given the passphrase that opened the vault, which then has to be one: a copy, to zero when done. */
   readonly keepPassphrase?: (passphrase: Bytes) => void;
-<<<<<<< HEAD
-  /** Opens the database as it is, whatever the settings say of its encryption. */
-  readonly anyDatabase?: true;
-  /** A scheme whose provider the command uses although the vault may have no key of it yet. */
-  readonly scheme?: string | undefined;
-=======
   /** Is given what opened the vault, with a copy of its secret, to zero when done. */
   readonly keepCredential?: (credential: Credential) => void;
   /** A scheme whose provider the command uses although the vault may have no key of it yet. */
   readonly scheme?: string | undefined;
   /** Opens the database as it is, whatever the settings say of its encryption. */
   readonly anyDatabase?: true;
->>>>>>> main
   /** What the person has just typed; nothing else opens the vault. Zeroed here. */
   readonly passphrase?: Bytes;
 }

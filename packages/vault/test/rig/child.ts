@@ -35,14 +35,8 @@ const loops: Record<string, (home: string, say: (line: string) => void) => Promi
   stale: staleOnce,
   migrate: migrateLoop,
   fallback: fallbackLoop,
-<<<<<<< HEAD
-  "db-migrate": changeDatabase("encrypt"),
-  "db-decrypt": changeDatabase("decrypt"),
-  rotate: rotateLoop,
-=======
   rotate: rotateLoop,
   "db-migrate": changeDatabase("encrypt"),
   "db-decrypt": changeDatabase("decrypt"),
->>>>>>> main
 };
 await loops[work]?.(home, say);
