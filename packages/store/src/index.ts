@@ -6,6 +6,13 @@ export {
   type OpenUrlOptions,
   openStore,
 } from "./open.ts";
+export {
+  type CipherState,
+  RECRYPT_STAGES,
+  type Recrypted,
+  type RecryptOptions,
+  type RecryptStage,
+} from "./recrypt-types.ts";
 export type {
   AuditHead,
   AuditRow,
@@ -33,7 +40,6 @@ export type {
 export type {
   AuditReads,
   AuditRows,
-  CipherState,
   CompanionReads,
   CompanionRows,
   CopyReads,
@@ -53,9 +59,6 @@ export type {
   PolicyRows,
   RawPage,
   RawRow,
-  Recrypted,
-  RecryptOptions,
-  RecryptStage,
   SealedPage,
   SecretChange,
   SecretPage,
@@ -68,4 +71,3 @@ export type {
   VaultRows,
   VersionPlace,
 } from "./store.ts";
-export { RECRYPT_STAGES } from "./store.ts";
