@@ -1,4 +1,6 @@
 export type { SqliteConstructor, SqliteDatabase, SqliteStatement } from "./driver.ts";
+export { withFolderLock } from "./lock.ts";
+export { SCHEMA_VERSION } from "./migrations.ts";
 export { type OpenStoreOptions, openStore } from "./open.ts";
 export type {
   AuditHead,

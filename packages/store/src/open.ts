@@ -3,6 +3,8 @@ import { dirname } from "node:path";
 import { CryptoError } from "@lango/crypto-core";
 import { retryBusy } from "./busy.ts";
 import { APPLICATION_ID, connect, openReader, openWriter, type Place } from "./connect.ts";
+import type { Connection } from "./connection.ts";
+import { copyDatabase } from "./copy.ts";
 import { sqliteDialect } from "./dialect.ts";
 import { loadSqlite, type SqliteConstructor } from "./driver.ts";
 import { checkFile, createPrivate, exists, resolveFile, syncFolder, syncToDisk } from "./files.ts";
@@ -78,6 +80,8 @@ export async function openWithMigrations(
       openWriter: () => openWriter(place),
       withLock: (run, { waitMs = timeoutMs } = {}) =>
         withFileLock({ ...place, timeoutMs: waitMs }, run),
+      // The connection of the reads may not even write another file.
+      copyTo: (to) => withConnection(place, (connection) => copyDatabase(connection, to)),
       expectedSchema: () => schemaOf(place, migrations),
       timeoutMs,
     });
@@ -121,6 +125,15 @@ async function upgrade(place: Place, migrations: readonly Migration[]): Promise<
     if (version === latestVersion(migrations)) return;
     backUp(connection, file, version);
     await migrate(connection, dialect, migrations, { file, timeoutMs });
+  } finally {
+    connection.database.close();
+  }
+}
+
+function withConnection(place: Place, use: (connection: Connection) => void): void {
+  const connection = connect(place, { file: place.file });
+  try {
+    use(connection);
   } finally {
     connection.database.close();
   }

@@ -16,6 +16,7 @@ export interface SqliteStoreOptions {
   readonly readOnly: boolean;
   readonly openWriter: () => Connection;
   readonly withLock: Store["withLock"];
+  readonly copyTo: (file: string) => void;
   /** The schema that the migrations make. */
   readonly expectedSchema: () => ReadonlyMap<string, string>;
   readonly timeoutMs: number;
@@ -96,6 +97,11 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     async withLock(run, lockOptions) {
       checkWritable();
       return options.withLock(run, lockOptions);
+    },
+
+    async copyTo(to) {
+      checkWritable();
+      await read(() => options.copyTo(to));
     },
 
     integrityCheck() {

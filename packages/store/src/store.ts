@@ -295,6 +295,15 @@ export interface Store extends StoreReads, AsyncDisposable {
    */
   withLock<T>(run: () => Promise<T>, options?: { readonly waitMs?: number }): Promise<T>;
   /**
+   * Copies the database, as it is at one moment however many write to it, into a new file of mode 0600, and waits until that
+   * is on the disk. An encrypted database stays encrypted. Blocks the event loop meanwhile. A failure leaves no file, a killed
+   * process a part of one. Absent where the database is no file.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when `file` is there; `ERR_BUSY` when the disk is full; `ERR_ACCESS_DENIED` in
+   *   mode `read`.
+   */
+  copyTo?(file: string): Promise<void>;
+  /**
    * Checks every page, table, index, foreign key and counter. Returns one line per fault; empty when sound. Reads the whole
    * file in one step, which blocks the event loop.
    */

@@ -1,5 +1,7 @@
 export { acceptRollback } from "./accept-rollback.ts";
 export type * from "./approval-types.ts";
+export { restoreVault } from "./backup/restore.ts";
+export type * from "./backup-types.ts";
 export type * from "./companion-types.ts";
 export { createVault } from "./create.ts";
 export { inspectHome } from "./home.ts";

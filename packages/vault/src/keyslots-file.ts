@@ -13,6 +13,9 @@ export interface HomePaths {
   /** What was the file of anchors until it was full. */
   readonly anchorsBefore: string;
   readonly spool: string;
+  readonly config: string;
+  /** While a backup is made. */
+  readonly databaseCopy: string;
 }
 
 export const homePaths = (home: string): HomePaths => ({
@@ -23,6 +26,8 @@ export const homePaths = (home: string): HomePaths => ({
   anchors: join(home, "audit-anchors.jsonl"),
   anchorsBefore: join(home, "audit-anchors.1.jsonl"),
   spool: join(home, "audit-spool.jsonl"),
+  config: join(home, "config.json"),
+  databaseCopy: join(home, "lango.db.copy"),
 });
 
 /** A keyslots file as it is on disk. */

@@ -1,5 +1,6 @@
 import { zero } from "@lango/crypto-core";
 import { canSpool } from "./audit/log.ts";
+import { removeLeftCopy } from "./backup/left-copy.ts";
 import { upgradeKdf } from "./kdf-upgrade.ts";
 import { openContext } from "./open-context.ts";
 import { isSettled, settle } from "./slot-file-state.ts";
@@ -28,6 +29,7 @@ export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
     if (!(await isSettled(row, paths, file))) {
       await context.store.withLock(() => settle(context, paths, vaultKey));
     }
+    await removeLeftCopy(context, paths);
     try {
       await spool.fold();
       await foldUnlockFailures(context, paths);

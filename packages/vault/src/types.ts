@@ -8,6 +8,7 @@ import type {
 import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
 import type { SkippedSource, SlotInfo, Unlocker, UnlockResult } from "@lango/unlock";
 import type { Approvals } from "./approval-types.ts";
+import type { Backups } from "./backup-types.ts";
 import type { Companions } from "./companion-types.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
@@ -125,6 +126,7 @@ export interface Vault extends AsyncDisposable {
   readonly companions: Companions;
   readonly approvals: Approvals;
   readonly audit: Audit;
+  readonly backups: Backups;
   status(): Promise<VaultStatus>;
   /** Waits for audit rows under way, zeroes every key and closes the store. Idempotent. */
   close(): Promise<void>;

@@ -6,6 +6,7 @@ import { createAudit } from "./audit/audit.ts";
 import type { AuditKey } from "./audit/chain.ts";
 import type { Spool } from "./audit/spool.ts";
 import { auditedProvider } from "./audited-provider.ts";
+import { createBackups } from "./backup/snapshot.ts";
 import { createCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
 import { createDataKeys } from "./data-keys.ts";
@@ -88,6 +89,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     companions: createCompanions(context, gate),
     approvals: createApprovals({ context, paths, vaultKey, reader, gate }),
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),
+    backups: createBackups({ context, paths, vaultKey, gate }),
     status: () =>
       gate.run(async () => ({
         ...(await readStatus(store, paths, keys.rows)),
