@@ -38,6 +38,14 @@ export const services: readonly Service[] = [
     advice:
       "npm test fetches it on Linux with glibc and on Windows x64; elsewhere it cannot be had",
   },
+  {
+    name: "age",
+    provides: "the tool that opens backups, and that makes what a restore reads",
+    programs: ["age"],
+    probe: ["--version"],
+    debian: ["age"],
+    advice: "Debian: apt-get install age; macOS: brew install age",
+  },
   ...awsServices,
   ...cloudServices,
   ...keyringServices,
