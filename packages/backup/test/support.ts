@@ -4,14 +4,13 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { utf8 } from "@lango/crypto-core";
-import type { Kdf } from "@lango/envelope";
-import type { SlotInfo, UnlockResult } from "@lango/unlock";
-import { createVault, openVault, type Vault } from "@lango/vault";
+import type { Vault } from "@lango/vault";
 import { generateIdentity, identityToRecipient } from "age-encryption";
 import { onTestFinished } from "vitest";
 import { type CreatedBackup, createBackup } from "../src/index.ts";
+import { create, PASSPHRASE } from "./rig/vaults.ts";
 
-export const PASSPHRASE = "correct horse battery";
+export { create, open, PASSPHRASE, unlockWith } from "./rig/vaults.ts";
 
 /** A folder of its own for a test. */
 export const newFolder = (): string => {
@@ -19,37 +18,6 @@ export const newFolder = (): string => {
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 };
-
-/** Weak on purpose: the tests open vaults hundreds of times. */
-export const quickKdf = (): Kdf => ({
-  name: "pbkdf2-sha256",
-  iterations: 1000,
-  salt: crypto.getRandomValues(new Uint8Array(16)),
-});
-
-export const unlockWith =
-  (passphrase: string = PASSPHRASE) =>
-  async (slots: readonly SlotInfo[]): Promise<UnlockResult> => ({
-    credential: {
-      kind: "passphrase",
-      source: "test",
-      secret: utf8(passphrase),
-      ambient: false,
-      slotIds: slots.map(({ id }) => id),
-    },
-    skipped: [],
-  });
-
-export const create = (home: string): Promise<Vault> =>
-  createVault({
-    home,
-    credentials: [{ kind: "passphrase", passphrase: utf8(PASSPHRASE) }],
-    kdf: quickKdf(),
-    acceptWeakKdf: true,
-  });
-
-export const open = (home: string, passphrase?: string): Promise<Vault> =>
-  openVault({ home, unlock: unlockWith(passphrase) });
 
 export interface Keys {
   readonly identity: string;
