@@ -1,7 +1,12 @@
 export type { SqliteConstructor, SqliteDatabase, SqliteStatement } from "./driver.ts";
 export { withFolderLock } from "./lock.ts";
 export { SCHEMA_VERSION } from "./migrations.ts";
-export { type OpenStoreOptions, openStore } from "./open.ts";
+export {
+  type OpenFileOptions,
+  type OpenStoreOptions,
+  type OpenUrlOptions,
+  openStore,
+} from "./open.ts";
 export type {
   AuditHead,
   AuditRow,
@@ -11,10 +16,14 @@ export type {
   CurrentSecret,
   DataKeyRow,
   DataKeyState,
+  JobRow,
   KeyRow,
+  KeyslotsRow,
   KeyVersionRow,
   PermitRow,
   PolicyRow,
+  Reseal,
+  SealedVersion,
   SecretRow,
   SecretVersionInfo,
   SecretVersionRow,
@@ -26,15 +35,24 @@ export type {
   AuditRows,
   CompanionReads,
   CompanionRows,
+  CopyReads,
+  CopyRows,
   DataKeyReads,
   DataKeyRows,
   Durability,
+  JobReads,
+  JobRows,
   KeyReads,
   KeyRows,
+  KeyslotsReads,
+  KeyslotsRows,
   PermitReads,
   PermitRows,
   PolicyReads,
   PolicyRows,
+  RawPage,
+  RawRow,
+  SealedPage,
   SecretChange,
   SecretPage,
   SecretReads,
@@ -44,4 +62,5 @@ export type {
   StoreTransaction,
   VaultReads,
   VaultRows,
+  VersionPlace,
 } from "./store.ts";

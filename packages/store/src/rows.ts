@@ -24,6 +24,13 @@ export interface VaultRow {
   readonly mac: Bytes;
 }
 
+/** The slots of a vault whose slots are a row and no file. */
+export interface KeyslotsRow {
+  readonly generation: number;
+  /** What `keyslots.json` would hold. */
+  readonly document: Bytes;
+}
+
 /** A key of the registry. */
 export interface KeyRow {
   readonly id: string;
@@ -114,6 +121,22 @@ export interface SecretVersionRow extends SecretVersionInfo {
   readonly sealed: Bytes;
 }
 
+/** A kept version with what its AAD names: enough to open it and to seal it again. */
+export interface SealedVersion extends SecretVersionRow {
+  readonly collection: string;
+  readonly name: string;
+}
+
+/** A value sealed again, under another data key. */
+export interface Reseal {
+  readonly secretId: string;
+  readonly version: number;
+  /** The sealed value that is there now. */
+  readonly before: Bytes;
+  readonly dataKeyId: string;
+  readonly sealed: Bytes;
+}
+
 /** A secret joined with its current version: what one read needs. */
 export interface CurrentSecret extends SecretRow {
   readonly dataKeyId: string;
@@ -198,6 +221,17 @@ export interface PolicyRow {
   /** What it is about. */
   readonly subject: string;
   readonly content: string;
+  readonly updatedAt: number;
+  readonly mac: Bytes;
+}
+
+/** The journal of long work, so that any process can go on with it; one row per kind. */
+export interface JobRow {
+  /** E.g. `rotate`. */
+  readonly kind: string;
+  /** What the work needs to go on, as text. */
+  readonly content: string;
+  readonly startedAt: number;
   readonly updatedAt: number;
   readonly mac: Bytes;
 }

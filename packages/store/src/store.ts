@@ -7,15 +7,20 @@ import type {
   Counts,
   CurrentSecret,
   DataKeyRow,
+  JobRow,
   KeyRow,
+  KeyslotsRow,
   KeyVersionRow,
   PermitRow,
   PolicyRow,
+  Reseal,
+  SealedVersion,
   SecretRow,
   SecretVersionInfo,
   SecretVersionRow,
   VaultRow,
 } from "./rows.ts";
+import type { SqlValue } from "./statement.ts";
 
 /** Reads of the singleton table `vault`. */
 export interface VaultReads {
@@ -32,6 +37,23 @@ export interface VaultRows extends VaultReads {
    * @throws {@link CryptoError} `ERR_CONFLICT` when it is not.
    */
   update(row: VaultRow, ifMac: Bytes): Promise<void>;
+}
+
+/** Reads of the singleton table `keyslots`: the slots where they are a row beside the others, and no file. */
+export interface KeyslotsReads {
+  get(): Promise<KeyslotsRow | undefined>;
+}
+
+/** Reads and writes of the singleton table `keyslots`. */
+export interface KeyslotsRows extends KeyslotsReads {
+  /** @throws {@link CryptoError} `ERR_CONFLICT` when there is a row. */
+  insert(row: KeyslotsRow): Promise<void>;
+  /**
+   * Replaces the row if its generation still is `ifGeneration`.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when it is not.
+   */
+  replace(row: KeyslotsRow, ifGeneration: number): Promise<void>;
 }
 
 /** Reads of tables `keys` and `key_versions`. */
@@ -82,6 +104,14 @@ export interface DataKeyRows extends DataKeyReads {
    */
   update(row: DataKeyRow, ifMac: Bytes): Promise<void>;
   /**
+   * As `update`, for a row without `wrapped` bytes: from then on nothing opens what this data key sealed. Looks in the same
+   * statement whether a kept version needs it.
+   *
+   * @returns False when one does; nothing is changed then.
+   * @throws {@link CryptoError} `ERR_CONFLICT` when `mac` is not `ifMac`.
+   */
+  retire(row: DataKeyRow, ifMac: Bytes): Promise<boolean>;
+  /**
    * Reserves messages and bytes of an active data key in one statement, so that a crash cannot lose a count.
    *
    * @returns What is reserved in all, this reservation included.
@@ -104,6 +134,17 @@ export interface SecretPage {
   readonly limit?: number;
 }
 
+/** How much of a page to read. */
+export interface SealedPage {
+  /** 1 to 1,000 rows. */
+  readonly limit: number;
+  /** Bytes of sealed values in all; one row comes in any case. */
+  readonly maxBytes: number;
+}
+
+/** Where a version is in the order of `walkSealed`. */
+export type VersionPlace = Pick<SealedVersion, "secretId" | "version">;
+
 /** Reads of tables `secrets` and `secret_versions`. */
 export interface SecretReads {
   /** The hot read: a live secret with its current version, in one statement. */
@@ -116,6 +157,12 @@ export interface SecretReads {
   listVersions(secretId: string): Promise<SecretVersionInfo[]>;
   /** One page of live secrets without their values, by name. Fewer rows than `limit`: it was the last page. */
   list(page: SecretPage): Promise<SecretRow[]>;
+  /** Kept versions of all collections that a data key sealed, in no order. None: no version needs it. */
+  listSealedBy(dataKeyId: string, page: SealedPage): Promise<SealedVersion[]>;
+  /** Kept versions of all collections after a place, by secret id and version. None: it was the last page. */
+  walkSealed(after: VersionPlace | undefined, page: SealedPage): Promise<SealedVersion[]>;
+  /** How many kept versions a data key sealed. Counts them: 1,000,000 take some 50 ms. */
+  countSealedBy(dataKeyId: string): Promise<number>;
 }
 
 /** The columns of a secret that change with a new version. */
@@ -137,6 +184,13 @@ export interface SecretRows extends SecretReads {
    * @throws {@link CryptoError} `ERR_KEY_RETIRED` when the data key is not active: seal again under the active one.
    */
   addVersion(change: SecretChange, version: SecretVersionRow, ifVersion: number): Promise<void>;
+  /**
+   * Puts values that were sealed again in the place of the old ones, where those are still there.
+   *
+   * @returns For each value, whether it was: a version that was removed or sealed again meanwhile stays as it is.
+   * @throws {@link CryptoError} `ERR_KEY_RETIRED` when a data key is not active: seal again under the active one.
+   */
+  reseal(values: readonly Reseal[]): Promise<boolean[]>;
   /** Deletes all but the newest `keep` versions. Returns how many went. */
   pruneVersions(secretId: string, keep: number): Promise<number>;
   /**
@@ -193,6 +247,8 @@ export interface AuditReads {
   page(from: number, limit: number): Promise<AuditRow[]>;
   /** The last `count` (1 to 1,000) rows, in order. */
   tail(count: number): Promise<AuditRow[]>;
+  /** Where the vault is now, once it has been moved out of this database; see {@link AuditRows.endHere}. */
+  movedTo(): Promise<string | undefined>;
 }
 
 /** Reads of the audit chain, and its one write. */
@@ -200,6 +256,8 @@ export interface AuditRows extends AuditReads {
   /**
    * The head, locked until the transaction ends. Take it after every other lock of the transaction: it is the row that
    * all writers share.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when the vault was moved out of this database.
    */
   lockHead(): Promise<AuditHead>;
   /**
@@ -209,6 +267,13 @@ export interface AuditRows extends AuditReads {
    *   not consecutive.
    */
   append(rows: readonly AuditRow[]): Promise<void>;
+  /**
+   * Ends the chain here, because the vault was moved: whoever has this database open and writes gets `ERR_CONFLICT` from
+   * then on, since every change of a vault takes the head. The rows stay.
+   *
+   * @param movedTo - Where the vault is now, as errors name it.
+   */
+  endHere(movedTo: string): Promise<void>;
 }
 
 /** Reads of tables `companions` and `companion_results`. */
@@ -238,16 +303,65 @@ export interface CompanionRows extends CompanionReads {
   pruneResults(before: number): Promise<void>;
 }
 
+/** A row with the columns that its table has, as any database of ours holds it. */
+export type RawRow = Readonly<Record<string, SqlValue>>;
+
+/** Options of {@link CopyReads.page}. */
+export interface RawPage {
+  /** The last row of the page before. Default: from the first row. */
+  readonly after?: RawRow | undefined;
+  /** 1 to 1,000 rows. */
+  readonly limit: number;
+  /** The page ends before the sealed values in it are more than this, but has a row. */
+  readonly maxBytes: number;
+}
+
+/** Reads of whole tables, to copy a vault from one database into another. */
+export interface CopyReads {
+  /** Every table but `keyslots`; those who are referred to come before those who refer. */
+  readonly tables: readonly string[];
+  /** Counts the rows of a table, one by one. */
+  count(table: string): Promise<number>;
+  /** Rows in the order of their primary key. None: the page before was the last. */
+  page(table: string, page: RawPage): Promise<RawRow[]>;
+}
+
+/** Reads of whole tables, and the one way to write rows as they are. */
+export interface CopyRows extends CopyReads {
+  /** Adds rows to a table that was empty before the copy; those of `counters` are added to what it says. */
+  insert(table: string, rows: readonly RawRow[]): Promise<void>;
+}
+
+/** Reads of table `jobs`. */
+export interface JobReads {
+  find(kind: string): Promise<JobRow | undefined>;
+}
+
+/** Reads and writes of table `jobs`. */
+export interface JobRows extends JobReads {
+  /**
+   * Adds the row; with `ifMac`, replaces the one of its kind if its `mac` still is that.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when there is a job of that kind, or with `ifMac` when there is another one.
+   */
+  put(row: JobRow, ifMac?: Bytes): Promise<void>;
+  /** Deletes the row if its `mac` still is `ifMac`, else `ERR_CONFLICT`. */
+  remove(kind: string, ifMac: Bytes): Promise<void>;
+}
+
 /** What can be read outside a transaction: committed rows only. */
 export interface StoreReads {
   readonly vault: VaultReads;
+  readonly keyslots: KeyslotsReads;
   readonly keys: KeyReads;
   readonly dataKeys: DataKeyReads;
   readonly secrets: SecretReads;
   readonly companions: CompanionReads;
   readonly permits: PermitReads;
   readonly policies: PolicyReads;
+  readonly jobs: JobReads;
   readonly audit: AuditReads;
+  readonly copy: CopyReads;
   /** At constant cost, however many rows there are. */
   counts(): Promise<Counts>;
 }
@@ -255,13 +369,16 @@ export interface StoreReads {
 /** A transaction: reads see its own writes. Unusable (`ERR_CLOSED`) once it has ended. */
 export interface StoreTransaction extends StoreReads {
   readonly vault: VaultRows;
+  readonly keyslots: KeyslotsRows;
   readonly keys: KeyRows;
   readonly dataKeys: DataKeyRows;
   readonly secrets: SecretRows;
   readonly companions: CompanionRows;
   readonly permits: PermitRows;
   readonly policies: PolicyRows;
+  readonly jobs: JobRows;
   readonly audit: AuditRows;
+  readonly copy: CopyRows;
   /** Deletes every row of every table: for a vault whose onboarding was interrupted. */
   reset(): Promise<void>;
 }
@@ -271,8 +388,8 @@ export type Durability = "normal" | "full";
 
 /** An open store. Rows in, rows out: it seals nothing and checks no MAC. */
 export interface Store extends StoreReads, AsyncDisposable {
-  /** The database file, absolute, symbolic links resolved. */
-  readonly file: string;
+  /** The database file, absolute, symbolic links resolved; or the URL of the server without its password. */
+  readonly location: string;
   /**
    * Runs a writing transaction: commits when `run` resolves, rolls back and rethrows when it rejects.
    *

@@ -98,9 +98,9 @@ describe.each(DRIVERS)("real faults with %s", (_, sqlite) => {
         super(file, String(file).endsWith(".lock") ? options : { ...options, readonly: true });
       }
     }
-    const denied = await open({ file: store.file, mode: "open", sqlite: Readonly });
+    const denied = await open({ file: store.location, mode: "open", sqlite: Readonly });
     const error = await fails("ERR_ACCESS_DENIED", denied.transaction("full", insertKeys));
-    expect(error.message).toContain(store.file);
+    expect(error.message).toContain(store.location);
   });
 
   it("a wrong type is refused by the table, and no value gets into the message", async () => {
@@ -118,10 +118,10 @@ describe.each(DRIVERS)("real faults with %s", (_, sqlite) => {
   it("a folder that is gone is a typed error", async () => {
     const store = await newStore({ sqlite });
     await store.close();
-    chmodSync(store.file, 0o600);
+    chmodSync(store.location, 0o600);
     await fails(
       "ERR_NOT_FOUND",
-      open({ file: `${store.file}.d/lango.db`, mode: "create", sqlite }),
+      open({ file: `${store.location}.d/lango.db`, mode: "create", sqlite }),
     );
   });
 });

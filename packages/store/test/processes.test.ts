@@ -39,7 +39,7 @@ async function checkWhole(store: Store): Promise<number> {
 it("two processes and this one write at the same time: nothing is lost", async () => {
   const store = await newStore();
   const { dataKey } = await store.transaction("full", insertKeys);
-  const writers = [1, 2].map(() => startScript("write.ts", store.file, "150"));
+  const writers = [1, 2].map(() => startScript("write.ts", store.location, "150"));
   await Promise.all(writers.map((writer) => printed(writer, "ready")));
   for (let index = 0; index < 50; index++) {
     await store.transaction("normal", (tx) => tx.dataKeys.reserve(dataKey.id, 0, 1));
@@ -53,11 +53,11 @@ it("two processes and this one write at the same time: nothing is lost", async (
 it("kill -9 inside a transaction leaves the state before it", async () => {
   const store = await newStore();
   await store.transaction("full", insertKeys);
-  const writer = startScript("write.ts", store.file, "1", "hold");
+  const writer = startScript("write.ts", store.location, "1", "hold");
   await printed(writer, "in transaction");
   await fails(
     "ERR_BUSY",
-    (await open({ file: store.file, mode: "open", busyTimeoutMs: 50 })).transaction(
+    (await open({ file: store.location, mode: "open", busyTimeoutMs: 50 })).transaction(
       "full",
       insertKeys,
     ),
@@ -75,19 +75,19 @@ it(`kill -9 at ${KILLS} random moments of writing leaves whole transactions only
   await store.close();
   let before = 0;
   for (let kill = 0; kill < KILLS; kill++) {
-    const writer = startScript("write.ts", store.file, "1000000");
+    const writer = startScript("write.ts", store.location, "1000000");
     await printed(writer, "ready");
     await sleep(Math.random() * 40);
     writer.kill("SIGKILL");
     await ended(writer);
-    await using after = await open({ file: store.file, mode: "open" });
+    await using after = await open({ file: store.location, mode: "open" });
     const secrets = await checkWhole(after);
     expect(secrets).toBeGreaterThanOrEqual(before);
     before = secrets;
   }
   expect(before).toBeGreaterThan(0);
   report("kill -9 of a writer of the store", new Map([["whole", KILLS]]));
-  expect(readdirSync(dirname(store.file)).sort()).toEqual(["lango.db", "lango.lock"]);
+  expect(readdirSync(dirname(store.location)).sort()).toEqual(["lango.db", "lango.lock"]);
 }, 3_600_000);
 
 it(`kill -9 at ${KILLS} moments of creating leaves a whole database or none`, async () => {
@@ -112,7 +112,7 @@ it(`kill -9 at ${KILLS} moments of creating leaves a whole database or none`, as
 
 it("withLock keeps other processes out, and the kernel frees it when its holder dies", async () => {
   const store = await newStore({ busyTimeoutMs: 100 });
-  const holder = startScript("lock.ts", store.file);
+  const holder = startScript("lock.ts", store.location);
   await printed(holder, "locked");
   const error = await fails(
     "ERR_CONFLICT",
@@ -122,9 +122,9 @@ it("withLock keeps other processes out, and the kernel frees it when its holder 
   holder.kill("SIGKILL");
   await ended(holder);
   expect(await store.withLock(async () => "mine")).toBe("mine");
-  expect(readdirSync(dirname(store.file)).filter((name) => name.startsWith("lango.lock"))).toEqual([
-    "lango.lock",
-  ]);
+  expect(
+    readdirSync(dirname(store.location)).filter((name) => name.startsWith("lango.lock")),
+  ).toEqual(["lango.lock"]);
 });
 
 it("withLock is freed when its work fails, and waits while another holds it", async () => {

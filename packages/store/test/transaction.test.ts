@@ -121,7 +121,7 @@ describe.each(DRIVERS)("transactions with %s", (_, sqlite) => {
 
 it("two stores of one process on one file: no lost update, both see each other's commits", async () => {
   const one = await newStore();
-  const two = await open({ file: one.file, mode: "open" });
+  const two = await open({ file: one.location, mode: "open" });
   const { dataKey } = await one.transaction("normal", insertKeys);
   const reserve = (store: typeof one) =>
     store.transaction("normal", (tx) => tx.dataKeys.reserve(dataKey.id, 1, 1));
@@ -132,7 +132,7 @@ it("two stores of one process on one file: no lost update, both see each other's
 
 it("a writer that stays busy is ERR_BUSY, retryable, and nothing hangs", async () => {
   const one = await newStore();
-  const two = await open({ file: one.file, mode: "open", busyTimeoutMs: 100 });
+  const two = await open({ file: one.location, mode: "open", busyTimeoutMs: 100 });
   const done = gate();
   const holding = one.transaction("normal", () => done.promise);
   const error = await fails(
@@ -140,7 +140,7 @@ it("a writer that stays busy is ERR_BUSY, retryable, and nothing hangs", async (
     two.transaction("normal", async () => undefined),
   );
   expect(error.retryable).toBe(true);
-  expect(error.message).toContain(one.file);
+  expect(error.message).toContain(one.location);
   expect(await two.keys.list()).toEqual([]);
   done.resolve();
   await holding;
@@ -202,17 +202,17 @@ it("close waits for what runs, and ends everything else with ERR_CLOSED", async 
   await running;
   await closing;
   await store.close();
-  const again = await open({ file: store.file, mode: "open" });
+  const again = await open({ file: store.location, mode: "open" });
   expect(await names(again)).toEqual(["default"]);
 });
 
 it("await using closes it", async () => {
   const store = await newStore();
   {
-    await using other = await open({ file: store.file, mode: "read" });
+    await using other = await open({ file: store.location, mode: "read" });
     expect(await other.keys.list()).toEqual([]);
   }
-  expect(join(store.file)).toBe(store.file);
+  expect(join(store.location)).toBe(store.location);
 });
 
 it("integrityCheck is empty for a sound store", async () => {
@@ -232,9 +232,9 @@ it.each([
   const store = await newStore();
   await store.transaction("full", async (tx) => insertSecret(tx, (await insertKeys(tx)).dataKey));
   await store.close();
-  const database = new Sqlite(store.file, {});
+  const database = new Sqlite(store.location, {});
   database.exec(sql);
   database.close();
-  const damaged = await open({ file: store.file, mode: "read" });
+  const damaged = await open({ file: store.location, mode: "read" });
   expect(await damaged.integrityCheck()).toContain(fault);
 });

@@ -7,7 +7,7 @@ import {
   openValue,
   type VaultKeys,
 } from "@lango/envelope";
-import type { Store, VaultRow } from "@lango/store";
+import type { VaultRow } from "@lango/store";
 import type { Credential, SlotInfo, UnlockResult } from "@lango/unlock";
 import { type AuditKey, auditKeyAad } from "./audit/chain.ts";
 import { createAuditLog, createStamp } from "./audit/log.ts";
@@ -15,7 +15,8 @@ import { createSpool, type Spool } from "./audit/spool.ts";
 import type { VaultContext } from "./context.ts";
 import { checkSameVault, noVault, openDatabase } from "./home.ts";
 import { keepForUpgrade } from "./kdf-upgrade.ts";
-import { type HomePaths, homePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
+import { type HomePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
+import { checkComplete, isAbsent, openPlace, type Place } from "./place.ts";
 import { checkRow } from "./rows.ts";
 import { vaultRow } from "./slot-file-state.ts";
 import type { OpenVaultOptions, UnlockedBy } from "./types.ts";
@@ -43,15 +44,16 @@ export interface OpenedContext {
 
 /** Finds a credential, opens a slot with it and the database with its key, and checks that they are of one vault. */
 export const openContext = async (options: OpenVaultOptions): Promise<OpenedContext> => {
-  const { home, clock = Date.now, audit, busyTimeoutMs } = options;
-  const paths = homePaths(home);
-  const file = await readKeyslots(paths);
-  if (!file) throw await noVault(home);
-
-  const { credential, skipped } = await obtain(options, file.keyslots);
+  const { clock = Date.now, audit, busyTimeoutMs } = options;
+  const place = await openPlace(options, "open").catch(async (error) => {
+    throw isAbsent(error) ? await noVault(options) : error;
+  });
+  const { paths } = place;
+  const { file, unlocked } = await findCredential(options, place);
+  const { credential, skipped } = unlocked;
   const { kind, source, ambient } = credential;
   const forUpgrade = keepForUpgrade(file.keyslots, credential);
-  let store: Store | undefined;
+  let store = place.store;
   let keys: VaultKeys | undefined;
   let opened: Bytes | undefined;
   const discard = async (): Promise<void> => {
@@ -66,7 +68,8 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
   try {
     const { vaultKey, slotId } = await openAnySlot(file.keyslots, credential);
     opened = vaultKey;
-    store = await openDatabase(paths, "open", busyTimeoutMs);
+    store ??= await openDatabase(paths, "open", busyTimeoutMs);
+    await checkComplete(store, paths.database);
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
     keys = deriveVaultKeys(vaultKey, vaultId);
     const row = await vaultRow(store);
@@ -88,6 +91,21 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
     };
   } catch (error) {
     await fail(error);
+    throw error;
+  }
+};
+
+/** Reads the slots and asks for what opens one of them. */
+const findCredential = async (
+  options: OpenVaultOptions,
+  { paths, store }: Place,
+): Promise<{ readonly file: KeyslotsFile; readonly unlocked: UnlockResult }> => {
+  try {
+    const file = await readKeyslots(paths);
+    if (!file) throw await noVault(options);
+    return { file, unlocked: await obtain(options, file.keyslots) };
+  } catch (error) {
+    await store?.close();
     throw error;
   }
 };

@@ -6,6 +6,7 @@ import type { SecretChange, SecretReads, SecretRows } from "../store.ts";
 import { count } from "./counters.ts";
 import { retired } from "./data-keys.ts";
 import { checkLimit } from "./limit.ts";
+import { sealedReads, sealedRows } from "./sealed-versions.ts";
 
 const DEFAULT_PAGE = 500;
 
@@ -191,6 +192,7 @@ const TOUCH = statement((q, p: { id: string; uses: number; lastUsedAt: number })
 );
 
 export const secretReads = (executor: ReadExecutor): SecretReads => ({
+  ...sealedReads(executor),
   find: (collection, name) => executor.first(FIND, { collection, name }),
   describe: (collection, name) => executor.first(DESCRIBE, { collection, name }),
   findVersion: (secretId, version) => executor.first(FIND_VERSION, { secretId, version }),
@@ -204,6 +206,7 @@ export const secretReads = (executor: ReadExecutor): SecretReads => ({
 
 export const secretRows = (executor: Executor): SecretRows => ({
   ...secretReads(executor),
+  ...sealedRows(executor),
 
   async insertSecret(secret, version) {
     await executor.run(INSERT, secret);

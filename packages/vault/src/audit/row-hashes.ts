@@ -51,6 +51,7 @@ const rowNames: {
   companions: (row) => row.id,
   permits: (row) => row.id,
   policies: (row) => row.subject,
+  jobs: (row) => row.kind,
 };
 
 /** Every row that the chain knows of, as it is in the database now; tombstones are left out. */
