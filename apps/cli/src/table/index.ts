@@ -1,5 +1,6 @@
 import type { Command } from "../cli/command.ts";
 import { APPROVALS_COMMANDS } from "./approvals.ts";
+import { BACKUP_COMMANDS } from "./backup.ts";
 import { COMPANION_COMMANDS } from "./companion.ts";
 import { CRYPTO_COMMANDS } from "./crypto.ts";
 import { GENERAL_COMMANDS } from "./general.ts";
@@ -12,6 +13,7 @@ export const COMMANDS: readonly Command[] = [
   ...GENERAL_COMMANDS,
   ...RUNNING_COMMANDS,
   ...SECURITY_COMMANDS,
+  ...BACKUP_COMMANDS,
   ...APPROVALS_COMMANDS,
   ...CRYPTO_COMMANDS,
   ...COMPANION_COMMANDS,
