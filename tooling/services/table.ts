@@ -3,6 +3,7 @@ import { awsServices } from "./aws.ts";
 import { cloudServices } from "./cloud.ts";
 import { keyringServices } from "./keyring.ts";
 import { networkServices } from "./network.ts";
+import { ocsfServices } from "./ocsf.ts";
 import { phoneServices } from "./phone.ts";
 import { pkcs11Services } from "./pkcs11.ts";
 import type { Service } from "./service.ts";
@@ -50,6 +51,7 @@ export const services: readonly Service[] = [
   ...cloudServices,
   ...keyringServices,
   ...networkServices,
+  ...ocsfServices,
   ...phoneServices,
   ...pkcs11Services,
   ...terminalServices,

@@ -1,5 +1,6 @@
 export { acceptRollback } from "./accept-rollback.ts";
 export type * from "./approval-types.ts";
+export type * from "./audit-record-types.ts";
 export { restoreVault } from "./backup/restore.ts";
 export type * from "./backup-types.ts";
 export type * from "./companion-types.ts";
