@@ -28,11 +28,7 @@ export const BACKUP_COMMANDS: readonly Command[] = [
   {
     path: "backup create",
     summary: "make one encrypted file of the vault, which the age tool opens too",
-    examples: [
-      "lango backup create",
-      "lango backup create --to vault.tar.age --recipient age1…",
-      "age -d vault.tar.age | tar x   # what is in it",
-    ],
+    examples: ["lango backup create", "lango backup create --to vault.tar.age --recipient age1…"],
     options: {
       to: {
         type: "string",
@@ -58,11 +54,14 @@ export const BACKUP_COMMANDS: readonly Command[] = [
     examples: [
       "lango backup restore vault.tar.age",
       "lango backup restore vault.tar.age --identity key.txt --dry-run",
-      "lango backup restore vault.tar.age --force   # the old home is renamed, not deleted",
+      "lango backup restore vault.tar.age --force",
     ],
     positionals: [{ name: "FILE" }],
     options: {
-      force: { type: "boolean", summary: "set a home that is there aside, under another name" },
+      force: {
+        type: "boolean",
+        summary: "set a home that is there aside: it is renamed, not deleted",
+      },
       ...OPENING_OPTIONS,
       ...PROGRESS_OPTIONS,
     },
