@@ -42,6 +42,9 @@ export const run: Handler = async (context, args) => {
       `slot ${id} (${kind}) had been removed since, and opens the vault again: lango security slots remove ${id}`,
     );
   }
+  if (context.env["DATABASE_URL"]) {
+    context.warn("DATABASE_URL is set: commands use the vault there, not the restored one");
+  }
   if (!dryRun) advise(restored, context.note);
   const { manifest, ...data } = restored;
   return {

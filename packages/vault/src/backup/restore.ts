@@ -87,8 +87,8 @@ const restore = async (
   };
   if (dryRun) return { ...known, ...(await countDistrusted(store)) };
 
-  const { vaultId: id, slots } = keyslots;
-  const next = buildKeyslots(vaultKey, { vaultId: id, generation, slots });
+  const { vaultId: id } = keyslots;
+  const next = buildKeyslots(vaultKey, { ...keyslots, generation });
   let distrusted = { retiredDataKeys: 0, droppedPermits: 0, suspendedCompanions: 0 };
   await writeKeyslots(
     context,
