@@ -26,6 +26,8 @@ const FILES = files(
   "commands/provider-check.ts",
   "commands/mcp-serve.ts",
   "config/schema.ts",
+  "config/get.ts",
+  "config/set.ts",
   "config/validate.ts",
   "cli/strength.ts",
   "cli/probe.ts",

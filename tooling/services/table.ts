@@ -6,6 +6,7 @@ import { networkServices } from "./network.ts";
 import { ocsfServices } from "./ocsf.ts";
 import { phoneServices } from "./phone.ts";
 import { pkcs11Services } from "./pkcs11.ts";
+import { presidioServices } from "./presidio.ts";
 import type { Service } from "./service.ts";
 import { terminalServices } from "./terminal.ts";
 
@@ -54,5 +55,6 @@ export const services: readonly Service[] = [
   ...ocsfServices,
   ...phoneServices,
   ...pkcs11Services,
+  ...presidioServices,
   ...terminalServices,
 ];

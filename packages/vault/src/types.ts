@@ -13,6 +13,7 @@ import type { Backups } from "./backup-types.ts";
 import type { Companions } from "./companion-types.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
+import type { Rotation, RotationStatus, VaultDataKeys } from "./rotation-types.ts";
 import type { SlotSummary, Slots } from "./slot-types.ts";
 
 /** Who asks. An `agent` cannot see or name secrets under `wallet/` and `system/`. */
@@ -168,6 +169,8 @@ export interface Vault extends AsyncDisposable {
   readonly providers: Providers;
   readonly companions: Companions;
   readonly approvals: Approvals;
+  readonly rotation: Rotation;
+  readonly dataKeys: VaultDataKeys;
   readonly audit: Audit;
   readonly backups: Backups;
   status(): Promise<VaultStatus>;
@@ -215,6 +218,8 @@ export interface VaultStatus {
    * vault key behind those slots, and none is degraded. `null` when there is no such key, as with any slot of a passphrase.
    */
   readonly rootedIn: string | null;
+  /** The rotation that was begun and has not ended; `null` when there is none. */
+  readonly rotation: RotationStatus | null;
   /**
    * How the slots stand to the database. `unfinished`: the next opening ends a change that was interrupted; `older`: the slots
    * are from earlier; `newer`: the database is.

@@ -9,7 +9,6 @@ import { loadConfig } from "../config/load.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { standing, uncheckedWishes, unmetWishes } from "./in-force.ts";
-import { probe } from "./probe.ts";
 import { hardenProcess } from "./process.ts";
 import { installCommand, packageOf } from "./provider-packages.ts";
 import { configuredKey, requireSettings } from "./provider-settings.ts";
@@ -142,6 +141,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
       return fault(detail, 'Set it back, or run "lango security provider migrate --to local:NAME"');
     }
     if (name !== "local" && args.flag("probe")) {
+      const { probe } = await import("./probe.ts");
       const { healthy, reason } = await probe(context, security);
       // While it cannot be reached, nothing can be wrapped again.
       if (!healthy) return fault(`${name} is not healthy: ${reason ?? "it gave no reason"}`);

@@ -7,7 +7,6 @@ import { keyringOf } from "../cli/keyring.ts";
 import { askYes } from "../cli/terminal.ts";
 import { withVault } from "../cli/vault.ts";
 import { loadConfig } from "../config/load.ts";
-import { setSetting } from "../config/set.ts";
 
 const SETTING = "security.keyring.enabled";
 
@@ -84,7 +83,10 @@ async function storePassphrase(context: Context, vault: Vault, passphrase: Uint8
   const enabled =
     security.keyring.enabled ||
     (await askYes(context, `Set ${SETTING}, so that the keyring is asked for the passphrase?`));
-  if (enabled && !security.keyring.enabled) await setSetting(context.home, SETTING, "true");
+  if (enabled && !security.keyring.enabled) {
+    const { setSetting } = await import("../config/set.ts");
+    await setSetting(context.home, SETTING, "true");
+  }
   if (!enabled) context.note(`It is not asked before: lango settings set ${SETTING} true`);
   return {
     data: { passphrase: true, enabled },

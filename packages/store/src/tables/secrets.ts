@@ -7,22 +7,9 @@ import { count } from "./counters.ts";
 import { retired } from "./data-keys.ts";
 import { checkLimit } from "./limit.ts";
 import { sealedReads, sealedRows } from "./sealed-versions.ts";
+import { SECRET } from "./secret-columns.ts";
 
 const DEFAULT_PAGE = 500;
-
-const SECRET = [
-  "secrets.id",
-  "secrets.collection",
-  "secrets.name",
-  "secrets.key_id as keyId",
-  "secrets.current_version as currentVersion",
-  "secrets.created_at as createdAt",
-  "secrets.updated_at as updatedAt",
-  "secrets.deleted_at as deletedAt",
-  "secrets.mac",
-  "secrets.uses",
-  "secrets.last_used_at as lastUsedAt",
-] as const;
 
 const VERSION_INFO = [
   "secret_id as secretId",
