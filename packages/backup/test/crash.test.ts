@@ -1,11 +1,10 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { utf8 } from "@lango/crypto-core";
 import { afterAll, describe, expect, test } from "vitest";
 import { count, report, torture } from "../../../tooling/vitest/torture.ts";
-import { createBackup, finishRestore, restoreBackup } from "../src/index.ts";
-import { type Killed, runAndKill, start } from "./rig/spawn.ts";
+import { finishRestore, restoreBackup } from "../src/index.ts";
+import { type Killed, runAndKill } from "./rig/spawn.ts";
 import { backedUp, newFolder, open, unlockWith } from "./support.ts";
 
 const RESTORE = [
@@ -55,7 +54,6 @@ describe("kill -9", () => {
     timeout: 3_600_000,
   }, async () => {
     const { folder, home, file, identity } = await backedUp();
-    const opening = { identities: [identity] };
     for (const { killAt, afterMs } of kills(RESTORE, torture(20, 200), 600)) {
       const before = await open(home);
       await before.secrets.set("later", utf8("not in the backup"));
@@ -75,11 +73,13 @@ describe("kill -9", () => {
       expect(await vault.audit.verify({ rows: true })).toMatchObject({ ok: true, faults: [] });
       expect((await vault.status()).slotFile).toBe("settled");
       await vault.close();
-      // The next restore finds nothing in its way, and leaves nothing.
-      await restoreBackup({ file, home, opening, unlock: unlockWith(), force: true, dryRun: true });
       for (const name of readdirSync(folder)) {
         if (name.includes("before-restore")) rmSync(join(folder, name), { recursive: true });
       }
+      // The next restore finds nothing in its way, and leaves nothing; after most kills that is the next child's.
+      if (killAt === "") continue;
+      const restoring = { file, home, opening: { identities: [identity] }, unlock: unlockWith() };
+      await restoreBackup({ ...restoring, force: true, dryRun: true });
       expect(readdirSync(folder).sort()).toEqual(["home", "vault.age"]);
     }
   });
@@ -106,40 +106,6 @@ describe("kill -9", () => {
       const opening = { identities: [identity] };
       await restoreBackup({ file: made, home: to, opening, unlock: unlockWith() });
       await (await open(to)).close();
-    }
-  });
-});
-
-describe("8 processes that write", () => {
-  test("do not keep a backup from being of one moment", { timeout: 600_000 }, async () => {
-    const { folder, home, recipient, identity } = await backedUp();
-    const writers = Array.from({ length: 8 }, () => start(["write", home]));
-    try {
-      const hasWritten = ({ lines }: { lines: string[] }): boolean =>
-        lines.some((line) => line.startsWith("done "));
-      while (!writers.every(hasWritten)) await sleep(20);
-      const vault = await open(home);
-      for (let round = 0; round < torture(3, 30); round += 1) {
-        const file = join(folder, `round-${round}.age`);
-        await createBackup({ vault, to: file, sealing: { recipients: [recipient] }, lango: "1" });
-        const to = join(folder, `to-${round}`);
-        const opening = { identities: [identity] };
-        // It walks the whole log, and compares every row with it: a copy of two moments would not pass.
-        await restoreBackup({ file, home: to, opening, unlock: unlockWith() });
-        await using back = await open(to);
-        const read = async (name: string): Promise<number> =>
-          Number(text((await back.secrets.get(name)).value).slice("value ".length));
-        const names = (await back.secrets.list()).map(({ name }) => name);
-        const pairs = names.filter((name) => name.startsWith("w/") && name.endsWith("/b"));
-        expect(pairs).toHaveLength(8);
-        for (const name of pairs) {
-          const [a, b] = [await read(name.replace(/b$/, "a")), await read(name)];
-          expect([b, b + 1]).toContain(a);
-        }
-      }
-      await vault.close();
-    } finally {
-      for (const { child } of writers) child.kill("SIGKILL");
     }
   });
 });
