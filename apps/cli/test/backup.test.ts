@@ -13,17 +13,21 @@ import { generateIdentity, identityToRecipient } from "age-encryption";
 import { describe, expect, test } from "vitest";
 import { requireService } from "../../../tooling/vitest/require-service.ts";
 import {
+  environment,
   expectOneFault,
   fileWith,
   folder,
+  LANGO,
   lango,
   langoJson,
+  PASSPHRASE,
   SECRET,
   snapshot,
   vaultHome,
 } from "./support.ts";
+import { Terminal } from "./terminal.ts";
 
-const OF_BACKUP = "a passphrase for the backup";
+const OF_BACKUP = "seven dry herrings at noon";
 const GET = ["security", "secrets", "get", "api/key", "--reveal"];
 
 /** A key of age: its file, and the recipient that belongs to it. */
@@ -150,5 +154,36 @@ describe("backup create, verify and restore", () => {
     );
     expect(readdirSync(base).sort()).toEqual(["home", "home.before-restore-2026"]);
     expect((await lango(GET, { home })).stdout).toBe(SECRET);
+  });
+
+  test("ask for the passphrase of the backup and for that of the vault on a terminal", async () => {
+    const home = await vaultHome();
+    const file = join(folder(), "vault.tar.age");
+    const onTerminal = (at: string, ...args: string[]): Terminal =>
+      new Terminal(
+        process.execPath,
+        [...LANGO, ...args],
+        environment(at, { LANGO_PASSPHRASE: undefined }),
+      );
+    const creating = onTerminal(home, "backup", "create", "--to", file);
+    await creating.see("Enter encryption passphrase");
+    creating.type(`${PASSPHRASE}\r`);
+    await creating.see("Enter a passphrase for the backup (min 8 characters): ");
+    creating.type(`${OF_BACKUP}\r`);
+    await creating.see("Confirm passphrase: ");
+    creating.type(`${OF_BACKUP}\r`);
+    expect((await creating.end()).exitCode, creating.output).toBe(0);
+    expect(creating.output).not.toContain(OF_BACKUP);
+
+    const to = join(folder(), "to");
+    const restoring = onTerminal(to, "backup", "restore", file);
+    await restoring.see("Enter the passphrase of the backup: ");
+    restoring.type(`${OF_BACKUP}\r`);
+    await expect
+      .poll(() => restoring.output, { timeout: 60_000 })
+      .toContain("Enter encryption passphrase");
+    restoring.type(`${PASSPHRASE}\r`);
+    expect((await restoring.end()).exitCode, restoring.output).toBe(0);
+    expect((await lango(GET, { home: to })).stdout).toBe(SECRET);
   });
 });
