@@ -9,6 +9,8 @@ import { reached } from "./stages.ts";
 // the way first; whoever is killed between the two renames has left the file `ready`, by which the next command goes on.
 
 const LOCK = "lango.lock";
+/** Far longer than it takes from one rename to the next. */
+const WAIT_MS = 5_000;
 
 /** The folder beside a home in which a restore works. */
 const stagingOf = (home: string): string => `${home}.restoring`;
@@ -131,13 +133,20 @@ export interface FinishedRestore {
  */
 export const finishRestore = async (home: string): Promise<FinishedRestore | undefined> => {
   if ((await markOf(home)) === undefined) return undefined;
-  const finished = await withFolderLock(stagingOf(home), async () => {
+  const underLock = async (): Promise<FinishedRestore | undefined> => {
     const done = await settleLeft(home);
     await empty(stagingOf(home));
     return done;
-  });
-  await removeStaging(stagingOf(home));
-  return finished;
+  };
+  try {
+    return await withFolderLock(stagingOf(home), underLock, { waitMs: WAIT_MS });
+  } catch (error) {
+    // Whoever was between the two renames just now has ended it.
+    if ((await markOf(home)) === undefined) return undefined;
+    throw error;
+  } finally {
+    await removeStaging(stagingOf(home));
+  }
 };
 
 /** Ends what a killed restore left, or removes it. */

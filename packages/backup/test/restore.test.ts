@@ -133,6 +133,19 @@ describe("a backup", () => {
     expect(readdirSync(folder).filter((name) => name.includes("restor"))).toEqual([]);
   });
 
+  test("is restored by one of two at once; the other is told", async () => {
+    const { folder, file, identity } = await backedUp();
+    const home = join(folder, "to");
+    const restore = () =>
+      restoreBackup({ file, home, opening: { identities: [identity] }, unlock: unlockWith() });
+    const ends = await Promise.allSettled([restore(), restore()]);
+    expect(ends.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    const lost = ends.find((end) => end.status === "rejected");
+    expect(lost?.reason).toMatchObject({ code: "ERR_CONFLICT" });
+    expect(readdirSync(folder).sort()).toEqual(["home", "to", "vault.age"]);
+    await (await open(home)).close();
+  });
+
   test("is only tried with dryRun", async () => {
     const { folder, home, file, identity } = await backedUp();
     const before = snapshot(folder);
