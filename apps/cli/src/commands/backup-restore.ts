@@ -5,6 +5,7 @@ import type { Handler } from "../cli/command.ts";
 import { interruptible } from "../cli/interrupt.ts";
 import { hardenProcess } from "../cli/process.ts";
 import { createProgress } from "../cli/progress.ts";
+import { openProviders } from "../cli/providers.ts";
 import { unlockOptions } from "../cli/vault.ts";
 import { loadConfig } from "../config/load.ts";
 
@@ -14,7 +15,9 @@ export const run: Handler = async (context, args) => {
   const file = args.positional("FILE");
   const dryRun = args.flag("dry-run");
   hardenProcess();
+  // Of the home: the settings in the backup are not trusted before it is opened.
   const { security } = await loadConfig(context.home);
+  await using providers = await openProviders(context, security);
   const restored = await withOpening(context, args, await openedBy(file), (opening) =>
     interruptible(async (signal) => {
       const progress = createProgress(context, args, "reading");
@@ -28,6 +31,7 @@ export const run: Handler = async (context, args) => {
             return createUnlocker({
               ...options,
               keyringEnabled: security.keyring.enabled,
+              providerSlots: providers.slots,
             }).obtain(slots);
           },
           onProgress: progress.update,
