@@ -228,6 +228,28 @@ describe("making a backup", () => {
     expect(failure).toMatchObject({ outcome: "failure", code: "ERR_INVALID_ARGUMENT" });
   });
 
+  test("keeps an encrypted database encrypted, there and back", async () => {
+    const { folder, home, recipient, identity } = await backedUp();
+    const vault = await open(home);
+    await vault.database.encrypt();
+    const file = join(folder, "encrypted.age");
+    await backUp(vault, file, recipient);
+    await vault.close();
+    const opening = { identities: [identity] };
+    const restored = await restoreBackup({
+      file,
+      home,
+      opening,
+      unlock: unlockWith(),
+      force: true,
+    });
+    expect(restored.returnedSlots).toEqual([]);
+    const header = readFileSync(join(home, "lango.db")).subarray(0, 16).toString("latin1");
+    expect(header).not.toContain("SQLite format 3");
+    await using back = await open(home);
+    expect(text((await back.secrets.get("api/key")).value)).toBe("first");
+  });
+
   test("keeps the anchors, which fit the copy", async () => {
     const { folder, home, identity, recipient } = await backedUp();
     const first = await open(home);

@@ -1,3 +1,4 @@
+export { CIPHER_PAGE_SIZES, DEFAULT_CIPHER_PAGE_SIZE } from "./cipher.ts";
 export type { SqliteConstructor, SqliteDatabase, SqliteStatement } from "./driver.ts";
 export { withFolderLock } from "./lock.ts";
 export { SCHEMA_VERSION } from "./migrations.ts";
@@ -34,6 +35,7 @@ export type {
 export type {
   AuditReads,
   AuditRows,
+  CipherState,
   CompanionReads,
   CompanionRows,
   CopyReads,
@@ -53,6 +55,9 @@ export type {
   PolicyRows,
   RawPage,
   RawRow,
+  Recrypted,
+  RecryptOptions,
+  RecryptStage,
   SealedPage,
   SecretChange,
   SecretPage,
@@ -65,3 +70,4 @@ export type {
   VaultRows,
   VersionPlace,
 } from "./store.ts";
+export { RECRYPT_STAGES } from "./store.ts";

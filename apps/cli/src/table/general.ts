@@ -79,6 +79,7 @@ export const GENERAL_COMMANDS: readonly Command[] = [
     options: {
       lines: { type: "string", short: "n", value: "N", summary: "how many events (50)" },
     },
+    unlocks: true,
     load: () => import("../commands/audit-tail.ts"),
   },
   {
@@ -101,7 +102,7 @@ export const GENERAL_COMMANDS: readonly Command[] = [
       out: { type: "string", value: "FILE", summary: "write into FILE, whole or not at all" },
       macs: {
         type: "boolean",
-        summary: "unlock the vault and check the MACs too, not only the links of the chain",
+        summary: "unlock the vault and check the MACs too; an encrypted database needs it",
       },
     },
     unlocks: true,

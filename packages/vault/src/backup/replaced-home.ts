@@ -1,6 +1,6 @@
 import { isCryptoError } from "@lango/crypto-core";
 import type { Keyslots, Slot } from "@lango/envelope";
-import { openDatabase } from "../home.ts";
+import { openPlain } from "../home.ts";
 import { homePaths, readKeyslots } from "../keyslots-file.ts";
 
 /** What a home that is about to be replaced knows of later times. None of it is authenticated. */
@@ -22,7 +22,9 @@ export const readLaterState = async (home: string): Promise<LaterState | undefin
   const { vaultId, generation, slots } = file.keyslots;
   const slotIds = new Set(slots.map(({ id }) => id));
   const known = await orUndefined(async () => {
-    await using store = await openDatabase(paths, "read");
+    // One that is encrypted shows nothing; its slots do.
+    await using store = await openPlain(paths);
+    if (!store) return undefined;
     const row = await store.vault.get();
     return { row, head: await store.audit.head() };
   });
