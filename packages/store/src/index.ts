@@ -1,5 +1,7 @@
 export { CIPHER_PAGE_SIZES, DEFAULT_CIPHER_PAGE_SIZE } from "./cipher.ts";
 export type { SqliteConstructor, SqliteDatabase, SqliteStatement } from "./driver.ts";
+export { withFolderLock } from "./lock.ts";
+export { SCHEMA_VERSION } from "./migrations.ts";
 export {
   type OpenFileOptions,
   type OpenStoreOptions,

@@ -28,6 +28,7 @@ export interface SqliteStoreOptions {
   /** Opens the file that is there now. */
   readonly reopen: () => Promise<Connections>;
   readonly withLock: Store["withLock"];
+  readonly copyTo: (file: string) => void;
   /** The schema that the migrations make. */
   readonly expectedSchema: () => ReadonlyMap<string, string>;
   readonly timeoutMs: number;
@@ -163,6 +164,11 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     async withLock(run, lockOptions) {
       checkWritable();
       return options.withLock(run, lockOptions);
+    },
+
+    async copyTo(to) {
+      checkWritable();
+      await read(() => options.copyTo(to));
     },
 
     integrityCheck() {

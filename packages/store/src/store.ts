@@ -427,6 +427,15 @@ export interface Store extends StoreReads, AsyncDisposable {
    */
   withLock<T>(run: () => Promise<T>, options?: { readonly waitMs?: number }): Promise<T>;
   /**
+   * Copies the database, as it is at one moment however many write to it, into a new file of mode 0600, and waits until that
+   * is on the disk. An encrypted database stays encrypted. Blocks the event loop meanwhile. A failure leaves no file, a killed
+   * process a part of one. Absent where the database is no file.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when `file` is there; `ERR_BUSY` when the disk is full; `ERR_ACCESS_DENIED` in
+   *   mode `read`.
+   */
+  copyTo?(file: string): Promise<void>;
+  /**
    * Encrypts, decrypts or encrypts anew the whole file, as a copy that is checked and then takes its place: whenever the process
    * dies the old file is there, whole, or the new one. Call it under {@link withLock}. This store goes on with the new
    * file; whatever else has the old one open gets `ERR_CONFLICT`. Only where the database is a file.

@@ -6,6 +6,7 @@ import { createAudit } from "./audit/audit.ts";
 import type { AuditKey } from "./audit/chain.ts";
 import type { Spool } from "./audit/spool.ts";
 import { auditedProvider } from "./audited-provider.ts";
+import { createBackups } from "./backup/snapshot.ts";
 import { createCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
 import { createDataKeyList } from "./data-key-list.ts";
@@ -100,6 +101,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     rotation: createRotation({ ...parts, dataKeys }, gate),
     dataKeys: createDataKeyList(context, registry, gate),
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),
+    backups: createBackups({ context, paths, vaultKey, gate }),
     async rekey(given) {
       const { slotId: openedBy, source } = unlockedBy;
       const rekeyed = await gate.run(async () => {
