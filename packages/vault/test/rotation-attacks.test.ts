@@ -1,0 +1,103 @@
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { createDataKeyList } from "../src/data-key-list.ts";
+import { createGate } from "../src/gate.ts";
+import { createKeyRegistry } from "../src/key-registry.ts";
+import { openContext } from "../src/open-context.ts";
+import { edit } from "./forge.ts";
+import {
+  bytes,
+  expectCode,
+  makeVault,
+  newHome,
+  reopen,
+  text,
+  withPassphrase,
+} from "./helpers.ts";
+import { onStage } from "./on-stage.ts";
+import { Sqlite } from "./sqlite.ts";
+
+interface Row {
+  readonly id: string;
+  readonly state: string;
+  readonly mac: string;
+  readonly wrapped: string;
+}
+
+const dataKeys = (home: string): Row[] => {
+  const database = new Sqlite(join(home, "lango.db"), { timeout: 5_000 });
+  try {
+    return database
+      .prepare(
+        "SELECT id, state, hex(mac) AS mac, hex(wrapped) AS wrapped FROM data_keys ORDER BY created_at, id",
+      )
+      .all() as Row[];
+  } finally {
+    database.close();
+  }
+};
+
+const stopAt = (stage: string): AbortSignal => {
+  const stop = new AbortController();
+  onStage(stage, () => stop.abort(new Error("stop")));
+  return stop.signal;
+};
+
+// Without this the job would seal the values again under the same data key, and again, for ever.
+test("an old data key that was put back as the active one ends the rotation", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("value"));
+  const [old] = dataKeys(home);
+  await expect(vault.rotation.start({ signal: stopAt("rotate:begun") })).rejects.toThrow("stop");
+  await vault.close();
+  edit(home, `DELETE FROM data_keys WHERE id <> '${old?.id}'`);
+  edit(home, `UPDATE data_keys SET state = 'active', mac = x'${old?.mac}'`);
+  const again = await reopen(home);
+  const signal = AbortSignal.timeout(5_000);
+  const error = await expectCode(() => again.rotation.resume({ signal }), "ERR_INTEGRITY");
+  expect(error.message).toContain(`${old?.id}`);
+  expect(text((await again.secrets.get("a")).value)).toBe("value");
+  expect(dataKeys(home)).toMatchObject([{ id: old?.id, wrapped: old?.wrapped }]);
+});
+
+// The process that sealed has the new data key in memory: what is in the row counts, which others have to open.
+test("a new data key whose row was altered stops the retiring", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("value"));
+  const [old] = dataKeys(home);
+  onStage("rotate:resealed", () => {
+    edit(home, "UPDATE data_keys SET wrapped = zeroblob(60) WHERE state = 'active'");
+  });
+  await expectCode(() => vault.rotation.start(), "ERR_INTEGRITY");
+  expect(dataKeys(home).find(({ id }) => id === old?.id)).toMatchObject({
+    state: "decrypt-only",
+    wrapped: old?.wrapped,
+  });
+});
+
+test("a data key that a rotation has just left is not retired before its check", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("value"));
+  const [old] = dataKeys(home);
+  const { context, discard } = await openContext({ home, unlock: withPassphrase() });
+  onTestFinished(discard);
+  const { store } = context;
+  // Another process begins, and has sealed everything again, just when this one has looked for a rotation.
+  const find: typeof store.jobs.find = async (kind) => {
+    const found = await store.jobs.find(kind);
+    const started = vault.rotation.start({ signal: stopAt("rotate:resealed") });
+    await expect(started).rejects.toThrow("stop");
+    return found;
+  };
+  const raced = { ...context, store: { ...store, jobs: { ...store.jobs, find } } };
+  const list = createDataKeyList(raced, createKeyRegistry(context), createGate("The vault"));
+  expect((await list.retire()).retired).toEqual([]);
+  expect(dataKeys(home).find(({ id }) => id === old?.id)).toMatchObject({
+    state: "decrypt-only",
+    wrapped: old?.wrapped,
+  });
+  expect(await vault.rotation.resume()).toMatchObject({ verified: 1, retired: [old?.id] });
+});
