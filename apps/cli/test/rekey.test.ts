@@ -2,7 +2,8 @@ import { execFile } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { randomBytesFresh, toHex } from "@lango/crypto-core";
+import { randomBytesFresh, toHex, utf8 } from "@lango/crypto-core";
+import { type OpenVaultOptions, openVault } from "@lango/vault";
 import { describe, expect, test } from "vitest";
 import {
   environment,
@@ -155,11 +156,39 @@ describe("security rotate --compromised", () => {
     expect(document.data).toMatchObject({ generation: 2, resealed: 1, verified: 1 });
     expect(document.data.retired).toHaveLength(1);
     expect(document.data.rows).toBeGreaterThan(0);
+    // Not everything: whoever has had the vault key could open these.
+    expect(document.data.notRevoked.join("\n")).toContain("Local keys");
     expect(readFileSync(join(home, "keyslots.json"), "utf8")).not.toContain("inherited");
     expect(existsSync(join(home, "keyslots.json.tmp"))).toBe(false);
     expect(await reveal(home)).toBe(SECRET);
     const verified = await lango(["audit", "verify", "--rows"], { home });
     expect(verified.code, verified.stdout + verified.stderr).toBe(0);
     expectOneFault(await lango([...rotate, "--resume"], { home }), 2, /leave --compromised out/);
+  });
+
+  test("that was interrupted after its first step is in the status, and goes on", async () => {
+    const home = await vaultHome();
+    const unlock: OpenVaultOptions["unlock"] = async (slots) => ({
+      credential: {
+        ...{ kind: "passphrase", source: "test", secret: utf8(PASSPHRASE), ambient: false },
+        slotIds: slots.map(({ id }) => id),
+      },
+      skipped: [],
+    });
+    const vault = await openVault({ home, unlock });
+    const credentials = (await vault.slots.list()).map(({ id: slotId }) => ({
+      slotId,
+      credential: { kind: "passphrase", passphrase: utf8(PASSPHRASE) } as const,
+    }));
+    await (await vault.rekey({ credentials, compromised: true })).vault.close();
+    const status = ["security", "status"];
+    expect((await lango(status, { home })).stdout).toMatch(/compromise.*security rotate --resume/);
+    expectOneFault(await lango(["security", "rotate", "--yes"], { home }), 9, /has not ended/);
+    const { code, stderr } = await lango(["security", "rotate", "--resume"], { home });
+    expect(code, stderr).toBe(0);
+    // Not everything: whoever has had the vault key could open these.
+    expect(stderr).toContain("lango keys rotate KEY");
+    expect((await lango(status, { home })).stdout).not.toContain("compromise");
+    expect(await reveal(home)).toBe(SECRET);
   });
 });

@@ -32,7 +32,7 @@ export async function rotateCompromised(context: Context, args: Arguments): Prom
           const rows = await renew(context, args, next);
           return {
             ...doneText(context, rotated, rows),
-            data: { ...report, ...rotated, rows, notRevoked: NOT_REVOKED },
+            data: { ...report, ...rotated, rows, notRevoked: STILL_KNOWN },
           };
         },
       );
@@ -56,7 +56,7 @@ export async function resumeCompromised(
   const rows = await renew(context, args, vault);
   return {
     ...doneText(context, rotated, rows),
-    data: { ...rotated, rows, notRevoked: NOT_REVOKED },
+    data: { ...rotated, rows, notRevoked: STILL_KNOWN },
   };
 }
 
@@ -72,8 +72,15 @@ async function renew(context: Context, args: Arguments, vault: Vault): Promise<n
   }
 }
 
+/** What even this does not take back. */
+const STILL_KNOWN: readonly string[] = [
+  ...NOT_REVOKED,
+  "Local keys (lango keys list) are the same, only sealed anew: whoever has had the old vault key may have them; make a new version of each: lango keys rotate KEY",
+  "A server that opened the vault while this ran takes rows under the former key until it is started again",
+];
+
 const doneText = (context: Context, rotated: RotationResult, rows: number): Result => {
-  for (const sentence of NOT_REVOKED) context.note(sentence);
+  for (const sentence of STILL_KNOWN) context.note(sentence);
   context.note(
     "Grants and handles are gone. Values that were known to somebody have to be changed where they are used",
   );
