@@ -5,15 +5,7 @@ import { createGate } from "../src/gate.ts";
 import { createKeyRegistry } from "../src/key-registry.ts";
 import { openContext } from "../src/open-context.ts";
 import { edit } from "./forge.ts";
-import {
-  bytes,
-  expectCode,
-  makeVault,
-  newHome,
-  reopen,
-  text,
-  withPassphrase,
-} from "./helpers.ts";
+import { bytes, expectCode, makeVault, newHome, reopen, text, withPassphrase } from "./helpers.ts";
 import { onStage } from "./on-stage.ts";
 import { Sqlite } from "./sqlite.ts";
 
