@@ -7,6 +7,7 @@ import { openContext } from "../src/open-context.ts";
 import { edit } from "./forge.ts";
 import { bytes, expectCode, makeVault, newHome, reopen, text, withPassphrase } from "./helpers.ts";
 import { onStage } from "./on-stage.ts";
+import { remote } from "./rig/remote.ts";
 import { Sqlite } from "./sqlite.ts";
 
 interface Row {
@@ -92,4 +93,40 @@ test("a data key that a rotation has just left is not retired before its check",
     wrapped: old?.wrapped,
   });
   expect(await vault.rotation.resume()).toMatchObject({ verified: 1, retired: [old?.id] });
+});
+
+test("a data key that passes for a retired one is found out before anything is changed", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("value"));
+  edit(home, "UPDATE data_keys SET state = 'retired'");
+  const before = dataKeys(home);
+  await expectCode(() => vault.rotation.start(), "ERR_INTEGRITY");
+  expect(dataKeys(home)).toEqual(before);
+  expect(await vault.rotation.status()).toBeUndefined();
+});
+
+test("a key that goes to another provider while its new data key is made gets one of that", async () => {
+  const home = newHome();
+  const kms = remote();
+  const providers = { "aws-kms": kms.provider };
+  const defaultKey = { uri: "aws-kms:k1", provider: kms.provider };
+  await (await makeVault(home, undefined, { defaultKey })).close();
+  const vault = await reopen(home, { providers });
+  await vault.secrets.set("a", bytes("value"));
+  const other = await reopen(home, { providers });
+  const { wrapKey } = kms.provider;
+  let moved = false;
+  kms.provider.wrapKey = async (wrapping) => {
+    const wrapped = await wrapKey!(wrapping);
+    if (!moved) {
+      moved = true;
+      await other.providers.migrate({ to: "local:default" });
+    }
+    return wrapped;
+  };
+  expect(await vault.rotation.start()).toMatchObject({ resealed: 1 });
+  expect((await vault.status()).dataKeys).toEqual([{ uri: "vault:wrap", count: 1, degraded: 0 }]);
+  await other.secrets.set("b", bytes("later"));
+  expect(text((await vault.secrets.get("a")).value)).toBe("value");
 });
