@@ -4,7 +4,9 @@ import { createDataKeyList } from "../src/data-key-list.ts";
 import { createGate } from "../src/gate.ts";
 import { createKeyRegistry } from "../src/key-registry.ts";
 import { openContext } from "../src/open-context.ts";
-import { edit } from "./forge.ts";
+import type { RotationProgress } from "../src/rotation-types.ts";
+import { withMac } from "../src/rows.ts";
+import { edit, forge } from "./forge.ts";
 import { bytes, expectCode, makeVault, newHome, reopen, text, withPassphrase } from "./helpers.ts";
 import { onStage } from "./on-stage.ts";
 import { remote } from "./rig/remote.ts";
@@ -129,4 +131,75 @@ test("a key that goes to another provider while its new data key is made gets on
   expect((await vault.status()).dataKeys).toEqual([{ uri: "vault:wrap", count: 1, degraded: 0 }]);
   await other.secrets.set("b", bytes("later"));
   expect(text((await vault.secrets.get("a")).value)).toBe("value");
+});
+
+const onFirst = (act: () => void): ((progress: RotationProgress) => void) => {
+  let done = false;
+  return () => {
+    if (done) return;
+    done = true;
+    act();
+  };
+};
+
+test("an old data key that was given to a weaker key takes no value there", async () => {
+  const home = newHome();
+  const kms = remote();
+  const providers = { "aws-kms": kms.provider };
+  const defaultKey = { uri: "aws-kms:k1", provider: kms.provider };
+  await (await makeVault(home, undefined, { defaultKey })).close();
+  const vault = await reopen(home, { providers });
+  await vault.secrets.set("a", bytes("value"));
+  await vault.keys.create({ name: "own", type: "encryption" });
+  const [old] = dataKeys(home);
+  // The process has the data key in memory: no look at its row is needed to open with it.
+  const onProgress = onFirst(() => {
+    const own = "(SELECT id FROM keys WHERE name = 'own')";
+    edit(home, `UPDATE data_keys SET key_id = ${own} WHERE id = '${old?.id}'`);
+  });
+  await expectCode(() => vault.rotation.start({ onProgress }), "ERR_INTEGRITY");
+  expect(text((await vault.secrets.get("a")).value)).toBe("value");
+  expect(dataKeys(home)).toHaveLength(2);
+});
+
+test("a row that names an old data key after the check stops the retiring", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("value"));
+  const [old] = dataKeys(home);
+  onStage("rotate:verified", () => {
+    edit(home, `UPDATE secret_versions SET data_key_id = '${old?.id}'`);
+  });
+  await expectCode(() => vault.rotation.start(), "ERR_INTEGRITY");
+  expect(dataKeys(home)).toContainEqual(
+    expect.objectContaining({ id: old?.id, state: "decrypt-only", wrapped: old?.wrapped }),
+  );
+  expect(await vault.rotation.status()).toMatchObject({ dataKeys: [old?.id] });
+});
+
+test("a data key that is gone while values need it ends the rotation", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("value"));
+  const [old] = dataKeys(home);
+  const onProgress = onFirst(() => stop.abort(new Error("stop")));
+  const stop = new AbortController();
+  const { signal } = stop;
+  await expect(vault.rotation.start({ signal, onProgress })).rejects.toThrow("stop");
+  await vault.close();
+  await forge(home, async (tx, { keys }) => {
+    const row = (await tx.dataKeys.find(old?.id ?? ""))!;
+    const gone = { ...row, state: "retired", wrapped: new Uint8Array() } as const;
+    await tx.dataKeys.update(withMac(keys.rows, "data_keys", gone), row.mac);
+  });
+  const again = await reopen(home);
+  const ending = again.rotation.resume({ signal: AbortSignal.timeout(5_000) });
+  await expectCode(() => ending, "ERR_KEY_RETIRED");
+});
+
+test("the check leaves out no version where a page ends between two of one secret", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  for (let i = 0; i < 105; i += 1) await vault.secrets.set(`n/${i % 15}`, bytes(`value ${i}`));
+  expect(await vault.rotation.start()).toMatchObject({ resealed: 105, verified: 105 });
 });
