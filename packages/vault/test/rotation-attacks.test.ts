@@ -4,6 +4,7 @@ import { createDataKeyList } from "../src/data-key-list.ts";
 import { createGate } from "../src/gate.ts";
 import { createKeyRegistry } from "../src/key-registry.ts";
 import { openContext } from "../src/open-context.ts";
+import { retireDataKey } from "../src/retire.ts";
 import type { RotationProgress } from "../src/rotation-types.ts";
 import { withMac } from "../src/rows.ts";
 import { edit, forge } from "./forge.ts";
@@ -202,4 +203,34 @@ test("the check leaves out no version where a page ends between two of one secre
   const vault = await makeVault(home);
   for (let i = 0; i < 105; i += 1) await vault.secrets.set(`n/${i % 15}`, bytes(`value ${i}`));
   expect(await vault.rotation.start()).toMatchObject({ resealed: 105, verified: 105 });
+});
+
+test("a data key is not called destroyed because its row says so", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("value"));
+  const [old] = dataKeys(home);
+  onStage("rotate:verified", () => {
+    edit(home, `UPDATE data_keys SET state = 'retired' WHERE id = '${old?.id}'`);
+  });
+  await expectCode(() => vault.rotation.start(), "ERR_INTEGRITY");
+  await expectCode(() => vault.dataKeys.list(), "ERR_INTEGRITY");
+  await expectCode(() => vault.dataKeys.retire(), "ERR_INTEGRITY");
+  expect(dataKeys(home).find(({ id }) => id === old?.id)).toMatchObject({ wrapped: old?.wrapped });
+});
+
+test("whoever asks, a data key whose values may be elsewhere is not destroyed", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("value"));
+  await vault.close();
+  const id = "a".repeat(24);
+  await forge(home, async (tx, { keys }) => {
+    const [row] = await tx.dataKeys.list();
+    const other = { ...row!, id, domain: "files", state: "decrypt-only" } as const;
+    await tx.dataKeys.insert(withMac(keys.rows, "data_keys", other));
+  });
+  const { context, discard } = await openContext({ home, unlock: withPassphrase() });
+  onTestFinished(discard);
+  expect(await retireDataKey(context, id)).toBe(false);
 });
