@@ -1,7 +1,8 @@
-import { cpSync, existsSync, mkdirSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { acceptRollback, type Vault } from "../src/index.ts";
-import { edit } from "./forge.ts";
+import { edit, openKeys } from "./forge.ts";
 import {
   bytes,
   expectCode,
@@ -83,4 +84,38 @@ test("an older keyslots file beside a change that died can be accepted", async (
   const again = await reopen(copy);
   expect(text((await again.secrets.get("a")).value)).toBe("value");
   await checkWhole(again, copy);
+});
+
+test.each([
+  ["a data key", "UPDATE data_keys SET state = 'decrypt-only'"],
+  ["a local key", "UPDATE key_versions SET created_at = created_at - 1"],
+])("%s that was edited ends the change of the vault key before it begins", async (_, statement) => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("value"));
+  edit(home, statement);
+  const before = readFileSync(join(home, "keyslots.json"));
+  await expectCode(async () => vault.rekey({ credentials: await kept(vault) }), "ERR_INTEGRITY");
+  expect(readFileSync(join(home, "keyslots.json"))).toEqual(before);
+  expect(await openKeys(home)).toMatchObject({ keyslots: { generation: 1 } });
+});
+
+test("a new vault key while rows are written anew takes the former key along, and not after that", async () => {
+  const home = newHome();
+  const made = await makeVault(home);
+  await made.secrets.set("a", bytes("value"));
+  const first = await made.rekey({ credentials: await kept(made), compromised: true });
+  const { vault } = await first.vault.rekey({ credentials: await kept(first.vault) });
+  const inherited = async (): Promise<string[]> =>
+    Object.keys((await openKeys(home)).keyslots.inherited ?? {});
+  expect(await inherited()).toEqual(["approvals", "formerRows", "rows"]);
+  expect(text((await vault.secrets.get("a")).value)).toBe("value");
+  const other = await reopen(home);
+  await other.renewRows();
+  expect(await inherited()).toEqual(["approvals", "rows"]);
+  // This one still knows the former key.
+  const { vault: last } = await vault.rekey({ credentials: await kept(vault) });
+  expect(await inherited()).toEqual(["approvals", "rows"]);
+  expect(text((await last.secrets.get("a")).value)).toBe("value");
+  await checkWhole(last, home);
 });
