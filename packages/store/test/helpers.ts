@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isCryptoError } from "@lango/crypto-core";
 import type {
@@ -19,7 +19,7 @@ import type {
 } from "@lango/store";
 import { openStore } from "@lango/store";
 import { expect, onTestFinished } from "vitest";
-import { postgres, withPassword } from "./postgres.ts";
+import { postgres, withPassword } from "./postgres-server.ts";
 import { dataKeyRow, keyRow, secretRow, versionRow } from "./rows.ts";
 
 const load = (name: string): SqliteConstructor => createRequire(import.meta.url)(name);
@@ -50,6 +50,8 @@ export interface Database {
   reopen(store: Store, options?: Partial<AnyOptions>): Promise<Store>;
   /** What names the database to a script. */
   argumentFor(store: Store): string;
+  /** Checks that nothing is left on the disk but the database and its lock. */
+  checkTidy(store: Store): void;
 }
 
 type AnyOptions = Pick<OpenStoreOptions, "mode" | "busyTimeoutMs">;
@@ -58,6 +60,8 @@ const sqliteDatabase = (sqlite: SqliteConstructor): Database => ({
   newStore: (options) => newStore({ sqlite, ...options }),
   reopen: (store, options) => open({ file: store.location, mode: "open", sqlite, ...options }),
   argumentFor: (store) => store.location,
+  checkTidy: ({ location }) =>
+    expect(readdirSync(dirname(location)).sort()).toEqual(["lango.db", "lango.lock"]),
 });
 
 const postgresDatabase: Database = {
@@ -67,6 +71,7 @@ const postgresDatabase: Database = {
   },
   reopen: (store, options) => open({ url: withPassword(store), mode: "open", ...options }),
   argumentFor: withPassword,
+  checkTidy: () => undefined,
 };
 
 /** Every kind of database, with each real driver. */
@@ -74,6 +79,11 @@ export const DATABASES: readonly [string, Database][] = [
   ...DRIVERS.map(([name, sqlite]): [string, Database] => [name, sqliteDatabase(sqlite)]),
   ["pg", postgresDatabase],
 ];
+
+/** Of each kind one, for tests of what the driver has no part in. */
+export const KINDS: readonly [string, Database][] = DATABASES.filter(
+  ([name]) => name !== "better-sqlite3",
+);
 
 /** A store that is closed when the test ends. */
 export async function open(options: OpenStoreOptions): Promise<Store> {

@@ -13,18 +13,19 @@ const REFERENCES = [
 
 /** Whatever acts on rows, or should, by its kind and name; "!" when it is not in force. */
 const OBJECTS = `
+  with here as (select oid from pg_catalog.pg_namespace where nspname = current_schema())
   select case c.relkind when 'i' then 'index ' else 'table ' end || c.relname
          || case when i.indisvalid = false then '!' else '' end as name
     from pg_catalog.pg_class c left join pg_catalog.pg_index i on i.indexrelid = c.oid
-    where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f', 'i')
+    where c.relnamespace = (table here) and c.relkind in ('r', 'p', 'v', 'm', 'f', 'i')
   union all
   select 'trigger ' || t.tgname
     from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid
-    where c.relnamespace = current_schema()::regnamespace and not t.tgisinternal
+    where c.relnamespace = (table here) and not t.tgisinternal
   union all
   select 'rule ' || r.rulename
     from pg_catalog.pg_rewrite r join pg_catalog.pg_class c on c.oid = r.ev_class
-    where c.relnamespace = current_schema()::regnamespace and c.relkind <> 'v'`;
+    where c.relnamespace = (table here) and c.relkind <> 'v'`;
 
 /** Looks for missing and foreign tables, indexes and triggers, and for rows that contradict each other. A line for each. */
 export async function findDamage(

@@ -9,6 +9,8 @@ import { endsConnection, isLost, mapPostgresError } from "./errors.ts";
 import { quote } from "./quote.ts";
 import { types } from "./types.ts";
 
+/** Also where others are waited for only briefly. */
+const CONNECT_MS = 10_000;
 /** A statement that takes longer is taken for a connection that has gone silent. */
 const STATEMENT_MS = 30_000;
 
@@ -91,7 +93,7 @@ export class Link {
 
   /** @param settings - SQL for this connection alone. */
   static async open(place: Place, settings = ""): Promise<Link> {
-    const { address, Client, timeoutMs } = place;
+    const { address, Client } = place;
     const client = new Client({
       host: address.host,
       port: address.port,
@@ -101,7 +103,7 @@ export class Link {
       password: () => (address.password ?? process.env["PGPASSWORD"]) as string,
       ssl: address.ssl,
       application_name: address.applicationName,
-      connectionTimeoutMillis: Math.max(timeoutMs, 1),
+      connectionTimeoutMillis: CONNECT_MS,
       keepAlive: true,
       keepAliveInitialDelayMillis: 30_000,
       pipeline: true,
