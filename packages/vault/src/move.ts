@@ -7,8 +7,8 @@ import { retireDataKeys } from "./accept-rollback.ts";
 import { verifyChain } from "./audit/verify.ts";
 import { auditFailure } from "./failures.ts";
 import { replaceFile } from "./files.ts";
-import type { HomePaths, KeyslotsFile } from "./keyslots-file.ts";
-import { openMoveTarget, setFilesAside } from "./move-target.ts";
+import { type HomePaths, homePaths, type KeyslotsFile } from "./keyslots-file.ts";
+import { openMoveTarget, setFilesAside, setLeftoverAside } from "./move-target.ts";
 import { type OpenedContext, openContext } from "./open-context.ts";
 import { MOVE_JOB, movedAway } from "./place.ts";
 import { isSound, withMac } from "./rows.ts";
@@ -49,7 +49,12 @@ const move = async (opened: OpenedContext, options: MoveVaultOptions): Promise<M
   const target = await openMoveTarget(options, context.vaultId);
   const to = target.store;
   try {
-    if (to.location === context.store.location) throw alreadyIn(to.location);
+    if (to.location === context.store.location) {
+      // Unless an earlier call died when it had all but put the files aside.
+      const setAside = await setLeftoverAside(homePaths(options.home), context.vaultId);
+      if (setAside.length === 0) throw alreadyIn(to.location);
+      return { from: to.location, to: to.location, rows: 0, retiredDataKeys: 0, setAside };
+    }
     return await context.store.withLock(() =>
       to.withLock(async () => {
         const movedTo = await context.store.audit.movedTo();

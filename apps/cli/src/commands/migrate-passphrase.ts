@@ -9,6 +9,7 @@ import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
 import { replaceKeyfile } from "../cli/keyfile.ts";
 import { replaceInKeyring } from "../cli/keyring.ts";
 import { obtainNewPassphrase } from "../cli/new-passphrase.ts";
+import { vaultPlace } from "../cli/place.ts";
 import { hardenProcess } from "../cli/process.ts";
 import { askSecret, canAsk } from "../cli/terminal.ts";
 
@@ -26,7 +27,7 @@ export const run: Handler = async (context, args) => {
   try {
     // The vault zeroes what it is given, and the old passphrase is needed twice.
     await using vault = await openVault({
-      home: context.home,
+      ...(await vaultPlace(context)),
       unlock: async (slots) => {
         const result = await oldUnlocker(context, args).obtain(slots);
         oldPassphrase = result.credential.secret.slice();

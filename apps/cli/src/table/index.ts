@@ -6,6 +6,7 @@ import { GENERAL_COMMANDS } from "./general.ts";
 import { MCP_COMMANDS } from "./mcp.ts";
 import { RUNNING_COMMANDS } from "./running.ts";
 import { SECURITY_COMMANDS } from "./security.ts";
+import { STORE_COMMANDS } from "./store.ts";
 
 /** Every command of lango, in the order of help. What is not here does not exist. */
 export const COMMANDS: readonly Command[] = [
@@ -16,4 +17,5 @@ export const COMMANDS: readonly Command[] = [
   ...CRYPTO_COMMANDS,
   ...COMPANION_COMMANDS,
   ...MCP_COMMANDS,
+  ...STORE_COMMANDS,
 ];
