@@ -3,6 +3,7 @@
 import { subscribe } from "node:diagnostics_channel";
 import { writeSync } from "node:fs";
 import { STAGES } from "../../src/stages.ts";
+import { moveLoop, otherPlace, placeOf } from "./move.ts";
 import {
   acceptOnce,
   anchorLoop,
@@ -16,7 +17,13 @@ import {
 const [work = "", home = "", killAt = ""] = process.argv.slice(2);
 const say = (line: string): void => void writeSync(3, `${line}\n`);
 
-subscribe(STAGES, (stage) => {
+// A move has the same stages in both directions.
+const direction = work === "move" ? () => `>${otherPlace(from)}` : () => "";
+let from = work === "move" ? placeOf(home) : "";
+
+subscribe(STAGES, (name) => {
+  if (work === "move" && name === "move:begun") from = placeOf(home);
+  const stage = `${name}${direction()}`;
   say(`stage ${stage}`);
   if (stage === killAt) process.kill(process.pid, "SIGKILL");
 });
@@ -28,6 +35,7 @@ const loops: Record<string, (home: string, say: (line: string) => void) => Promi
   anchors: anchorLoop,
   rollback: acceptOnce,
   migrate: migrateLoop,
+  move: moveLoop,
   fallback: fallbackLoop,
 };
 await loops[work]?.(home, say);
