@@ -17,13 +17,12 @@ import {
 const [work = "", home = "", killAt = ""] = process.argv.slice(2);
 const say = (line: string): void => void writeSync(3, `${line}\n`);
 
-// A move has the same stages in both directions.
-const direction = work === "move" ? () => `>${otherPlace(from)}` : () => "";
-let from = work === "move" ? placeOf(home) : "";
+/** Of a move, which has the same stages there and back. */
+let direction = "";
 
 subscribe(STAGES, (name) => {
-  if (work === "move" && name === "move:begun") from = placeOf(home);
-  const stage = `${name}${direction()}`;
+  if (name === "move:begun") direction = `>${otherPlace(placeOf(home))}`;
+  const stage = `${name}${direction}`;
   say(`stage ${stage}`);
   if (stage === killAt) process.kill(process.pid, "SIGKILL");
 });

@@ -6,6 +6,7 @@ import {
   type CreateVaultOptions,
   createVault,
   openVault,
+  type StoreAddress,
   type Vault,
 } from "../../src/index.ts";
 import { remote } from "./remote.ts";
@@ -33,8 +34,18 @@ export const unlockWith =
 
 export const passphraseOf = (step: number): string => `passphrase number ${step}`;
 
+/** Of a child whose vault is in a database. */
+export const storeOfRig = (): { readonly store?: StoreAddress } => {
+  const url = process.env["RIG_STORE"];
+  return url ? { store: { url } } : {};
+};
+
 export const open = (home: string, passphrase: string = passphraseOf(0)): Promise<Vault> =>
-  openVault({ home, unlock: unlockWith(passphrase), providers: remotes() });
+  openVault({
+    ...{ home, ...storeOfRig() },
+    unlock: unlockWith(passphrase),
+    providers: remotes(),
+  });
 
 /** Providers that every process of a test makes for itself, with the same keys. */
 export const remotes = (): Record<string, CryptoProvider> => ({
@@ -47,7 +58,7 @@ export const create = (
   defaultKey?: CreateVaultOptions["defaultKey"],
 ): Promise<Vault> =>
   createVault({
-    home,
+    ...{ home, ...storeOfRig() },
     credentials: [{ kind: "passphrase", passphrase: utf8(passphraseOf(0)) }],
     kdf: quickKdf(),
     acceptWeakKdf: true,
