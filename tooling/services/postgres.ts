@@ -17,6 +17,8 @@ export interface PostgresServer extends Server {
 export interface PostgresOptions {
   /** PEM of a certificate with its key: switches TLS on. */
   readonly tls?: { readonly cert: string; readonly key: string };
+  /** Whether a commit waits for the disk, which tests have no use for. Default: false. */
+  readonly fsync?: boolean;
 }
 
 /**
@@ -28,7 +30,7 @@ export interface PostgresOptions {
 export async function startPostgres(
   program: string,
   password: string,
-  { tls }: PostgresOptions = {},
+  { tls, fsync = false }: PostgresOptions = {},
 ): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), "lango-postgres-"));
   const data = join(folder, "data");
@@ -47,7 +49,8 @@ export async function startPostgres(
     return startServer({
       program: command,
       args: (port) => [
-        ...[...before, "-h", "127.0.0.1", "-p", `${port}`, "-k", "", "-F"],
+        ...[...before, "-h", "127.0.0.1", "-p", `${port}`, "-k", ""],
+        ...["-c", `fsync=${fsync ? "on" : "off"}`],
         ...settings.flatMap((setting) => ["-c", setting]),
       ],
       cwd: folder,

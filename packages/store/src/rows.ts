@@ -121,12 +121,6 @@ export interface SecretVersionRow extends SecretVersionInfo {
   readonly sealed: Bytes;
 }
 
-/** A kept version with what its AAD names: enough to open it and to seal it again. */
-export interface SealedVersion extends SecretVersionRow {
-  readonly collection: string;
-  readonly name: string;
-}
-
 /** A value sealed again, under another data key. */
 export interface Reseal {
   readonly secretId: string;
@@ -143,6 +137,15 @@ export interface CurrentSecret extends SecretRow {
   readonly sealed: Bytes;
   readonly size: number;
 }
+
+/** What it takes to open one of the kept versions of a secret. */
+export interface SealedVersion
+  extends Pick<CurrentSecret, "id" | "collection" | "name" | "dataKeyId" | "sealed" | "size"> {
+  readonly version: number;
+}
+
+/** A kept version with its secret. */
+export type VersionOfSecret = SealedVersion & SecretRow;
 
 /** The pin of a paired device. */
 export interface CompanionRow {

@@ -25,14 +25,13 @@ export class Running {
       run: (statement, params) => this.#step(() => queries.run(statement, params)),
       abandon: (error) => {
         this.#failure ??= error;
-        return error;
+        return this.#failure;
       },
     };
   }
 
   /** A transaction in which a statement failed cannot commit, even if the error was caught: PostgreSQL's rule. */
   async commit(work: () => Awaitable<unknown>): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure;
     const committing = this.#step(work);
     // At once: what follows the commit on the same connection would be outside the transaction.
     this.end();
@@ -46,6 +45,8 @@ export class Running {
 
   async #step<T>(work: () => Awaitable<T>): Promise<T> {
     if (this.#ended) throw new CryptoError("ERR_CLOSED", "The transaction has ended");
+    // Where SQLite has rolled back by itself, e.g. on a full disk, a statement would run outside the transaction.
+    if (this.#failure !== undefined) throw this.#failure;
     try {
       return await work();
     } catch (error) {

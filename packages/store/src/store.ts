@@ -19,6 +19,7 @@ import type {
   SecretVersionInfo,
   SecretVersionRow,
   VaultRow,
+  VersionOfSecret,
 } from "./rows.ts";
 import type { SqlValue } from "./statement.ts";
 
@@ -105,9 +106,9 @@ export interface DataKeyRows extends DataKeyReads {
   update(row: DataKeyRow, ifMac: Bytes): Promise<void>;
   /**
    * As `update`, for a row without `wrapped` bytes: from then on nothing opens what this data key sealed. Looks in the same
-   * statement whether a kept version needs it.
+   * statement whether it is needed, by a kept version or because it is active.
    *
-   * @returns False when one does; nothing is changed then.
+   * @returns False when it is; nothing is changed then.
    * @throws {@link CryptoError} `ERR_CONFLICT` when `mac` is not `ifMac`.
    */
   retire(row: DataKeyRow, ifMac: Bytes): Promise<boolean>;
@@ -143,7 +144,7 @@ export interface SealedPage {
 }
 
 /** Where a version is in the order of `walkSealed`. */
-export type VersionPlace = Pick<SealedVersion, "secretId" | "version">;
+export type VersionPlace = Pick<SealedVersion, "id" | "version">;
 
 /** Reads of tables `secrets` and `secret_versions`. */
 export interface SecretReads {
@@ -158,7 +159,7 @@ export interface SecretReads {
   /** One page of live secrets without their values, by name. Fewer rows than `limit`: it was the last page. */
   list(page: SecretPage): Promise<SecretRow[]>;
   /** Kept versions of all collections that a data key sealed, in no order. None: no version needs it. */
-  listSealedBy(dataKeyId: string, page: SealedPage): Promise<SealedVersion[]>;
+  listSealedBy(dataKeyId: string, page: SealedPage): Promise<VersionOfSecret[]>;
   /** Kept versions of all collections after a place, by secret id and version. None: it was the last page. */
   walkSealed(after: VersionPlace | undefined, page: SealedPage): Promise<SealedVersion[]>;
   /** How many kept versions a data key sealed. Counts them: 1,000,000 take some 50 ms. */
@@ -335,6 +336,8 @@ export interface CopyRows extends CopyReads {
 /** Reads of table `jobs`. */
 export interface JobReads {
   find(kind: string): Promise<JobRow | undefined>;
+  /** All of them, by kind. */
+  list(): Promise<JobRow[]>;
 }
 
 /** Reads and writes of table `jobs`. */

@@ -3,7 +3,7 @@ import { CryptoError } from "@lango/crypto-core";
 import { describe, expect, it } from "vitest";
 import { isBusy, mapSqliteError } from "../src/sqlite-errors.ts";
 import { DRIVERS, fails, insertKeys, insertSecret, newStore, open } from "./helpers.ts";
-import { secretRow, versionRow } from "./rows.ts";
+import { auditRow, keyRow, secretRow, versionRow } from "./rows.ts";
 
 const native = (code: string) => Object.assign(new Error("SQLite says"), { code });
 
@@ -88,6 +88,18 @@ describe.each(DRIVERS)("real faults with %s", (_, sqlite) => {
     expect(await store.counts()).toMatchObject({ secrets: 0 });
     await store.transaction("full", (tx) => insertSecret(tx, dataKey));
     expect(await store.integrityCheck()).toEqual([]);
+  });
+
+  it("nothing that follows a full disk is written, though SQLite has rolled back by itself", async () => {
+    const store = await newStore({ sqlite: Small });
+    const entry = "x".repeat(1 << 20);
+    const full = store.transaction("full", async (tx) => {
+      const first = auditRow({ seq: 1, entry });
+      await tx.audit.append([first]).catch(() => undefined);
+      await tx.keys.insert(keyRow()).catch(() => undefined);
+    });
+    await fails("ERR_BUSY", full);
+    expect(await store.counts()).toEqual({ secrets: 0, keys: 0, dataKeys: 0, auditRows: 0 });
   });
 
   it("a read-only connection is ERR_ACCESS_DENIED", async () => {

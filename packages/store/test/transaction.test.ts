@@ -57,7 +57,9 @@ describe.each(DATABASES)("transactions with %s", (_, database) => {
     const caught = store.transaction("normal", async (tx) => {
       await tx.keys.insert(keyRow());
       await tx.keys.insert(keyRow()).catch(() => undefined);
+      await tx.keys.insert(keyRow({ name: "after" }));
     });
+    // The first failure is told, also where the server refuses what comes after it.
     await fails("ERR_CONFLICT", caught);
     expect(await names(store)).toEqual([]);
   });

@@ -6,6 +6,7 @@ import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
 import { isBefore, readPin } from "./pins.ts";
 import { slotSummary } from "./put-slots.ts";
 import { groupDataKeys, rootedIn } from "./rooted-in.ts";
+import { findRotation } from "./rotation-job.ts";
 import { checkRow } from "./rows.ts";
 import { isFinal, standing, vaultRow } from "./slot-file-state.ts";
 import type { VaultStatus } from "./types.ts";
@@ -44,6 +45,7 @@ export const readStatus = async (
     degradedDataKeys,
     dataKeys,
     rootedIn: rootedIn(slots, dataKeys),
+    rotation: (await findRotation(store, rowsKey))?.status ?? null,
   };
 };
 

@@ -5,13 +5,20 @@ import type {
   CryptoProvider,
   SignatureAlgorithm,
 } from "@lango/crypto-core";
-import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
-import type { SkippedSource, SlotInfo, Unlocker, UnlockResult } from "@lango/unlock";
+import type { Kdf, SlotCredential } from "@lango/envelope";
+import type {
+  CredentialKind,
+  SkippedSource,
+  SlotInfo,
+  Unlocker,
+  UnlockResult,
+} from "@lango/unlock";
 import type { Approvals } from "./approval-types.ts";
 import type { Companions } from "./companion-types.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
-import type { SlotSummary, Slots } from "./slot-types.ts";
+import type { Rotation, RotationStatus, VaultDataKeys } from "./rotation-types.ts";
+import type { HandedOver, SlotSummary, Slots } from "./slot-types.ts";
 
 /** Who asks. An `agent` cannot see or name secrets under `wallet/` and `system/`. */
 export type Audience = "owner" | "agent";
@@ -144,8 +151,9 @@ export type HomeState = "absent" | "half-made" | "ready" | { readonly damaged: E
 
 /** How the vault was opened. */
 export interface UnlockedBy {
+  /** By an agent: the slot with which the vault was opened for it. */
   readonly slotId: string;
-  readonly kind: SlotKind;
+  readonly kind: CredentialKind;
   /** `LANGO_PASSPHRASE`, `keyfile`, `prompt`, … */
   readonly source: string;
   /** Whether any process of the same user can read that source too. */
@@ -166,8 +174,17 @@ export interface Vault extends AsyncDisposable {
   readonly providers: Providers;
   readonly companions: Companions;
   readonly approvals: Approvals;
+  readonly rotation: Rotation;
+  readonly dataKeys: VaultDataKeys;
   readonly audit: Audit;
   status(): Promise<VaultStatus>;
+  /**
+   * Gives the vault key to an agent that keeps it for later openings, once a row of the log says so.
+   *
+   * @param detail - What the row says of the agent: how long it may keep the key.
+   * @throws `ERR_DENIED` when an agent opened this vault: its key would never end.
+   */
+  handOver(detail: string): Promise<HandedOver>;
   /** Waits for audit rows under way, zeroes every key and closes the store. Idempotent. */
   close(): Promise<void>;
 }
@@ -210,6 +227,8 @@ export interface VaultStatus {
    * vault key behind those slots, and none is degraded. `null` when there is no such key, as with any slot of a passphrase.
    */
   readonly rootedIn: string | null;
+  /** The rotation that was begun and has not ended; `null` when there is none. */
+  readonly rotation: RotationStatus | null;
   /**
    * How the slots stand to the database. `unfinished`: the next opening ends a change that was interrupted; `older`: the slots
    * are from earlier; `newer`: the database is.

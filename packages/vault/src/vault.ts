@@ -8,9 +8,11 @@ import type { Spool } from "./audit/spool.ts";
 import { auditedProvider } from "./audited-provider.ts";
 import { createCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
+import { createDataKeyList } from "./data-key-list.ts";
 import { createDataKeys } from "./data-keys.ts";
 import { auditFailure } from "./failures.ts";
 import { createGate } from "./gate.ts";
+import { handOver } from "./hand-over.ts";
 import { createKeyRegistry } from "./key-registry.ts";
 import { createKeys } from "./keys.ts";
 import type { HomePaths } from "./keyslots-file.ts";
@@ -18,6 +20,7 @@ import { createLocalKeySource } from "./local-keys.ts";
 import { createProviders } from "./providers.ts";
 import { createRecovery } from "./recovery.ts";
 import { rewrapDataKeys } from "./rewrap.ts";
+import { createRotation } from "./rotation.ts";
 import { createSecretReader } from "./secret-read.ts";
 import { createSecrets } from "./secrets.ts";
 import { createSlots } from "./slots.ts";
@@ -87,6 +90,8 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     providers: createProviders(parts, gate),
     companions: createCompanions(context, gate),
     approvals: createApprovals({ context, paths, vaultKey, reader, gate }),
+    rotation: createRotation({ ...parts, dataKeys }, gate),
+    dataKeys: createDataKeyList(context, registry, gate),
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),
     status: () =>
       gate.run(async () => ({
@@ -94,6 +99,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
         unlockedBy,
         ...(anchorer ? { anchors: anchorer.status() } : {}),
       })),
+    handOver: (detail) => gate.run(() => handOver(context, vaultKey, unlockedBy, detail)),
     close() {
       closing ??= close();
       return closing;

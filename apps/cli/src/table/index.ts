@@ -1,9 +1,11 @@
 import type { Command } from "../cli/command.ts";
+import { AGENT_COMMANDS } from "./agent.ts";
 import { APPROVALS_COMMANDS } from "./approvals.ts";
 import { COMPANION_COMMANDS } from "./companion.ts";
 import { CRYPTO_COMMANDS } from "./crypto.ts";
 import { GENERAL_COMMANDS } from "./general.ts";
 import { MCP_COMMANDS } from "./mcp.ts";
+import { ROTATION_COMMANDS } from "./rotation.ts";
 import { RUNNING_COMMANDS } from "./running.ts";
 import { SECURITY_COMMANDS } from "./security.ts";
 import { STORE_COMMANDS } from "./store.ts";
@@ -11,8 +13,10 @@ import { STORE_COMMANDS } from "./store.ts";
 /** Every command of lango, in the order of help. What is not here does not exist. */
 export const COMMANDS: readonly Command[] = [
   ...GENERAL_COMMANDS,
+  ...AGENT_COMMANDS,
   ...RUNNING_COMMANDS,
   ...SECURITY_COMMANDS,
+  ...ROTATION_COMMANDS,
   ...APPROVALS_COMMANDS,
   ...CRYPTO_COMMANDS,
   ...COMPANION_COMMANDS,

@@ -84,7 +84,7 @@ export interface ExecOptions {
 export class Link {
   readonly #client: Client;
   readonly #place: Place;
-  #lost = false;
+  #ending: Promise<void> | undefined;
 
   private constructor(place: Place, client: Client) {
     this.#place = place;
@@ -111,11 +111,11 @@ export class Link {
     });
     const link = new Link(place, client);
     // Told here as well when nothing is asked; without a listener it would end the process.
-    client.on("error", () => link.#drop());
+    client.on("error", () => link.close());
     try {
       await client.connect();
     } catch (error) {
-      void link.#drop();
+      void link.close();
       throw mapPostgresError(error, address.location);
     }
     await link.exec(`${SETTINGS}set search_path to ${quote(address.schema)};${settings}`);
@@ -123,7 +123,7 @@ export class Link {
   }
 
   get lost(): boolean {
-    return this.#lost;
+    return this.#ending !== undefined;
   }
 
   async first<P extends Params<P>, R>(
@@ -151,8 +151,9 @@ export class Link {
   }
 
   /** Ends the connection, and with it what it holds on the server. Never fails. */
-  async close(): Promise<void> {
-    await this.#drop();
+  close(): Promise<void> {
+    this.#ending ??= this.#client.end().catch(() => undefined);
+    return this.#ending;
   }
 
   #run<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<QueryResult> {
@@ -167,20 +168,15 @@ export class Link {
 
   async #send(query: Query): Promise<QueryResult> {
     const { location } = this.#place.address;
-    if (this.#lost)
+    if (this.lost)
       throw new CryptoError("ERR_UNAVAILABLE", `The connection to ${location} was lost`);
     try {
       return await this.#client.query(query);
     } catch (error) {
       const mapped = mapPostgresError(error, location);
-      if (error !== mapped && endsConnection(error)) void this.#drop();
+      if (error !== mapped && endsConnection(error)) void this.close();
       throw mapped;
     }
-  }
-
-  async #drop(): Promise<void> {
-    this.#lost = true;
-    await this.#client.end().catch(() => undefined);
   }
 }
 

@@ -75,6 +75,7 @@ const RETIRE = statement((q, p: Stored & { ifMac: Bytes }) =>
     .set(changeable(p))
     .where("id", "=", p.id)
     .where("mac", "=", p.ifMac)
+    .where("state", "<>", sql.lit("active" as const))
     .where(({ not, exists, selectFrom }) =>
       not(
         exists(

@@ -3,12 +3,19 @@ import type { JobRow } from "../rows.ts";
 import { change, type Executor, type ReadExecutor, statement } from "../statement.ts";
 import type { JobReads, JobRows } from "../store.ts";
 
+const JOB = [
+  "kind",
+  "content",
+  "started_at as startedAt",
+  "updated_at as updatedAt",
+  "mac",
+] as const;
+
 const FIND = statement((q, p: { kind: string }) =>
-  q
-    .selectFrom("jobs")
-    .where("kind", "=", p.kind)
-    .select(["kind", "content", "started_at as startedAt", "updated_at as updatedAt", "mac"]),
+  q.selectFrom("jobs").where("kind", "=", p.kind).select(JOB),
 );
+
+const LIST = statement((q) => q.selectFrom("jobs").orderBy("kind").select(JOB));
 
 const columns = (p: JobRow) => ({
   kind: p.kind,
@@ -30,6 +37,7 @@ const REMOVE = statement((q, p: { kind: string; ifMac: Bytes }) =>
 
 export const jobReads = (executor: ReadExecutor): JobReads => ({
   find: (kind) => executor.first(FIND, { kind }),
+  list: () => executor.all(LIST, {}),
 });
 
 export const jobRows = (executor: Executor): JobRows => ({

@@ -7,22 +7,9 @@ import { count } from "./counters.ts";
 import { retired } from "./data-keys.ts";
 import { checkLimit } from "./limit.ts";
 import { sealedReads, sealedRows } from "./sealed-versions.ts";
+import { SECRET } from "./secret-columns.ts";
 
 const DEFAULT_PAGE = 500;
-
-const SECRET = [
-  "secrets.id",
-  "secrets.collection",
-  "secrets.name",
-  "secrets.key_id as keyId",
-  "secrets.current_version as currentVersion",
-  "secrets.created_at as createdAt",
-  "secrets.updated_at as updatedAt",
-  "secrets.deleted_at as deletedAt",
-  "secrets.mac",
-  "secrets.uses",
-  "secrets.last_used_at as lastUsedAt",
-] as const;
 
 const VERSION_INFO = [
   "secret_id as secretId",
@@ -102,8 +89,9 @@ const INSERT = statement((q, p: SecretRow) =>
   }),
 );
 
-// The data key must be active in the very statement that uses it, so that a rotation cannot slip in between.
-const INSERT_VERSION = statement((q, p: SecretVersionRow) =>
+// The data key must be active in the very statement that uses it, so that a rotation cannot slip in between; and stay so until
+// the commit, or a rotation on a server would look for what it seals again before this row can be seen.
+const INSERT_VERSION = statement((q, p: SecretVersionRow, dialect) =>
   q
     .insertInto("secret_versions")
     .columns(["secret_id", "version", "data_key_id", "sealed", "size", "created_at"])
@@ -112,6 +100,7 @@ const INSERT_VERSION = statement((q, p: SecretVersionRow) =>
         .selectFrom("data_keys")
         .where("id", "=", p.dataKeyId)
         .where("state", "=", sql.lit("active" as const))
+        .$if(dialect.rowLocks, (locked) => locked.forShare())
         .select([
           eb.val(p.secretId).as("secret_id"),
           eb.val(p.version).as("version"),

@@ -11,6 +11,7 @@ import {
   fallbackLoop,
   migrateLoop,
   onboardLoop,
+  rotateLoop,
   secretsLoop,
 } from "./work.ts";
 
@@ -36,5 +37,6 @@ const loops: Record<string, (home: string, say: (line: string) => void) => Promi
   migrate: migrateLoop,
   move: moveLoop,
   fallback: fallbackLoop,
+  rotate: rotateLoop,
 };
 await loops[work]?.(home, say);
