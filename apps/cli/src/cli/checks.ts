@@ -4,11 +4,13 @@ import { isCryptoError } from "@lango/crypto-core";
 import { isBelowFloor, parseKeyslots } from "@lango/envelope";
 import { openStore } from "@lango/store";
 import { chmodHint, createUnlocker } from "@lango/unlock";
-import { inspectHome, openVault, readVault } from "@lango/vault";
+import { inspectHome, openVault, readVault, type StoreAddress } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { standing, uncheckedWishes, unmetWishes } from "./in-force.ts";
+import { vaultPlace } from "./place.ts";
+import { probe } from "./probe.ts";
 import { hardenProcess } from "./process.ts";
 import { installCommand, packageOf } from "./provider-packages.ts";
 import { configuredKey, requireSettings } from "./provider-settings.ts";
@@ -107,20 +109,21 @@ export const CHECKS: Readonly<Record<string, Check>> = {
       ? good("nobody else can read or change them")
       : fault(faults.map(({ detail }) => detail).join("; "), first.fix);
   }),
-  vault: check(async ({ home }) => {
-    const state = await inspectHome(home);
+  vault: check(async (context) => {
+    const { home, store } = await vaultPlace(context);
+    const state = await inspectHome(home, store);
     if (typeof state === "object") {
       throw state.damaged;
     }
     return state === "ready"
-      ? good("its files are there and belong together")
+      ? good(`its ${store ? "rows and slots" : "files"} are there and belong together`)
       : { ...fault(`there is none (${state})`, 'Run "lango onboard"'), stop: true };
   }),
   provider: check(async (context, args) => {
     const { home } = context;
     const { security } = await loadConfig(home);
     const { provider: name } = security.signer;
-    await using vault = await readVault({ home });
+    await using vault = await readVault(await vaultPlace(context));
     const { dataKeys, degradedDataKeys } = await vault.status();
     const { provider, mode } = standing(await uncheckedWishes(home), home, dataKeys);
     if (!provider.installed) {
@@ -155,9 +158,9 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     const state = args.flag("probe") ? "healthy" : "ask it with --probe";
     return good(`${name}, installed and in use; ${state}`);
   }),
-  companion: check(async ({ home }) => {
-    const { security } = await loadConfig(home);
-    await using vault = await readVault({ home });
+  companion: check(async (context) => {
+    const { security } = await loadConfig(context.home);
+    await using vault = await readVault(await vaultPlace(context));
     const devices = await vault.companions.list();
     const suspended = devices.filter(({ state }) => state === "suspended");
     if (suspended.length > 0) {
@@ -175,13 +178,15 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     }
     return good(devices.length === 0 ? "none paired" : `${devices.length} paired`);
   }),
-  keyslots: check(({ home }) => {
+  keyslots: check(async (context) => {
+    const { home, store } = await vaultPlace(context);
     const path = join(home, "keyslots.json");
     // A named pipe would be waited for.
-    if (!statSync(path).isFile()) {
+    if (!store && !statSync(path).isFile()) {
       return fault(`${path} is no regular file`);
     }
-    const { slots, generation } = parseKeyslots(readFileSync(path));
+    const document = store ? await slotsIn(store) : readFileSync(path);
+    const { slots, generation } = parseKeyslots(document);
     const weak = slots.filter(({ kdf }) => kdf !== undefined && isBelowFloor(kdf));
     return weak.length === 0
       ? good(`${slots.length} of generation ${generation}`)
@@ -190,32 +195,34 @@ export const CHECKS: Readonly<Record<string, Check>> = {
           'Run "lango security migrate-passphrase"',
         );
   }),
-  generation: check(async ({ home }) => {
-    await using vault = await readVault({ home });
+  generation: check(async (context) => {
+    await using vault = await readVault(await vaultPlace(context));
     const { slotFile, slotGeneration } = await vault.status();
     switch (slotFile) {
       case "settled":
-        return good(`keyslots.json and database agree on ${slotGeneration}`);
+        return good(`slots and database agree on ${slotGeneration}`);
       case "unfinished":
         return fault("a change of the slots was interrupted", 'Run "lango doctor --fix"');
       default:
         return fault(
           slotFile === "older"
-            ? `keyslots.json is from before generation ${slotGeneration}`
+            ? `the slots are from before generation ${slotGeneration}`
             : `the database is from earlier, of generation ${slotGeneration}`,
           'Restore both files from one backup, or run "lango doctor --fix --accept-rollback"',
         );
     }
   }),
-  database: check(async ({ home }) => {
-    await using store = await openStore({ file: join(home, "lango.db"), mode: "read" });
-    const problems = await store.integrityCheck();
+  database: check(async (context) => {
+    const { home, store } = await vaultPlace(context);
+    const where = store ?? { file: join(home, "lango.db") };
+    await using opened = await openStore({ ...where, mode: "read" });
+    const problems = await opened.integrityCheck();
     return problems.length === 0
       ? good("whole")
       : fault(problems.slice(0, 5).join("; "), "Restore it from a backup");
   }),
-  audit: check(async ({ home }) => {
-    await using vault = await readVault({ home });
+  audit: check(async (context) => {
+    await using vault = await readVault(await vaultPlace(context));
     const { ok, rows, faults } = await vault.audit.verifyLinks();
     return ok
       ? good(`${rows} rows, the chain holds`)
@@ -225,10 +232,10 @@ export const CHECKS: Readonly<Record<string, Check>> = {
         );
   }),
   rows: check(async (context, args) => {
-    const { home } = context;
-    await using reader = await readVault({ home });
+    const place = await vaultPlace(context);
+    await using reader = await readVault(place);
     const slots = await reader.slots.list();
-    const { security } = await loadConfig(home);
+    const { security } = await loadConfig(place.home);
     const unlocker = createUnlocker({
       ...unlockOptions(context, args, args.flag("passphrase-stdin")),
       prompt: undefined,
@@ -239,13 +246,18 @@ export const CHECKS: Readonly<Record<string, Check>> = {
       return good("not checked: needs the passphrase");
     }
     hardenProcess();
-    await using vault = await openVault({ home, unlock: unlocker });
+    await using vault = await openVault({ ...place, unlock: unlocker });
     const { ok, faults } = await vault.audit.verify({ rows: true });
     return ok
       ? good("secrets, keys and slots are as the audit log says")
       : fault(faults[0]?.problem ?? "altered", 'Run "lango audit verify --rows"');
   }),
 };
+
+async function slotsIn(store: StoreAddress): Promise<Uint8Array> {
+  await using opened = await openStore({ ...store, mode: "read" });
+  return (await opened.keyslots.get())?.document ?? new Uint8Array();
+}
 
 /** Others may read the configuration: it holds no secret, or "config" says so. */
 export const forbiddenMode = (path: string): number =>

@@ -1,6 +1,8 @@
 import type { Peers } from "@lango/companion";
 import { CryptoError } from "@lango/crypto-core";
 import { readVault, type Vault } from "@lango/vault";
+import type { Context } from "./context.ts";
+import { vaultPlace } from "./place.ts";
 
 /** Pins of a vault that is opened later than they are handed on: each is checked against its MAC when it is read. */
 export interface LatePeers extends Peers {
@@ -34,9 +36,9 @@ export function latePeers(): LatePeers {
  * Pins as they stand in the database, whose MACs need the key of the vault: good for asking a companion how it is, which
  * tells it nothing, and for nothing else.
  */
-export const unverifiedPeers = (home: string): Peers => ({
+export const unverifiedPeers = (context: Pick<Context, "home" | "env">): Peers => ({
   async find(fingerprint) {
-    await using vault = await readVault({ home });
+    await using vault = await readVault(await vaultPlace(context));
     return (await vault.companions.list()).find((peer) => peer.fingerprint === fingerprint);
   },
   async replacePin() {

@@ -1,9 +1,8 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { type Bytes, CryptoError } from "@lango/crypto-core";
 import { inspectHome } from "@lango/vault";
 import type { Context } from "./context.ts";
 import { onboard } from "./onboarding.ts";
+import { mayHoldVault, vaultPlace } from "./place.ts";
 import { askYes, canAsk } from "./terminal.ts";
 
 /**
@@ -16,12 +15,11 @@ export async function requireVault(
   context: Context,
   keep?: (passphrase: Bytes) => void,
 ): Promise<void> {
-  // The slots are the last thing that onboarding puts into place: with them there is something to open, and opening it
-  // finds all that inspecting would, once.
-  if (existsSync(join(context.home, "keyslots.json"))) {
+  const place = await vaultPlace(context);
+  if (await mayHoldVault(place)) {
     return;
   }
-  const state = await inspectHome(context.home);
+  const state = await inspectHome(place.home, place.store);
   if (typeof state === "object") {
     throw state.damaged;
   }

@@ -5,6 +5,7 @@ import { loadConfig } from "../config/load.ts";
 import type { Arguments } from "./arguments.ts";
 import { filesOf, forbiddenMode } from "./checks.ts";
 import type { Context } from "./context.ts";
+import { type VaultPlace, vaultPlace } from "./place.ts";
 import { hardenProcess } from "./process.ts";
 import { requireYes } from "./terminal.ts";
 import { unlockOptions, withVault } from "./vault.ts";
@@ -17,10 +18,11 @@ import { unlockOptions, withVault } from "./vault.ts";
  */
 export async function mend(context: Context, args: Arguments): Promise<string[]> {
   const done = mendModes(context.home);
-  if ((await inspectHome(context.home)) !== "ready") {
+  const place = await vaultPlace(context);
+  if ((await inspectHome(place.home, place.store)) !== "ready") {
     return done;
   }
-  switch (await slotFileOf(context.home)) {
+  switch (await slotFileOf(place)) {
     case "settled":
       return done;
     case "unfinished":
@@ -34,8 +36,8 @@ export async function mend(context: Context, args: Arguments): Promise<string[]>
   }
 }
 
-async function slotFileOf(home: string): Promise<string> {
-  await using vault = await readVault({ home });
+async function slotFileOf(place: VaultPlace): Promise<string> {
+  await using vault = await readVault(place);
   return (await vault.status()).slotFile;
 }
 
@@ -68,7 +70,7 @@ async function mendRollback(context: Context, args: Arguments): Promise<string[]
   hardenProcess();
   const { security } = await loadConfig(context.home);
   const { older, generation, retiredDataKeys, setAside } = await acceptRollback({
-    home: context.home,
+    ...(await vaultPlace(context)),
     unlock: createUnlocker({
       ...unlockOptions(context, args, true),
       keyringEnabled: security.keyring.enabled,

@@ -8,13 +8,20 @@ import {
   zero,
 } from "@lango/crypto-core";
 import { createUnlocker, type UnlockOptions } from "@lango/unlock";
-import { createVault, inspectHome, type ProviderKey, type Vault } from "@lango/vault";
+import {
+  createVault,
+  type HomeState,
+  inspectHome,
+  type ProviderKey,
+  type Vault,
+} from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import { usageError } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { auditCreation, makeRemoteKey } from "./create-remote-key.ts";
 import { type ChosenKdf, configuredKdf } from "./kdf.ts";
 import { noNewPassphrase } from "./locked.ts";
+import { vaultPlace } from "./place.ts";
 import { hardenProcess } from "./process.ts";
 import { auditProviderChange } from "./provider-change.ts";
 import { configuredKey, type KeySettings } from "./provider-settings.ts";
@@ -42,7 +49,7 @@ export async function onboard(
   context: Context,
   { chosen, createKey = false, sources, keep }: OnboardOptions,
 ): Promise<{ readonly id: string; readonly text: string; readonly advise: () => void }> {
-  await refuseExisting(context.home);
+  await refuseExisting(context);
   hardenProcess();
   const { security } = await loadConfig(context.home);
   // Before the passphrase is asked for: a key that is not there ends it.
@@ -64,7 +71,7 @@ export async function onboard(
   try {
     await warnOfWeakness(context, given.passphrase);
     await using vault = await createVault({
-      home: context.home,
+      ...(await vaultPlace(context)),
       credentials: [{ kind: "passphrase", passphrase: given.passphrase }],
       kdf: chosen?.kdf ?? (await configuredKdf(context.home)),
       acceptWeakKdf: chosen?.acceptWeakKdf,
@@ -168,20 +175,27 @@ function advise(context: Context): void {
 }
 
 /** @throws CryptoError `ERR_CONFLICT` for any vault that is there, sound or damaged. */
-export async function refuseExisting(home: string): Promise<void> {
-  const state = await inspectHome(home);
+export async function refuseExisting(context: Context): Promise<void> {
+  const { home } = context;
+  const { store } = await vaultPlace(context);
+  // With a database too: a home is of one vault.
+  refuse(home, home, await inspectHome(home));
+  if (store) refuse(home, "the database", await inspectHome(home, store));
+}
+
+function refuse(home: string, where: string, state: HomeState): void {
   if (state === "absent" || state === "half-made") {
     return;
   }
   if (state === "ready") {
-    throw conflict(`${home} holds a vault already`, "name another folder with --home");
+    throw conflict(`${where} holds a vault already`, "name another folder with --home");
   }
   const { damaged } = state;
   // A folder that others can write is no vault yet, and says itself how to mend it.
   const isVault = ["keyslots.json", "lango.db"].some((name) => existsSync(join(home, name)));
   throw !isVault && isCryptoError(damaged) && damaged.code === "ERR_CONFIG"
     ? damaged
-    : conflict(`${home} holds a damaged vault: ${damaged.message}`, 'run "lango doctor"');
+    : conflict(`${where} holds a damaged vault: ${damaged.message}`, 'run "lango doctor"');
 }
 
 const conflict = (message: string, way: string): CryptoError =>

@@ -17,6 +17,7 @@ import { durationMs } from "../config/forms.ts";
 import { absentProvider } from "./absent-provider.ts";
 import { type LatePeers, latePeers, unverifiedPeers } from "./companion-peers.ts";
 import type { Context } from "./context.ts";
+import { vaultPlace } from "./place.ts";
 import { importProvider, installCommand } from "./provider-packages.ts";
 import { type ProviderRecord, writeRecord } from "./provider-record.ts";
 import {
@@ -47,7 +48,7 @@ export async function openProviders(context: Context, settings: KeySettings): Pr
   const { signer, kms } = settings;
   const names = [
     ...(signer.provider === "local" ? [] : [signer.provider]),
-    ...(await namedByVault(context.home, alsoConfigured(settings))),
+    ...(await namedByVault(context, alsoConfigured(settings))),
   ];
   const peers = latePeers();
   const made = await Promise.all(names.map((name) => makeWatched(context, name, settings, peers)));
@@ -68,16 +69,16 @@ export async function openProviders(context: Context, settings: KeySettings): Pr
 }
 
 /** Those of some providers of which the vault has keys. */
-async function namedByVault(home: string, names: readonly string[]): Promise<string[]> {
+async function namedByVault(context: Context, names: readonly string[]): Promise<string[]> {
   if (names.length === 0) return [];
-  await using vault = await readVault({ home });
+  await using vault = await readVault(await vaultPlace(context));
   const keys = await vault.keys.list();
   return names.filter((name) => keys.some(({ provider }) => provider === name));
 }
 
 /** The provider of `security.signer.provider`, which is not `local`, without a vault: to ask it how it is. */
 export const openSigner = (context: Context, settings: KeySettings): Promise<Watched> =>
-  makeWatched(context, settings.signer.provider, settings, unverifiedPeers(context.home));
+  makeWatched(context, settings.signer.provider, settings, unverifiedPeers(context));
 
 /** Closes a provider and keeps what was seen of it. Neither failing is a failure of the command, which has its result. */
 export async function closeWatched(home: string, { provider, seen }: Watched): Promise<void> {

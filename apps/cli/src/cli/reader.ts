@@ -2,6 +2,7 @@ import { CryptoError } from "@lango/crypto-core";
 import { type LockedVault, readVault, type SecretInfo } from "@lango/vault";
 import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
+import { vaultPlace } from "./place.ts";
 
 /** Reads what the vault shows without a key. */
 export async function withReader<T>(
@@ -9,7 +10,7 @@ export async function withReader<T>(
   use: (vault: LockedVault) => Promise<T>,
 ): Promise<T> {
   await requireVault(context);
-  await using vault = await readVault({ home: context.home });
+  await using vault = await readVault(await vaultPlace(context));
   return await use(vault);
 }
 

@@ -7,6 +7,7 @@ import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
 import { lazyKeyring } from "./keyring.ts";
 import { locked } from "./locked.ts";
+import { vaultPlace } from "./place.ts";
 import { hardenProcess } from "./process.ts";
 import { auditProviderChange } from "./provider-change.ts";
 import { openProviders, type Providers } from "./providers.ts";
@@ -45,7 +46,7 @@ export async function withVault<T>(
   // Closed after the vault, which may anchor its log with a key of one.
   await using providers = await openProviders(context, security);
   await using vault = await openVault({
-    home: context.home,
+    ...(await vaultPlace(context)),
     providers: providers.byScheme,
     fallbackToLocal: providers.fallbackToLocal,
     unlock: async (slots) => {

@@ -7,7 +7,7 @@ import { writeAll } from "../cli/output.ts";
 export const run: Handler = async (context, args) => {
   const chosen = chooseKdf(args);
   if (args.flag("dry-run")) {
-    await refuseExisting(context.home);
+    await refuseExisting(context);
     return {
       data: { home: context.home, dryRun: true },
       text: `would create a vault in ${context.home}`,

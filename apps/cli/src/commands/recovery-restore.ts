@@ -8,6 +8,7 @@ import { readInput } from "../cli/files.ts";
 import { requireVault } from "../cli/home.ts";
 import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
 import { obtainNewPassphrase } from "../cli/new-passphrase.ts";
+import { vaultPlace } from "../cli/place.ts";
 import { hardenProcess } from "../cli/process.ts";
 import { askLine, askYes, canAsk } from "../cli/terminal.ts";
 import { onOtherScreen } from "../terminal/other-screen.ts";
@@ -24,7 +25,7 @@ export const run: Handler = async (context, args) => {
   let passphrase: Bytes | undefined;
   try {
     await using vault = await openVault({
-      home: context.home,
+      ...(await vaultPlace(context)),
       unlock: async (slots) => credentialOf(slots, entropy),
     });
     const old = (await vault.slots.list()).filter(({ kind }) => kind === "passphrase");

@@ -6,6 +6,7 @@ import { readCompanionRecords } from "../cli/companion-record.ts";
 import type { Context } from "../cli/context.ts";
 import { standing, uncheckedWishes } from "../cli/in-force.ts";
 import { facts, when } from "../cli/output.ts";
+import { vaultPlace } from "../cli/place.ts";
 import { type ProviderRecord, readRecord } from "../cli/provider-record.ts";
 import { configuredKey, type KeySettings, targetOf } from "../cli/provider-settings.ts";
 import { canAsk } from "../cli/terminal.ts";
@@ -18,7 +19,7 @@ import { isShaped } from "../config/shape.ts";
  * without a vault it offers nothing, because onboarding would have to be in there.
  */
 export const run: Handler = async (context, args) => {
-  await using vault = await readVault({ home: context.home });
+  await using vault = await readVault(await vaultPlace(context));
   const wishes = await uncheckedWishes(context.home);
   const { keyring, anchor } = wishes;
   const asked = args.flag("probe");
@@ -57,6 +58,8 @@ export const run: Handler = async (context, args) => {
     },
     text: facts([
       ["home", context.home],
+      ["stored in", status.location],
+      ["stored in", status.location],
       ["vault", `${status.id}, made ${when(status.createdAt)}`],
       ["mode", mode],
       ...settings,
