@@ -10,7 +10,6 @@ import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { standing, uncheckedWishes, unmetWishes } from "./in-force.ts";
 import { vaultPlace } from "./place.ts";
-import { probe } from "./probe.ts";
 import { hardenProcess } from "./process.ts";
 import { installCommand, packageOf } from "./provider-packages.ts";
 import { configuredKey, requireSettings } from "./provider-settings.ts";
