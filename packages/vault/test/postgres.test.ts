@@ -30,7 +30,7 @@ import {
   withPassphrase,
 } from "./helpers.ts";
 import { script } from "./rig/spawn.ts";
-import { passphraseOf } from "./rig/work.ts";
+import { passphraseOf, URL_VARIABLE } from "./rig/work.ts";
 
 let server = "";
 let count = 0;
@@ -167,7 +167,7 @@ describe("a vault in a database", () => {
     const vault = await makeVault(home, passphraseOf(0));
     await vault.secrets.set("shared", bytes("0"));
     await vault.keys.create({ name: "log", type: "signing", algorithm: "ed25519" });
-    const env = { ...process.env, RIG_STORE: store?.url };
+    const env = { ...process.env, [URL_VARIABLE]: store?.url };
     const homes = [home, home, newHome(), newHome()];
     const reports = await Promise.all(
       homes.map(async (each, index) => {

@@ -6,7 +6,6 @@ import {
   type CreateVaultOptions,
   createVault,
   openVault,
-  type StoreAddress,
   type Vault,
 } from "../../src/index.ts";
 import { remote } from "./remote.ts";
@@ -34,18 +33,17 @@ export const unlockWith =
 
 export const passphraseOf = (step: number): string => `passphrase number ${step}`;
 
-/** Of a child whose vault is in a database. */
-export const storeOfRig = (): { readonly store?: StoreAddress } => {
-  const url = process.env["RIG_STORE"];
-  return url ? { store: { url } } : {};
+/** The variable that puts the vaults of the rig into a PostgreSQL database; its processes inherit it. */
+export const URL_VARIABLE = "LANGO_RIG_URL";
+
+/** Where the vault of a home is, as the functions that open one take it. */
+export const place = (home: string): Pick<CreateVaultOptions, "home" | "store"> => {
+  const url = process.env[URL_VARIABLE];
+  return { home, ...(url === undefined ? {} : { store: { url } }) };
 };
 
 export const open = (home: string, passphrase: string = passphraseOf(0)): Promise<Vault> =>
-  openVault({
-    ...{ home, ...storeOfRig() },
-    unlock: unlockWith(passphrase),
-    providers: remotes(),
-  });
+  openVault({ ...place(home), unlock: unlockWith(passphrase), providers: remotes() });
 
 /** Providers that every process of a test makes for itself, with the same keys. */
 export const remotes = (): Record<string, CryptoProvider> => ({
@@ -58,7 +56,7 @@ export const create = (
   defaultKey?: CreateVaultOptions["defaultKey"],
 ): Promise<Vault> =>
   createVault({
-    ...{ home, ...storeOfRig() },
+    ...place(home),
     credentials: [{ kind: "passphrase", passphrase: utf8(passphraseOf(0)) }],
     kdf: quickKdf(),
     acceptWeakKdf: true,
