@@ -89,9 +89,8 @@ const INSERT = statement((q, p: SecretRow) =>
   }),
 );
 
-// The data key must be active in the very statement that uses it, so that a rotation cannot slip in between; and stay so until
-// the commit, or a rotation on a server would look for what it seals again before this row can be seen.
-const INSERT_VERSION = statement((q, p: SecretVersionRow, dialect) =>
+// The data key must be active in the very statement that uses it, so that a rotation cannot slip in between.
+const INSERT_VERSION = statement((q, p: SecretVersionRow) =>
   q
     .insertInto("secret_versions")
     .columns(["secret_id", "version", "data_key_id", "sealed", "size", "created_at"])
@@ -100,7 +99,6 @@ const INSERT_VERSION = statement((q, p: SecretVersionRow, dialect) =>
         .selectFrom("data_keys")
         .where("id", "=", p.dataKeyId)
         .where("state", "=", sql.lit("active" as const))
-        .$if(dialect.rowLocks, (locked) => locked.forShare())
         .select([
           eb.val(p.secretId).as("secret_id"),
           eb.val(p.version).as("version"),
