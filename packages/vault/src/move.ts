@@ -5,13 +5,14 @@ import { jcs, serializeKeyslots } from "@lango/envelope";
 import type { JobRow, Store, StoreTransaction } from "@lango/store";
 import { retireDataKeys } from "./accept-rollback.ts";
 import { verifyChain } from "./audit/verify.ts";
+import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
 import { replaceFile } from "./files.ts";
 import { type HomePaths, homePaths, type KeyslotsFile } from "./keyslots-file.ts";
 import { openMoveTarget, setFilesAside, setLeftoverAside } from "./move-target.ts";
 import { type OpenedContext, openContext } from "./open-context.ts";
 import { MOVE_JOB, movedAway } from "./place.ts";
-import { isSound, withMac } from "./rows.ts";
+import { checkRow, isSound, withMac } from "./rows.ts";
 import { settle } from "./slot-file-state.ts";
 import { checkPin } from "./slot-row-state.ts";
 import { reached } from "./stages.ts";
@@ -153,20 +154,21 @@ const beginJob = async (
     updatedAt: at,
   });
   await to.transaction("full", async (tx) => {
-    await checkOurs(context.keys, row.vaultId, tx, to.location, paths);
+    await checkOurs({ tx, paths, location: to.location, keys: context.keys, vaultId: row.vaultId });
     await tx.reset();
     await tx.jobs.put(job);
   });
 };
 
+interface OursOptions extends Pick<VaultContext, "keys"> {
+  readonly tx: StoreTransaction;
+  readonly paths: HomePaths;
+  readonly location: string;
+  readonly vaultId: string;
+}
+
 /** Only what is empty, was being filled from this vault, or was left by it may be emptied. */
-const checkOurs = async (
-  keys: OpenedContext["context"]["keys"],
-  vaultId: string,
-  tx: StoreTransaction,
-  location: string,
-  paths: HomePaths,
-): Promise<void> => {
+const checkOurs = async ({ tx, paths, location, keys, vaultId }: OursOptions): Promise<void> => {
   const job = await tx.jobs.find(MOVE_JOB);
   if (job) {
     if (isSound(keys.rows, "jobs", job)) return;
@@ -236,7 +238,10 @@ const endJob = async ({ context }: OpenedContext, to: Store): Promise<boolean> =
 /** An earlier call died after it had opened the target. */
 const checkSameVaultIn = async ({ context, paths }: OpenedContext, to: Store): Promise<void> => {
   const row = await to.vault.get();
-  if (row?.vaultId === toHex(context.vaultId)) return;
+  if (row?.vaultId === toHex(context.vaultId)) {
+    checkRow(context.keys.rows, "vault", row);
+    return;
+  }
   throw new CryptoError(
     "ERR_CONFLICT",
     `${paths.database} says that the vault was moved to ${to.location}, which does not have it`,

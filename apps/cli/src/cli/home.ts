@@ -33,9 +33,10 @@ export async function requireVault(
     advise();
     return;
   }
-  throw new CryptoError("ERR_LOCKED", `There is no vault in ${context.home}`, {
-    context: {
-      hint: 'Create it with "lango onboard", or name its folder with --home or LANGO_HOME',
-    },
+  const [where, other] = place.store
+    ? ["the database", "another database with DATABASE_URL or the setting store"]
+    : [context.home, "its folder with --home or LANGO_HOME"];
+  throw new CryptoError("ERR_LOCKED", `There is no vault in ${where}`, {
+    context: { hint: `Create it with "lango onboard", or name ${other}` },
   });
 }

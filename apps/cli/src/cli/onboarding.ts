@@ -50,6 +50,7 @@ export async function onboard(
   { chosen, createKey = false, sources, keep }: OnboardOptions,
 ): Promise<{ readonly id: string; readonly text: string; readonly advise: () => void }> {
   await refuseExisting(context);
+  const place = await vaultPlace(context);
   hardenProcess();
   const { security } = await loadConfig(context.home);
   // Before the passphrase is asked for: a key that is not there ends it.
@@ -71,7 +72,7 @@ export async function onboard(
   try {
     await warnOfWeakness(context, given.passphrase);
     await using vault = await createVault({
-      ...(await vaultPlace(context)),
+      ...place,
       credentials: [{ kind: "passphrase", passphrase: given.passphrase }],
       kdf: chosen?.kdf ?? (await configuredKdf(context.home)),
       acceptWeakKdf: chosen?.acceptWeakKdf,
@@ -82,7 +83,7 @@ export async function onboard(
     keep?.(given.passphrase.slice());
     return {
       id: vault.id,
-      text: `Created a vault in ${context.home}${chosenKey.key ? `, its default key is ${await uriOf(vault)}` : ""}`,
+      text: `Created a vault in ${place.store ? (await vault.status()).location : context.home}${chosenKey.key ? `, its default key is ${await uriOf(vault)}` : ""}`,
       advise: () => advise(context),
     };
   } finally {
