@@ -21,8 +21,8 @@ export const putSlots = async (
   check: (written: Uint8Array) => Promise<void>,
   { detail, ...entry }: NewEntry & { readonly detail: string },
 ): Promise<void> => {
-  const { vaultId, generation } = keyslots;
-  const next = buildKeyslots(vaultKey, { vaultId, generation: generation + 1, slots });
+  const { vaultId, generation, inherited } = keyslots;
+  const next = buildKeyslots(vaultKey, { vaultId, generation: generation + 1, slots, inherited });
   await writeKeyslots(context, paths, next, check, {
     ...entry,
     detail: `${detail}, generation ${next.generation}`,

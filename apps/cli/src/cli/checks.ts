@@ -6,9 +6,10 @@ import { openStore } from "@lango/store";
 import { chmodHint, createUnlocker } from "@lango/unlock";
 import { inspectHome, openVault, readVault, type StoreAddress } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
+import { configuredStore } from "../config/store.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
-import { standing, uncheckedWishes, unmetWishes } from "./in-force.ts";
+import { standing, uncheckedWishes } from "./in-force.ts";
 import { vaultPlace } from "./place.ts";
 import { hardenProcess } from "./process.ts";
 import { installCommand, packageOf } from "./provider-packages.ts";
@@ -36,6 +37,8 @@ const fault = (detail: string, fix?: string): Finding => ({
   ...(fix === undefined ? {} : { fix }),
 });
 
+const LOCKED = "not checked: the database is encrypted, and needs the passphrase";
+
 /** A check whose error is its finding. */
 const check =
   (look: Check): Check =>
@@ -55,11 +58,9 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     await loadConfig(home);
     return good("valid");
   }),
-  settings: check(async ({ home }) => {
-    const faults = unmetWishes(await uncheckedWishes(home));
-    return faults.length === 0
-      ? good("all in force")
-      : fault(faults.join("; "), "This version cannot do it: set them back");
+  settings: check(async ({ home, env }) => {
+    const store = await configuredStore(home, env);
+    return good(store ? `PostgreSQL, by ${store.source}` : "all in force");
   }),
   "core dumps": check(() => {
     const soft = /^Max core file size\s+(\S+)/m.exec(
@@ -124,12 +125,14 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     const { security } = await loadConfig(home);
     const { provider: name } = security.signer;
     await using vault = await readVault(await vaultPlace(context));
-    const { dataKeys, degradedDataKeys } = await vault.status();
-    const { provider, mode } = standing(await uncheckedWishes(home), home, dataKeys);
+    const status = await vault.status();
+    const { degradedDataKeys } = status;
+    const { provider, mode } = standing(await uncheckedWishes(home), home, status);
     if (!provider.installed) {
       const hint = installCommand(packageOf(name) ?? name, home);
       return fault(`${name} is not installed`, `Run "${hint}"`);
     }
+    if (status.database.encrypted) return good(LOCKED);
     if (name !== "local") {
       requireSettings(name, security, home);
       const key = configuredKey(security, "encryption", home);
@@ -161,6 +164,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   companion: check(async (context) => {
     const { security } = await loadConfig(context.home);
     await using vault = await readVault(await vaultPlace(context));
+    if ((await vault.status()).database.encrypted) return good(LOCKED);
     const devices = await vault.companions.list();
     const suspended = devices.filter(({ state }) => state === "suspended");
     if (suspended.length > 0) {
@@ -201,6 +205,8 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     switch (slotFile) {
       case "settled":
         return good(`slots and database agree on ${slotGeneration}`);
+      case null:
+        return good(LOCKED);
       case "unfinished":
         return fault("a change of the slots was interrupted", 'Run "lango doctor --fix"');
       default:
@@ -212,7 +218,21 @@ export const CHECKS: Readonly<Record<string, Check>> = {
         );
     }
   }),
+  encryption: check(async (context) => {
+    await using vault = await readVault(await vaultPlace(context));
+    const { encrypted } = (await vault.status()).database;
+    const { enabled } = (await uncheckedWishes(context.home)).dbEncryption;
+    const found = `the database is ${encrypted ? "encrypted" : "in plaintext"}`;
+    if (encrypted === enabled) return good(found);
+    const command = enabled ? "db-migrate" : "db-decrypt";
+    return fault(
+      `${found}, but security.dbEncryption.enabled is ${enabled}`,
+      `Run "lango security ${command}", or set it to ${encrypted}`,
+    );
+  }),
   database: check(async (context) => {
+    await using vault = await readVault(await vaultPlace(context));
+    if ((await vault.status()).database.encrypted) return good(LOCKED);
     const { home, store } = await vaultPlace(context);
     const where = store ?? { file: join(home, "lango.db") };
     await using opened = await openStore({ ...where, mode: "read" });
@@ -223,6 +243,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   }),
   audit: check(async (context) => {
     await using vault = await readVault(await vaultPlace(context));
+    if ((await vault.status()).database.encrypted) return good(LOCKED);
     const { ok, rows, faults } = await vault.audit.verifyLinks();
     return ok
       ? good(`${rows} rows, the chain holds`)

@@ -1,6 +1,6 @@
 import { chmodSync, lstatSync } from "node:fs";
 import { createUnlocker } from "@lango/unlock";
-import { acceptRollback, inspectHome, readVault } from "@lango/vault";
+import { acceptRollback, inspectHome, readVault, type VaultStatus } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import type { Arguments } from "./arguments.ts";
 import { filesOf, forbiddenMode } from "./checks.ts";
@@ -26,6 +26,11 @@ export async function mend(context: Context, args: Arguments): Promise<string[]>
   switch (await slotFileOf(place)) {
     case "settled":
       return done;
+    case null:
+      // Only opening tells, and it ends what was interrupted.
+      return args.flag("accept-rollback")
+        ? [...done, ...(await mendRollback(context, args))]
+        : done;
     case "unfinished":
       // Opening ends it, or forgets it if it had not reached the file.
       await withVault(context, args, {}, async () => undefined);
@@ -37,7 +42,7 @@ export async function mend(context: Context, args: Arguments): Promise<string[]>
   }
 }
 
-async function slotFileOf(place: VaultPlace): Promise<string> {
+async function slotFileOf(place: VaultPlace): Promise<VaultStatus["slotFile"]> {
   await using vault = await readVault(place);
   return (await vault.status()).slotFile;
 }
@@ -79,6 +84,7 @@ async function mendRollback(context: Context, args: Arguments): Promise<string[]
       providerSlots: providers.slots,
     }),
   });
+  if (older === "none") return [];
   const what = older === "store" ? "database" : "keyslots.json";
   return [
     `accepted the older ${what}; both are of generation ${generation} now`,

@@ -1,14 +1,23 @@
 import { CryptoError } from "@lango/crypto-core";
 import type { Vault } from "@lango/vault";
+import { usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
+import { resumeCompromised, rotateCompromised } from "../cli/compromised.ts";
 import { counted, NOT_REVOKED, rotatedText, runRotation, unfinished } from "../cli/rotation.ts";
 import { requireYes } from "../cli/terminal.ts";
 import { withVault } from "../cli/vault.ts";
 
 /** Gives the vault new data keys, and seals every value again under them. */
-export const run: Handler = (context, args) =>
-  withVault(context, args, {}, async (vault) => {
-    const resume = args.flag("resume");
+export const run: Handler = (context, args) => {
+  const resume = args.flag("resume");
+  if (args.flag("compromised")) {
+    if (resume) throw usageError("--resume goes on with what was begun: leave --compromised out");
+    return rotateCompromised(context, args);
+  }
+  return withVault(context, args, {}, async (vault) => {
+    const { renewing } = await vault.status();
+    if (renewing && !resume) throw unfinished();
+    if (renewing && !args.flag("dry-run")) return resumeCompromised(context, args, vault);
     const values = await valuesLeft(vault, resume);
     if (args.flag("dry-run")) {
       return {
@@ -22,6 +31,7 @@ export const run: Handler = (context, args) =>
     for (const sentence of NOT_REVOKED) context.note(sentence);
     return { data: { ...result, notRevoked: NOT_REVOKED }, text: rotatedText(result) };
   });
+};
 
 /** How many values are left to seal again. Whether that can be done at all is said before anybody is asked. */
 async function valuesLeft({ rotation, dataKeys }: Vault, resume: boolean): Promise<number> {

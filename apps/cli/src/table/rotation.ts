@@ -1,12 +1,22 @@
 import type { Command } from "../cli/command.ts";
 import { PROGRESS_OPTIONS } from "./progress-options.ts";
+import { REKEY_OPTIONS } from "./rekey-options.ts";
 
 export const ROTATION_COMMANDS: readonly Command[] = [
   {
     path: "security rotate",
     summary: "new data keys, and every value sealed again under them; others go on working",
-    examples: ["lango security rotate", "lango security rotate --resume"],
+    examples: [
+      "lango security rotate",
+      "lango security rotate --resume",
+      "lango security rotate --compromised --drop-others",
+    ],
     options: {
+      compromised: {
+        type: "boolean",
+        summary: "a new vault key and new keys of the rows too: somebody may have had the old ones",
+      },
+      ...REKEY_OPTIONS,
       resume: { type: "boolean", summary: "go on with the rotation that was interrupted" },
       ...PROGRESS_OPTIONS,
     },

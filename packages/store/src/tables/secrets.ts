@@ -8,6 +8,7 @@ import { retired } from "./data-keys.ts";
 import { checkLimit } from "./limit.ts";
 import { sealedReads, sealedRows } from "./sealed-versions.ts";
 import { SECRET } from "./secret-columns.ts";
+import { walkReads, walkRows } from "./secret-walk.ts";
 
 const DEFAULT_PAGE = 500;
 
@@ -180,6 +181,7 @@ const TOUCH = statement((q, p: { id: string; uses: number; lastUsedAt: number })
 
 export const secretReads = (executor: ReadExecutor): SecretReads => ({
   ...sealedReads(executor),
+  ...walkReads(executor),
   find: (collection, name) => executor.first(FIND, { collection, name }),
   describe: (collection, name) => executor.first(DESCRIBE, { collection, name }),
   findVersion: (secretId, version) => executor.first(FIND_VERSION, { secretId, version }),
@@ -194,6 +196,7 @@ export const secretReads = (executor: ReadExecutor): SecretReads => ({
 export const secretRows = (executor: Executor): SecretRows => ({
   ...secretReads(executor),
   ...sealedRows(executor),
+  ...walkRows(executor),
 
   async insertSecret(secret, version) {
     await executor.run(INSERT, secret);
