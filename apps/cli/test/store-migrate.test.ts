@@ -240,6 +240,11 @@ describe("lango store migrate", () => {
     expect(JSON.stringify(tail.document.data)).toContain("store.migrate");
     expectNoPassword(tail);
 
+    const wish = ["settings", "set", "security.dbEncryption.enabled"];
+    expect((await lango([...wish, "true"], { home, env })).code).toBe(0);
+    const plaintext = await lango(["store", "migrate", "--to", "sqlite", "--yes"], { home, env });
+    expect(plaintext.code).toBe(78);
+    expect((await lango([...wish, "false"], { home, env })).code).toBe(0);
     const back = await lango(["store", "migrate", "--to", "sqlite", "--yes"], { home, env });
     expect(back.code, back.stderr).toBe(0);
     expect(back.stderr).toContain("DATABASE_URL still names the old database");

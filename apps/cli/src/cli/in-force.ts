@@ -61,7 +61,6 @@ function databaseText(wished: boolean, database: DatabaseState): string {
 /** What brings the database to where the settings have it. */
 const MENDS = { true: "lango security db-migrate", false: "lango security db-decrypt" } as const;
 
-
 /** The version of a provider that is installed; `local` is always there. */
 export function versionOf(name: string, home: string): string | undefined {
   const packageName = packageOf(name);
