@@ -2,16 +2,13 @@ import { rename } from "node:fs/promises";
 import { basename } from "node:path";
 import { CryptoError } from "@lango/crypto-core";
 import { buildKeyslots, type Keyslots, parseKeyslots, verifyKeyslots } from "@lango/envelope";
-import type { StoreTransaction, VaultRow } from "@lango/store";
-import { removeAllIn } from "./approvals/permits.ts";
-import type { RowChange } from "./audit/entry.ts";
-import { changeOf } from "./audit/row-hashes.ts";
-import { suspendCompanions } from "./companions.ts";
+import type { VaultRow } from "@lango/store";
 import type { VaultContext } from "./context.ts";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
+import { distrustOlderRows, retireDataKeys } from "./older-rows.ts";
 import { openContext } from "./open-context.ts";
 import { isBefore, type Pin, readPin } from "./pins.ts";
-import { checkRow, withMac } from "./rows.ts";
+import { checkRow } from "./rows.ts";
 import { settle, standing, vaultRow, writeKeyslots } from "./slot-file-state.ts";
 import type { AcceptedRollback, AcceptRollbackOptions } from "./types.ts";
 
@@ -74,16 +71,12 @@ const accept = async (
       detail: `keyslots.json was generation ${keyslots.generation}, the database ${row.slotGeneration}; now ${next.generation}`,
     },
     async (tx) => {
-      const changes = await retireDataKeys(context, tx);
-      retiredDataKeys = changes.length;
-      if (older === "keyslots") return changes;
-      // An older database has forgotten who was revoked since, and what was taken back or used up.
-      const permits = [...(await tx.permits.list("grant")), ...(await tx.permits.list("handle"))];
-      return [
-        ...changes,
-        ...(await suspendCompanions(context, tx)),
-        ...(await removeAllIn(tx, permits)),
-      ];
+      const changes =
+        older === "keyslots"
+          ? { dataKeys: await retireDataKeys(context, tx), companions: [], permits: [] }
+          : await distrustOlderRows(context, tx);
+      retiredDataKeys = changes.dataKeys.length;
+      return [...changes.dataKeys, ...changes.companions, ...changes.permits];
     },
   );
   // An older database cannot hold the anchors of a newer one. They are kept, and so are those that were sent elsewhere.
@@ -94,22 +87,6 @@ const accept = async (
 /** Above everything that either file, or this machine, has seen. */
 const nextGeneration = (row: VaultRow, { generation }: Keyslots, pin: Pin | undefined): number =>
   Math.max(row.slotGeneration, row.pendingGeneration ?? 0, generation, pin?.generation ?? 0) + 1;
-
-/** Every active data key seals nothing new from now on. */
-export const retireDataKeys = async (
-  { keys }: Pick<VaultContext, "keys">,
-  tx: StoreTransaction,
-): Promise<RowChange[]> => {
-  const changes: RowChange[] = [];
-  for (const row of await tx.dataKeys.list()) {
-    if (row.state !== "active") continue;
-    checkRow(keys.rows, "data_keys", row);
-    const retired = withMac(keys.rows, "data_keys", { ...row, state: "decrypt-only" });
-    await tx.dataKeys.update(retired, row.mac);
-    changes.push(changeOf("data_keys", retired));
-  }
-  return changes;
-};
 
 const setAnchorsAside = async (paths: HomePaths, generation: number): Promise<string[]> => {
   const names: string[] = [];

@@ -29,7 +29,14 @@ export const readEncrypted = (
     keys: { list: refuse },
     slots: { list: () => gate.run(() => listSlots(paths)) },
     companions: { list: refuse },
-    audit: { verifyLinks: refuse, tail: refuse },
+    audit: {
+      verifyLinks: refuse,
+      tail: refuse,
+      // biome-ignore lint/correctness/useYield: it has nothing to give.
+      records: async function* () {
+        await refuse();
+      },
+    },
     status: () => gate.run(() => readLockedStatus(paths)),
     close: () => gate.close(),
     [Symbol.asyncDispose]: () => vault.close(),

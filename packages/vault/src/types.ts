@@ -14,6 +14,8 @@ import type {
   UnlockResult,
 } from "@lango/unlock";
 import type { Approvals } from "./approval-types.ts";
+import type { AuditRecord, RecordsOptions } from "./audit-record-types.ts";
+import type { Backups } from "./backup-types.ts";
 import type { Companions } from "./companion-types.ts";
 import type { DatabaseEncryption, DatabaseState, DatabaseWish } from "./database-types.ts";
 import type { Keys } from "./key-types.ts";
@@ -184,6 +186,7 @@ export interface Vault extends AsyncDisposable {
   readonly rotation: Rotation;
   readonly dataKeys: VaultDataKeys;
   readonly audit: Audit;
+  readonly backups: Backups;
   /**
    * Makes a new vault key: slots are made anew from credentials, and what the old key sealed is sealed anew, in constant
    * time. This vault is closed then, and every other that has it open fails with `ERR_LOCKED` at its next write.
@@ -225,6 +228,8 @@ export interface LockedVault extends AsyncDisposable {
     /** Checks numbers, links and hashes of the chain, and row hashes with `rows`; MACs need the key. */
     verifyLinks(options?: VerifyOptions): Promise<AuditReport>;
     tail(count?: number): Promise<AuditEvent[]>;
+    /** As {@link Audit.records}. */
+    records(options?: RecordsOptions): AsyncGenerator<AuditRecord, void, undefined>;
   };
   status(): Promise<VaultStatus>;
   close(): Promise<void>;
@@ -504,6 +509,11 @@ export interface Audit {
   verify(options?: VerifyOptions): Promise<AuditReport>;
   /** The newest events, oldest first. Default is 50. */
   tail(count?: number): Promise<AuditEvent[]>;
+  /**
+   * Reads events in order, a page of rows at a time, with the hash of each row. Their links are checked on the way: a row that
+   * does not fit ends it with `ERR_INTEGRITY`. MACs and what is before `from` are for {@link verify}.
+   */
+  records(options?: RecordsOptions): AsyncGenerator<AuditRecord, void, undefined>;
   /** The first event of a row, once its hash and MAC were found right; `undefined` for a row that is not there, or not sound. */
   read(seq: number): Promise<AuditEvent | undefined>;
 }
