@@ -36,7 +36,10 @@ export interface OpenFileOptions extends AnyOptions {
 
 /** Where a PostgreSQL database is. */
 export interface OpenUrlOptions extends AnyOptions {
-  /** `postgres://user:password@host:port/database`; `?schema=` names the schema of the tables, by default `lango`. */
+  /**
+   * `postgres://user:password@host:port/database`; `?schema=` names the schema of the tables, by default `lango`. Without a
+   * password that of the variable `PGPASSWORD`. Its certificate and name are checked unless the host is this machine.
+   */
   readonly url: string;
 }
 
@@ -46,15 +49,17 @@ export type OpenStoreOptions = OpenFileOptions | OpenUrlOptions;
 const DEFAULT_BUSY_MS = 5_000;
 
 /**
- * Opens a database and brings it up to date, keeping a backup of it from before.
+ * Opens a database and brings it up to date, keeping a backup of a file from before.
  *
  * @throws {@link CryptoError}
- *   - `ERR_NOT_FOUND`: no such file (`open`, `read`), or no such folder.
+ *   - `ERR_NOT_FOUND`: no such file or tables (`open`, `read`), or no such folder or database.
  *   - `ERR_INTEGRITY`: damaged, truncated, or not Lango's; the file is left as it is.
  *   - `ERR_CONFLICT`: written by a newer Lango; both versions are named. Or an older one in mode `read`.
- *   - `ERR_CONFIG`: file or folder open to others; the hint has the chmod line.
- *   - `ERR_PROVIDER_NOT_INSTALLED`: no SQLite driver; the hint has the command.
- *   - `ERR_ACCESS_DENIED`, `ERR_BUSY`: the file cannot be read or written now.
+ *   - `ERR_CONFIG`: file or folder open to others, and the hint has the chmod line; a faulty URL; a server that does not
+ *     prove who it is.
+ *   - `ERR_PROVIDER_NOT_INSTALLED`: no driver; the hint has the command.
+ *   - `ERR_ACCESS_DENIED`, `ERR_BUSY`: the file cannot be read or written now, or the role may not.
+ *   - `ERR_UNAVAILABLE`: the server could not be reached within `busyTimeoutMs`.
  */
 export const openStore = (options: OpenStoreOptions): Promise<Store> =>
   openWithMigrations(options, MIGRATIONS);
