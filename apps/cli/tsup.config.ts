@@ -21,6 +21,7 @@ const files = (...paths: string[]) => paths.map((path) => resolve(src, path));
  */
 const FILES = files(
   "lango.ts",
+  "agent.ts",
   "main.ts",
   "commands/security-status.ts",
   "commands/provider-check.ts",

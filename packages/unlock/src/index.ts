@@ -1,3 +1,23 @@
+export { agentStatus, lockAgent } from "./agent/client.ts";
+export type { AgentStatus } from "./agent/protocol.ts";
+export { type Agent, type AgentEnd, type AgentOptions, startAgent } from "./agent/server.ts";
+export {
+  type ConfiguredOptions,
+  type ConfiguredSecret,
+  type ConfiguredSecrets,
+  findVariableFaults,
+  hasConfiguredSecrets,
+  isEncryptionKeyVariable,
+  isMasterKeyVariable,
+  readConfiguredSecrets,
+  variableFaultsError,
+} from "./configured-secrets.ts";
+export {
+  type EncryptionKey,
+  encryptionKeyLabel,
+  isEncryptionKeySlot,
+  readEncryptionKeys,
+} from "./encryption-keys.ts";
 export { createOsKeyring, type OsKeyringOptions, type WritableKeyring } from "./os-keyring.ts";
 export { parseMasterKey } from "./parse-master-key.ts";
 export { readMasterKey } from "./read-master-key.ts";
@@ -5,10 +25,13 @@ export { newRecoveryWords, parseRecoveryWords, type RecoveryWords } from "./reco
 export { chmodHint } from "./secret-file.ts";
 export type {
   Credential,
+  CredentialKey,
+  CredentialKind,
   KeyringBackend,
   KeyringEntry,
   NewPassphrase,
   NewPassphraseOptions,
+  ProviderSlots,
   SkippedSource,
   SlotInfo,
   SlotKind,
@@ -16,6 +39,7 @@ export type {
   Unlocker,
   UnlockOptions,
   UnlockResult,
+  VariableFault,
 } from "./types.ts";
 export { createUnlocker } from "./unlocker.ts";
-export { UNLOCK_VARIABLES, withoutUnlockVariables } from "./variables.ts";
+export { isUnlockVariable, UNLOCK_VARIABLES, withoutUnlockVariables } from "./variables.ts";

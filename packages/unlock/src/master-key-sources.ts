@@ -1,7 +1,8 @@
 import { join } from "node:path";
-import type { Bytes } from "@lango/crypto-core";
+import { encryptionKeySource } from "./encryption-key-source.ts";
+import { isEncryptionKeySlot } from "./encryption-keys.ts";
 import { takeFromKeyring } from "./keyring.ts";
-import { parseMasterKey } from "./parse-master-key.ts";
+import { parseAndZero } from "./parse-master-key.ts";
 import { readSecretFile } from "./secret-file.ts";
 import { found, type Source, skipped } from "./source.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -10,6 +11,7 @@ import { findVariables, readVariables } from "./variables.ts";
 /** The places of a master key, in their order. None of them ever makes one. */
 export const masterKeySources = (around: Surroundings): Source[] => [
   variable(around),
+  encryptionKeySource(around),
   keyring(around),
   keyFile(around),
 ];
@@ -19,6 +21,7 @@ function variable(around: Surroundings): Source {
   return {
     name: variables[0]?.name ?? "LANGO_MASTER_KEY",
     kinds: ["env"],
+    opens: { what: "env", fits: (slot) => !isEncryptionKeySlot(slot) },
     ambient: variables[0]?.isPath ?? false,
     async take() {
       const key = await readVariables(variables, around.files, parseAndZero);
@@ -54,13 +57,4 @@ function keyFile(around: Surroundings): Source {
         : found(parseAndZero(text, `master key file ${path}`));
     },
   };
-}
-
-/** Parses a key and zeroes its text. */
-export function parseAndZero(text: Bytes, source: string): Bytes {
-  try {
-    return parseMasterKey(text, source);
-  } finally {
-    text.fill(0);
-  }
 }

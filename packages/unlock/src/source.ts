@@ -1,9 +1,17 @@
 import type { Bytes } from "@lango/crypto-core";
-import type { SlotKind } from "./types.ts";
+import type { CredentialKey, CredentialKind, SlotInfo } from "./types.ts";
 
 /** What asking a source gave. A source that is there but unusable throws instead. */
 export type Attempt =
-  | { readonly state: "found"; readonly secret: Bytes }
+  | {
+      readonly state: "found";
+      readonly secret: Bytes;
+      /** Default: every slot that the source is for. */
+      readonly slotIds?: readonly string[];
+      /** Of a source of several keys: the one of `secret`, and those to try after it. */
+      readonly from?: CredentialKey;
+      readonly others?: readonly CredentialKey[];
+    }
   | { readonly state: "skipped"; readonly reason: string };
 
 /** One place where a credential may be. */
@@ -11,13 +19,19 @@ export interface Source {
   /** As people name it; never anything that was found there. */
   readonly name: string;
   /** The kinds of slot that its credential may open. */
-  readonly kinds: readonly SlotKind[];
+  readonly kinds: readonly CredentialKind[];
+  /** Which slots of these kinds are its own, and what they are called. Default: all. */
+  readonly opens?: { readonly what: string; readonly fits: (slot: SlotInfo) => boolean };
   readonly ambient: boolean;
   /** Asks the source. */
   take(): Promise<Attempt>;
   /** Tells what `take` would do where that would consume input or disturb a person: a reason to skip, or nothing. */
   look?(): Promise<string | undefined>;
 }
+
+/** Why a source that everybody of this user can read is passed over. */
+export const TOO_OPEN =
+  "any process of this user could give it, and this command wants fresh consent";
 
 export const found = (secret: Bytes): Attempt => ({ state: "found", secret });
 export const skipped = (reason: string): Attempt => ({ state: "skipped", reason });

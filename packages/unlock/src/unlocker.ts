@@ -1,14 +1,16 @@
-import { type Bytes, CryptoError, isCryptoError } from "@lango/crypto-core";
+import { CryptoError, isCryptoError, zero } from "@lango/crypto-core";
+import { agentSource } from "./agent/source.ts";
 import { askTwice } from "./ask-twice.ts";
 import { flagSources } from "./flag-sources.ts";
 import { masterKeySources } from "./master-key-sources.ts";
 import { passphraseSources, prompt } from "./passphrase-sources.ts";
-import { type Source, skipped } from "./source.ts";
+import { providerSlotSources } from "./provider-sources.ts";
+import { recoveryWords } from "./recovery-source.ts";
+import { type Attempt, type Source, skipped, TOO_OPEN } from "./source.ts";
 import { type Surroundings, surroundingsOf } from "./surroundings.ts";
 import type {
   SkippedSource,
   SlotInfo,
-  SlotKind,
   SourceDescription,
   Unlocker,
   UnlockOptions,
@@ -17,11 +19,14 @@ import type {
 /**
  * Makes an {@link Unlocker} that looks into these sources, in this order; a flag excludes all others:
  *
- * 1. flags: `--passphrase-fd`, `--passphrase-file`, `--passphrase-stdin`, `--master-key-fd`;
- * 2. master key: `LANGO_MASTER_KEY` (or `AUTHSOME_MASTER_KEY`), keyring, `master.key` in the home;
- * 3. provider slots;
- * 4. passphrase: keyring, keyfile (`passphrase` in the home, or `LANGO_KEYFILE`), `LANGO_PASSPHRASE`,
- *    `$CREDENTIALS_DIRECTORY/lango.passphrase`, `/run/secrets/lango_passphrase`, prompt, standard input.
+ * 1. flags: `--passphrase-fd`, `--passphrase-file`, `--passphrase-stdin`, `--master-key-fd`, `--recovery-words-fd`;
+ * 2. the unlock agent, while one runs;
+ * 3. master key: `LANGO_MASTER_KEY` (or `AUTHSOME_MASTER_KEY`), `ENCRYPTION_KEY` with its other versions, keyring,
+ *    `master.key` in the home;
+ * 4. provider slots, in the order of the slot file;
+ * 5. passphrase: keyring, keyfile (`passphrase` in the home, or `LANGO_KEYFILE`), `LANGO_PASSPHRASE`,
+ *    `$CREDENTIALS_DIRECTORY/lango.passphrase`, `/run/secrets/lango_passphrase`, prompt, standard input;
+ * 6. recovery words, at a prompt that comes only when they are asked for by name.
  *
  * Only sources for which the vault has a slot count. One that is absent, locked or out of reach is skipped; the first
  * that gives a value is the last that is asked, whether or not the value opens anything. Each variable has a `_FILE` form.
@@ -31,16 +36,16 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
   return {
     async obtain(slots) {
       const { sources, passOver } = plan(around, slots);
-      const { source, secret, skipped } = await takeFirst(sources, passOver);
+      const { source, found, skipped } = await takeFirst(sources, passOver);
+      const { secret, from = { source: source.name, secret, ambient: source.ambient } } = found;
       const candidates = fitting(source, slots);
       return {
         credential: {
           // A raw key may fit slots of several kinds; it is called after the first that will be tried.
-          kind: candidates[0]!.kind,
-          source: source.name,
-          secret,
-          ambient: source.ambient,
-          slotIds: candidates.map((slot) => slot.id),
+          kind: candidates[0]?.kind ?? source.kinds[0]!,
+          ...from,
+          slotIds: found.slotIds ?? candidates.map((slot) => slot.id),
+          ...(found.others === undefined ? {} : { others: found.others }),
         },
         skipped,
       };
@@ -51,10 +56,11 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
       const flag = onlyFlag(flagSources(around).filter(isPassphrase));
       const sources =
         flag !== undefined ? [flag] : replacing ? [prompt(ask)] : passphraseSources(around, ask);
-      const { source, secret, skipped } = await takeFirst(sources, (candidate) =>
+      const { source, found, skipped } = await takeFirst(sources, (candidate) =>
         whyTooOpen(around, candidate),
       );
-      return { passphrase: secret, source: source.name, ambient: source.ambient, skipped };
+      const { name, ambient } = source;
+      return { passphrase: found.secret, source: name, ambient, skipped };
     },
     async describe(slots) {
       const { sources, passOver } = plan(around, slots);
@@ -88,8 +94,8 @@ function plan(
     if (unlockWith !== undefined && !source.kinds.includes(unlockWith)) {
       return `--unlock-with ${unlockWith} passes over it`;
     }
-    if (fitting(source, slots).length === 0) {
-      return `the vault has no ${source.kinds.join(" or ")} slot`;
+    if (!source.kinds.includes("agent") && fitting(source, slots).length === 0) {
+      return `the vault has no ${source.opens?.what ?? source.kinds.join(" or ")} slot`;
     }
     return whyTooOpen(around, source);
   };
@@ -97,30 +103,22 @@ function plan(
     flag !== undefined
       ? [flag]
       : [
+          agentSource(around),
           ...masterKeySources(around),
-          unasked("provider slot", "provider", "this version does not open provider slots"),
+          ...providerSlotSources(around, slots),
           ...passphraseSources(around, around.prompt),
-          unasked("recovery words", "recovery", "this version does not take recovery words"),
+          recoveryWords(around),
         ];
   return { sources, passOver };
 }
 
-const unasked = (name: string, kind: SlotKind, reason: string): Source => ({
-  name,
-  kinds: [kind],
-  ambient: false,
-  take: async () => skipped(reason),
-});
-
 const fitting = (source: Source, slots: readonly SlotInfo[]): readonly SlotInfo[] =>
-  slots.filter((slot) => source.kinds.includes(slot.kind));
+  slots.filter((slot) => source.kinds.includes(slot.kind) && (source.opens?.fits(slot) ?? true));
 
 const isPassphrase = (source: Source): boolean => source.kinds.includes("passphrase");
 
 const whyTooOpen = (around: Surroundings, source: Source): string | undefined =>
-  around.skipAmbient === true && source.ambient
-    ? "any process of this user could give it, and this command wants fresh consent"
-    : undefined;
+  around.skipAmbient === true && source.ambient ? TOO_OPEN : undefined;
 
 function onlyFlag(flags: readonly Source[]): Source | undefined {
   if (flags.length < 2) return flags[0];
@@ -131,15 +129,17 @@ function onlyFlag(flags: readonly Source[]): Source | undefined {
   );
 }
 
+type Found = Extract<Attempt, { state: "found" }>;
+
 async function takeFirst(
   sources: readonly Source[],
   passOver: PassOver,
-): Promise<{ source: Source; secret: Bytes; skipped: SkippedSource[] }> {
+): Promise<{ source: Source; found: Found; skipped: SkippedSource[] }> {
   const before: SkippedSource[] = [];
   for (const source of sources) {
     const reason = passOver(source);
     const attempt = reason === undefined ? await source.take() : skipped(reason);
-    if (attempt.state === "found") return { source, secret: attempt.secret, skipped: before };
+    if (attempt.state === "found") return { source, found: attempt, skipped: before };
     before.push({ source: source.name, reason: attempt.reason });
   }
   const list = before.map(({ source, reason }) => `${source}: ${reason}`).join("; ");
@@ -169,6 +169,6 @@ async function describeSource(
 const takeAndForget = (source: Source) => async (): Promise<string | undefined> => {
   const attempt = await source.take();
   if (attempt.state === "skipped") return attempt.reason;
-  attempt.secret.fill(0);
+  zero(attempt.secret, ...(attempt.others ?? []).map(({ secret }) => secret));
   return undefined;
 };

@@ -5,7 +5,7 @@ import { withoutFinalNewline } from "./source.ts";
 /** An environment; an empty variable counts as not set, since container files often leave one. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Variables that hold, or name, what opens a vault. They never reach a child process. */
+/** Variables that hold, or name, what opens a vault, but for `ENCRYPTION_KEY`. They never reach a child process. */
 export const UNLOCK_VARIABLES: readonly string[] = [
   "LANGO_PASSPHRASE",
   "LANGO_PASSPHRASE_FILE",
@@ -18,11 +18,18 @@ export const UNLOCK_VARIABLES: readonly string[] = [
   "LANGO_PKCS11_PIN_FILE",
 ];
 
-/** Returns a copy of an environment without {@link UNLOCK_VARIABLES}, in any letter case (Windows ignores it). */
+/** `ENCRYPTION_KEY` has a variable for each of its versions. */
+const ENCRYPTION_KEY_VARIABLE = /^ENCRYPTION_KEY(_VERSION|_NEXT|_V\d+)?(_FILE)?$/;
+
+/** Whether a variable is one of {@link UNLOCK_VARIABLES} or of the versions of `ENCRYPTION_KEY`, in any letter case (Windows ignores it). */
+export function isUnlockVariable(name: string): boolean {
+  const upper = name.toUpperCase();
+  return UNLOCK_VARIABLES.includes(upper) || ENCRYPTION_KEY_VARIABLE.test(upper);
+}
+
+/** Returns a copy of an environment without what {@link isUnlockVariable} names. */
 export function withoutUnlockVariables(env: Environment): Record<string, string | undefined> {
-  return Object.fromEntries(
-    Object.entries(env).filter(([name]) => !UNLOCK_VARIABLES.includes(name.toUpperCase())),
-  );
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !isUnlockVariable(name)));
 }
 
 /** One way in which a secret was given by the environment. */

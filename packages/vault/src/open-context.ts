@@ -1,11 +1,21 @@
 import { createSecretKey } from "node:crypto";
-import { type Bytes, fromHex, isCryptoError, zero } from "@lango/crypto-core";
+import {
+  type Bytes,
+  CryptoError,
+  fromHex,
+  isCryptoError,
+  parseKeyUri,
+  zero,
+} from "@lango/crypto-core";
 import {
   deriveVaultKeys,
   type Keyslots,
   openSlot,
   openValue,
+  type Slot,
+  unwrapSlotKey,
   type VaultKeys,
+  verifyKeyslots,
 } from "@lango/envelope";
 import type { VaultRow } from "@lango/store";
 import type { Credential, SlotInfo, UnlockResult } from "@lango/unlock";
@@ -106,24 +116,46 @@ const findCredential = async (
     return { file, unlocked: await obtain(options, file.keyslots) };
   } catch (error) {
     await store?.close();
+    // A source that had something knew already that it opens nothing.
+    if (isCryptoError(error) && error.code === "ERR_WRONG_PASSPHRASE") {
+      await noteUnlockFailure(paths, error.message, error, (options.clock ?? Date.now)());
+    }
     throw error;
   }
 };
 
-const obtain = ({ unlock }: OpenVaultOptions, { slots }: Keyslots): Promise<UnlockResult> => {
-  const infos = slots.map(
-    ({ id, kind, label }): SlotInfo => ({ id, kind, ...(label === undefined ? {} : { label }) }),
-  );
+const obtain = ({ unlock }: OpenVaultOptions, keyslots: Keyslots): Promise<UnlockResult> => {
+  const infos = keyslots.slots.map((slot) => slotInfo(keyslots, slot));
   return typeof unlock === "function" ? unlock(infos) : unlock.obtain(infos);
 };
 
+/** With the unwrapping of a provider slot, for whoever has its provider. */
+const slotInfo = (keyslots: Keyslots, slot: Slot): SlotInfo => {
+  const { id, kind, label, uri } = slot;
+  return {
+    ...{ id, kind },
+    ...(label === undefined ? {} : { label }),
+    ...(uri === undefined
+      ? {}
+      : {
+          uri,
+          unwrap: (provider) =>
+            unwrapSlotKey(keyslots, slot, { provider, keyId: parseKeyUri(uri).keyId }),
+        }),
+  };
+};
+
+interface OpenedSlot {
+  readonly vaultKey: Bytes;
+  readonly slotId: string;
+}
+
 /** Tries a credential on the slots that it is for. Its secret is zeroed. */
-const openAnySlot = async (
-  keyslots: Keyslots,
-  { secret, slotIds, source }: Credential,
-): Promise<{ readonly vaultKey: Bytes; readonly slotId: string }> => {
+const openAnySlot = async (keyslots: Keyslots, credential: Credential): Promise<OpenedSlot> => {
+  const { kind, secret, slotIds, source } = credential;
   let wrong: unknown;
   try {
+    if (kind === "agent") return openByAgent(keyslots, credential);
     for (const slot of keyslots.slots) {
       if (!slotIds.includes(slot.id)) continue;
       try {
@@ -137,6 +169,30 @@ const openAnySlot = async (
   } finally {
     zero(secret);
   }
+};
+
+/**
+ * Takes the vault key that an agent holds. It opens no longer than the slot would: a passphrase that was changed since, and a
+ * slot that was removed, end it too.
+ */
+const openByAgent = (keyslots: Keyslots, { secret, slotIds, source }: Credential): OpenedSlot => {
+  const slotId = slotIds[0] ?? "";
+  const stale = (why: string, cause?: unknown): CryptoError =>
+    new CryptoError(
+      "ERR_WRONG_PASSPHRASE",
+      `What the agent holds opens the vault no more: ${why} (from ${source})`,
+      { context: { hint: 'Run "lango lock", and then "lango unlock" again' }, cause },
+    );
+  if (!keyslots.slots.some(({ id }) => id === slotId)) {
+    throw stale("the slot that it was opened with was changed or removed");
+  }
+  try {
+    verifyKeyslots(secret, keyslots);
+  } catch (error) {
+    // A file that was altered and one of another vault key look the same to whoever has only this key.
+    throw stale("keyslots.json is of another vault key, or was altered", error);
+  }
+  return { vaultKey: secret.slice(), slotId };
 };
 
 const openAuditKey = (keys: VaultKeys, vaultId: Bytes, row: VaultRow): AuditKey => {

@@ -1,3 +1,4 @@
+import type { Bytes } from "@lango/crypto-core";
 import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
 
 /** A keyslot without its sealed key. */
@@ -45,4 +46,12 @@ export interface Slots {
    * @throws `ERR_NOT_FOUND`; `ERR_CONFLICT` for the last slot, and for the one that opened this vault.
    */
   remove(id: string): Promise<SlotSummary>;
+}
+
+/** What `handOver` of a vault gives. */
+export interface HandedOver {
+  /** 32 bytes; the caller zeroes them. */
+  readonly vaultKey: Bytes;
+  /** The slot that has to be there for the key to open the vault. */
+  readonly slotId: string;
 }

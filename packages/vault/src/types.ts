@@ -5,14 +5,20 @@ import type {
   CryptoProvider,
   SignatureAlgorithm,
 } from "@lango/crypto-core";
-import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
-import type { SkippedSource, SlotInfo, Unlocker, UnlockResult } from "@lango/unlock";
+import type { Kdf, SlotCredential } from "@lango/envelope";
+import type {
+  CredentialKind,
+  SkippedSource,
+  SlotInfo,
+  Unlocker,
+  UnlockResult,
+} from "@lango/unlock";
 import type { Approvals } from "./approval-types.ts";
 import type { Companions } from "./companion-types.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
 import type { Rotation, RotationStatus, VaultDataKeys } from "./rotation-types.ts";
-import type { SlotSummary, Slots } from "./slot-types.ts";
+import type { HandedOver, SlotSummary, Slots } from "./slot-types.ts";
 
 /** Who asks. An `agent` cannot see or name secrets under `wallet/` and `system/`. */
 export type Audience = "owner" | "agent";
@@ -145,8 +151,9 @@ export type HomeState = "absent" | "half-made" | "ready" | { readonly damaged: E
 
 /** How the vault was opened. */
 export interface UnlockedBy {
+  /** By an agent: the slot with which the vault was opened for it. */
   readonly slotId: string;
-  readonly kind: SlotKind;
+  readonly kind: CredentialKind;
   /** `LANGO_PASSPHRASE`, `keyfile`, `prompt`, … */
   readonly source: string;
   /** Whether any process of the same user can read that source too. */
@@ -171,6 +178,13 @@ export interface Vault extends AsyncDisposable {
   readonly dataKeys: VaultDataKeys;
   readonly audit: Audit;
   status(): Promise<VaultStatus>;
+  /**
+   * Gives the vault key to an agent that keeps it for later openings, once a row of the log says so.
+   *
+   * @param detail - What the row says of the agent: how long it may keep the key.
+   * @throws `ERR_DENIED` when an agent opened this vault: its key would never end.
+   */
+  handOver(detail: string): Promise<HandedOver>;
   /** Waits for audit rows under way, zeroes every key and closes the store. Idempotent. */
   close(): Promise<void>;
 }

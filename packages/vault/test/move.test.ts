@@ -1,5 +1,7 @@
+import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { openStore } from "@lango/store";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { newDatabaseUrl } from "../../../tooling/vitest/postgres.ts";
 import {
@@ -13,6 +15,7 @@ import {
   type Vault,
 } from "../src/index.ts";
 import { bytes, expectCode, makeVault, newHome, reopen, text, withPassphrase } from "./helpers.ts";
+import { BOX } from "./rig/work.ts";
 
 const unlock = withPassphrase();
 
@@ -32,11 +35,28 @@ const fill = async (vault: Vault): Promise<void> => {
   for (let version = 0; version < 4; version += 1) {
     await vault.secrets.set("versions", bytes(`version ${version}`), { key: "second" });
   }
-  await vault.secrets.set("ümlaut".replace("ü", "u"), new Uint8Array(300_000).fill(7));
+  await vault.companions.add(PHONE);
+  await vault.companions.results.put(PHONE.id, "request", new Uint8Array(32), bytes("answer"));
+  await vault.approvals.policy.set(STRICT);
+  await vault.approvals.handles.issue({ ...BOX, secret: "versions", uses: 2 });
+  await vault.secrets.set("umlaut", new Uint8Array(300_000).fill(7));
   await vault.secrets.set("empty", new Uint8Array());
   await vault.secrets.set("gone", bytes("x"));
   await vault.secrets.delete("gone");
 };
+
+const PHONE = {
+  id: randomBytes(16).toString("base64url"),
+  name: "Ärmel’s phone",
+  role: "companion",
+  fingerprint: randomBytes(32).toString("base64url"),
+} as const;
+const STRICT = {
+  enabled: true,
+  approvalPolicy: "all",
+  sensitiveTools: ["mail"],
+  exemptTools: [],
+} as const;
 
 const checkFilled = async (vault: Vault): Promise<void> => {
   for (let index = 0; index < 70; index += 1) {
@@ -49,6 +69,8 @@ const checkFilled = async (vault: Vault): Promise<void> => {
   expect((await vault.secrets.get("umlaut")).value).toEqual(new Uint8Array(300_000).fill(7));
   expect((await vault.secrets.get("empty")).value).toEqual(new Uint8Array());
   await expectCode(vault.secrets.get("gone"), "ERR_NOT_FOUND");
+  expect(await vault.companions.list()).toMatchObject([PHONE]);
+  expect(await vault.approvals.policy.get()).toEqual(STRICT);
   const report = await vault.audit.verify({ rows: true });
   expect(report.faults).toEqual([]);
 };
@@ -82,6 +104,10 @@ describe("a vault moves", () => {
     expect(existsSync(`${home}/lango.db`)).toBe(false);
     expect(await inspectHome(home)).toBe("absent");
     const store = { url };
+    const raw = await openStore({ url, mode: "read" });
+    expect(await raw.copy.count("permits")).toBe(1);
+    expect(await raw.copy.count("companion_results")).toBe(1);
+    await raw.close();
     const moved = await reopen(home, { store });
     await checkFilled(moved);
     expect((await moved.secrets.set("gone", bytes("again"))).version).toBe(2);

@@ -13,6 +13,7 @@ import { vaultPlace } from "./place.ts";
 import { hardenProcess } from "./process.ts";
 import { installCommand, packageOf } from "./provider-packages.ts";
 import { configuredKey, requireSettings } from "./provider-settings.ts";
+import { openProviders } from "./providers.ts";
 import { unlockOptions } from "./vault.ts";
 import { whyNoNewFile } from "./write-probe.ts";
 
@@ -235,10 +236,12 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     await using reader = await readVault(place);
     const slots = await reader.slots.list();
     const { security } = await loadConfig(place.home);
+    await using providers = await openProviders(context, security);
     const unlocker = createUnlocker({
       ...unlockOptions(context, args, args.flag("passphrase-stdin")),
       prompt: undefined,
       keyringEnabled: security.keyring.enabled,
+      providerSlots: providers.slots,
     });
     const sources = await unlocker.describe(slots);
     if (sources.every(({ state }) => state === "skipped")) {

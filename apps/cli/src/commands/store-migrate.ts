@@ -9,6 +9,7 @@ import { interruptible } from "../cli/interrupt.ts";
 import { vaultPlace } from "../cli/place.ts";
 import { hardenProcess } from "../cli/process.ts";
 import { createProgress, type Progress } from "../cli/progress.ts";
+import { openProviders } from "../cli/providers.ts";
 import { requireYes } from "../cli/terminal.ts";
 import { unlockOptions } from "../cli/vault.ts";
 import { loadConfig } from "../config/load.ts";
@@ -36,6 +37,7 @@ export const run: Handler = async (context, args) => {
   );
   hardenProcess();
   const { security } = await loadConfig(context.home);
+  await using providers = await openProviders(source, security);
   const progress = stagesOf(context, args);
   const moved = await interruptible((signal) =>
     moveVault({
@@ -53,6 +55,7 @@ export const run: Handler = async (context, args) => {
       unlock: createUnlocker({
         ...unlockOptions(source, args, true),
         keyringEnabled: security.keyring.enabled,
+        providerSlots: providers.slots,
       }),
     }),
   ).finally(progress.end);

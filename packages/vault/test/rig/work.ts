@@ -36,7 +36,8 @@ export const passphraseOf = (step: number): string => `passphrase number ${step}
 /** The variable that puts the vaults of the rig into a PostgreSQL database; its processes inherit it. */
 export const URL_VARIABLE = "LANGO_RIG_URL";
 
-const place = (home: string): Pick<CreateVaultOptions, "home" | "store"> => {
+/** Where the vault of a home is, as the functions that open one take it. */
+export const place = (home: string): Pick<CreateVaultOptions, "home" | "store"> => {
   const url = process.env[URL_VARIABLE];
   return { home, ...(url === undefined ? {} : { store: { url } }) };
 };
