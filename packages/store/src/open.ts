@@ -39,6 +39,8 @@ export interface OpenUrlOptions extends AnyOptions {
   /**
    * `postgres://user:password@host:port/database`; `?schema=` names the schema of the tables, by default `lango`. Without a
    * password that of the variable `PGPASSWORD`. Its certificate and name are checked unless the host is this machine.
+   * `ERR_CONFIG` for a faulty URL or a server that does not prove who it is, `ERR_UNAVAILABLE` when it cannot be reached
+   * within `busyTimeoutMs`, `ERR_ACCESS_DENIED` when it refuses the user.
    */
   readonly url: string;
 }
@@ -55,11 +57,9 @@ const DEFAULT_BUSY_MS = 5_000;
  *   - `ERR_NOT_FOUND`: no such file or tables (`open`, `read`), or no such folder or database.
  *   - `ERR_INTEGRITY`: damaged, truncated, or not Lango's; the file is left as it is.
  *   - `ERR_CONFLICT`: written by a newer Lango; both versions are named. Or an older one in mode `read`.
- *   - `ERR_CONFIG`: file or folder open to others, and the hint has the chmod line; a faulty URL; a server that does not
- *     prove who it is.
- *   - `ERR_PROVIDER_NOT_INSTALLED`: no driver; the hint has the command.
- *   - `ERR_ACCESS_DENIED`, `ERR_BUSY`: the file cannot be read or written now, or the role may not.
- *   - `ERR_UNAVAILABLE`: the server could not be reached within `busyTimeoutMs`.
+ *   - `ERR_CONFIG`: file or folder open to others; the hint has the chmod line.
+ *   - `ERR_PROVIDER_NOT_INSTALLED`: no SQLite driver; the hint has the command.
+ *   - `ERR_ACCESS_DENIED`, `ERR_BUSY`: the file cannot be read or written now.
  */
 export const openStore = (options: OpenStoreOptions): Promise<Store> =>
   openWithMigrations(options, MIGRATIONS);

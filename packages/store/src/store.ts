@@ -420,8 +420,8 @@ export interface Store extends StoreReads, AsyncDisposable {
    */
   withLock<T>(run: () => Promise<T>, options?: { readonly waitMs?: number }): Promise<T>;
   /**
-   * Checks every page, table, index, foreign key and counter; on a server all but the pages. Returns one line per fault; empty
-   * when sound. Reads the whole file in one step, which blocks the event loop.
+   * Checks every page, table, index, foreign key and counter. Returns one line per fault; empty when sound. Reads the whole
+   * file in one step, which blocks the event loop.
    */
   integrityCheck(): Promise<string[]>;
   /** Waits for running transactions, then closes. Later calls reject with `ERR_CLOSED`; closing again does nothing. */
