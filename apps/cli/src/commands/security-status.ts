@@ -68,7 +68,6 @@ export const run: Handler = async (context, args) => {
     text: facts([
       ["home", context.home],
       ["stored in", status.location],
-      ["stored in", status.location],
       ["vault", `${status.id}, made ${when(status.createdAt)}`],
       ["mode", mode],
       ...settings,
