@@ -2,15 +2,14 @@ import { rename } from "node:fs/promises";
 import { basename } from "node:path";
 import { CryptoError } from "@lango/crypto-core";
 import { buildKeyslots, type Keyslots, parseKeyslots, verifyKeyslots } from "@lango/envelope";
-import type { StoreTransaction, VaultRow } from "@lango/store";
+import type { VaultRow } from "@lango/store";
 import { removeAllIn } from "./approvals/permits.ts";
-import type { RowChange } from "./audit/entry.ts";
-import { changeOf } from "./audit/row-hashes.ts";
 import { suspendCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
 import { openContext } from "./open-context.ts";
-import { checkRow, withMac } from "./rows.ts";
+import { retireDataKeys } from "./retire-data-keys.ts";
+import { checkRow } from "./rows.ts";
 import { settle, standing, vaultRow, writeKeyslots } from "./slot-file-state.ts";
 import type { AcceptedRollback, AcceptRollbackOptions } from "./types.ts";
 
@@ -91,21 +90,6 @@ const accept = async (
 /** Above everything that either file has seen. */
 const nextGeneration = (row: VaultRow, { generation }: Keyslots): number =>
   Math.max(row.slotGeneration, row.pendingGeneration ?? 0, generation) + 1;
-
-const retireDataKeys = async (
-  { keys }: VaultContext,
-  tx: StoreTransaction,
-): Promise<RowChange[]> => {
-  const changes: RowChange[] = [];
-  for (const row of await tx.dataKeys.list()) {
-    if (row.state !== "active") continue;
-    checkRow(keys.rows, "data_keys", row);
-    const retired = withMac(keys.rows, "data_keys", { ...row, state: "decrypt-only" });
-    await tx.dataKeys.update(retired, row.mac);
-    changes.push(changeOf("data_keys", retired));
-  }
-  return changes;
-};
 
 const setAnchorsAside = async (paths: HomePaths, generation: number): Promise<string[]> => {
   const names: string[] = [];

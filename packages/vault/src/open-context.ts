@@ -8,11 +8,12 @@ import {
   type VaultKeys,
 } from "@lango/envelope";
 import type { Store, VaultRow } from "@lango/store";
-import type { Credential, SlotInfo, UnlockResult } from "@lango/unlock";
+import type { Credential, CredentialKey, SlotInfo, UnlockResult } from "@lango/unlock";
 import { type AuditKey, auditKeyAad } from "./audit/chain.ts";
 import { createAuditLog, createStamp } from "./audit/log.ts";
 import { createSpool, type Spool } from "./audit/spool.ts";
 import type { VaultContext } from "./context.ts";
+import { keepNewer, type NewerKey } from "./env-slots.ts";
 import { checkSameVault, noVault, openDatabase } from "./home.ts";
 import { keepForUpgrade } from "./kdf-upgrade.ts";
 import { type HomePaths, homePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
@@ -35,6 +36,8 @@ export interface OpenedContext {
   readonly unlockedBy: UnlockedBy;
   /** The passphrase, if its slot is to be strengthened; see `upgradeKdf`. */
   readonly forUpgrade: Bytes | undefined;
+  /** Newer keys of the source that opened the vault, to be given slots; see `adoptNewerKeys`. */
+  readonly newer: readonly NewerKey[];
   /** Zeroes the keys and closes the store. */
   discard(): Promise<void>;
   /** For when the opening fails after all: {@link discard}, and a note for the log. */
@@ -49,23 +52,26 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
   if (!file) throw await noVault(home);
 
   const { credential, skipped } = await obtain(options, file.keyslots);
-  const { kind, source, ambient } = credential;
+  const { kind } = credential;
   const forUpgrade = keepForUpgrade(file.keyslots, credential);
   let store: Store | undefined;
   let keys: VaultKeys | undefined;
   let opened: Bytes | undefined;
+  let newer: readonly NewerKey[] = [];
   const discard = async (): Promise<void> => {
     keys?.destroy();
-    zero(opened, forUpgrade);
+    zero(opened, forUpgrade, ...newer.map(({ key }) => key));
     await store?.close();
   };
   const fail = async (error: unknown): Promise<void> => {
     await discard();
-    await noteUnlockFailure(paths, source, error, clock());
+    await noteUnlockFailure(paths, sourcesOf(credential), error, clock());
   };
   try {
-    const { vaultKey, slotId } = await openAnySlot(file.keyslots, credential);
+    const { vaultKey, slotId, used, ...found } = await openAnySlot(file.keyslots, credential);
     opened = vaultKey;
+    newer = found.newer;
+    const { source, ambient } = used;
     store = await openDatabase(paths, "open", busyTimeoutMs);
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
     keys = deriveVaultKeys(vaultKey, vaultId);
@@ -81,9 +87,13 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
     });
     const counters = createUseCounters({ store, clock });
     const context: VaultContext = { store, vaultId, keys, log, counters, clock };
-    const unlockedBy = { slotId, kind, source, ambient, skipped };
+    const without = newer.map((key) => ({ source: key.source, reason: "it opens no slot yet" }));
+    const unlockedBy = {
+      ...{ slotId, kind, source, ambient },
+      skipped: [...skipped, ...without.reverse()],
+    };
     return {
-      ...{ paths, file, row, context, auditKey, spool, vaultKey, forUpgrade, unlockedBy },
+      ...{ paths, file, row, context, auditKey, spool, vaultKey, forUpgrade, newer, unlockedBy },
       ...{ discard, fail },
     };
   } catch (error) {
@@ -99,27 +109,40 @@ const obtain = ({ unlock }: OpenVaultOptions, { slots }: Keyslots): Promise<Unlo
   return typeof unlock === "function" ? unlock(infos) : unlock.obtain(infos);
 };
 
-/** Tries a credential on the slots that it is for. Its secret is zeroed. */
-const openAnySlot = async (
-  keyslots: Keyslots,
-  { secret, slotIds, source }: Credential,
-): Promise<{ readonly vaultKey: Bytes; readonly slotId: string }> => {
+interface OpenedSlot {
+  readonly vaultKey: Bytes;
+  readonly slotId: string;
+  /** The key that did it. */
+  readonly used: CredentialKey;
+  /** The keys before it. */
+  readonly newer: readonly NewerKey[];
+}
+
+/** Tries a credential, with all its keys, on the slots that it is for. Its secrets are zeroed. */
+const openAnySlot = async (keyslots: Keyslots, credential: Credential): Promise<OpenedSlot> => {
+  const tried: readonly CredentialKey[] = [credential, ...(credential.others ?? [])];
   let wrong: unknown;
   try {
-    for (const slot of keyslots.slots) {
-      if (!slotIds.includes(slot.id)) continue;
-      try {
-        return { vaultKey: await openSlot(keyslots, slot, secret), slotId: slot.id };
-      } catch (error) {
-        if (!isCryptoError(error) || error.code !== "ERR_WRONG_PASSPHRASE") throw error;
-        wrong = error;
+    for (const [index, used] of tried.entries()) {
+      for (const slot of keyslots.slots) {
+        if (!credential.slotIds.includes(slot.id)) continue;
+        try {
+          const vaultKey = await openSlot(keyslots, slot, used.secret);
+          return { vaultKey, slotId: slot.id, used, newer: keepNewer(tried.slice(0, index)) };
+        } catch (error) {
+          if (!isCryptoError(error) || error.code !== "ERR_WRONG_PASSPHRASE") throw error;
+          wrong = error;
+        }
       }
     }
-    throw wrongCredential(source, wrong);
+    throw wrongCredential(sourcesOf(credential), wrong);
   } finally {
-    zero(secret);
+    zero(...tried.map(({ secret }) => secret));
   }
 };
+
+const sourcesOf = ({ source, others = [] }: Credential): string =>
+  [source, ...others.map((other) => other.source)].join(", ");
 
 const openAuditKey = (keys: VaultKeys, vaultId: Bytes, row: VaultRow): AuditKey => {
   const material = openValue(keys.wrap, row.auditKey, auditKeyAad(vaultId, row.auditEpoch));

@@ -1,5 +1,6 @@
 import { zero } from "@lango/crypto-core";
 import { canSpool } from "./audit/log.ts";
+import { adoptNewerKeys } from "./env-slots.ts";
 import { upgradeKdf } from "./kdf-upgrade.ts";
 import { openContext } from "./open-context.ts";
 import { isSettled, settle } from "./slot-file-state.ts";
@@ -22,7 +23,7 @@ import { assembleVault } from "./vault.ts";
 export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
   const { home, providers = {}, fallbackToLocal, audit } = options;
   const opened = await openContext(options);
-  const { paths, file, row, context, spool, vaultKey, unlockedBy, forUpgrade } = opened;
+  const { paths, file, row, context, spool, vaultKey, unlockedBy, forUpgrade, newer } = opened;
   try {
     // Also when another process was between file and row just now: then the lock is free in a moment.
     if (!(await isSettled(row, paths, file))) {
@@ -37,6 +38,8 @@ export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
     }
     if (forUpgrade) await upgradeKdf(context, paths, vaultKey, forUpgrade);
     zero(forUpgrade);
+    if (newer.length > 0) await adoptNewerKeys({ context, paths, vaultKey }, newer);
+    zero(...newer.map(({ key }) => key));
     await context.log.commitRead({ action: "vault.unlock", target: unlockedBy.kind });
     return assembleVault({ home, providers, fallbackToLocal, audit, ...opened });
   } catch (error) {
