@@ -15,6 +15,7 @@ export {
   isEncryptionKeySlot,
   readEncryptionKeys,
 } from "./encryption-keys.ts";
+export { keysForNewVault } from "./first-keys.ts";
 export { createOsKeyring, type OsKeyringOptions, type WritableKeyring } from "./os-keyring.ts";
 export { parseMasterKey } from "./parse-master-key.ts";
 export { readMasterKey } from "./read-master-key.ts";

@@ -2,6 +2,7 @@ export { acceptRollback } from "./accept-rollback.ts";
 export type * from "./approval-types.ts";
 export type * from "./companion-types.ts";
 export { createVault } from "./create.ts";
+export type { ConfiguredSince, ConfiguredValue, Fingerprints } from "./fingerprints.ts";
 export { inspectHome } from "./home.ts";
 export type * from "./key-types.ts";
 export { makeFolder } from "./make-folder.ts";

@@ -9,6 +9,7 @@ import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
 import type { SkippedSource, SlotInfo, Unlocker, UnlockResult } from "@lango/unlock";
 import type { Approvals } from "./approval-types.ts";
 import type { Companions } from "./companion-types.ts";
+import type { Fingerprints } from "./fingerprints.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
 import type { SlotSummary, Slots } from "./slot-types.ts";
@@ -124,6 +125,7 @@ export interface Vault extends AsyncDisposable {
   readonly providers: Providers;
   readonly companions: Companions;
   readonly approvals: Approvals;
+  readonly fingerprints: Fingerprints;
   readonly audit: Audit;
   status(): Promise<VaultStatus>;
   /** Waits for audit rows under way, zeroes every key and closes the store. Idempotent. */

@@ -10,6 +10,7 @@ import { createCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
 import { createDataKeys } from "./data-keys.ts";
 import { auditFailure } from "./failures.ts";
+import { createFingerprints } from "./fingerprints.ts";
 import { createGate } from "./gate.ts";
 import { createKeyRegistry } from "./key-registry.ts";
 import { createKeys } from "./keys.ts";
@@ -86,6 +87,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     slots: createSlots({ context, paths, vaultKey, gate, openedBy: unlockedBy.slotId }),
     providers: createProviders(parts, gate),
     companions: createCompanions(context, gate),
+    fingerprints: createFingerprints(context, gate),
     approvals: createApprovals({ context, paths, vaultKey, reader, gate }),
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),
     status: () =>
