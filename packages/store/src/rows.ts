@@ -114,11 +114,26 @@ export interface SecretVersionRow extends SecretVersionInfo {
   readonly sealed: Bytes;
 }
 
+/** A value sealed again, under another data key. */
+export interface Reseal {
+  readonly secretId: string;
+  readonly version: number;
+  /** The sealed value that is there now. */
+  readonly before: Bytes;
+  readonly dataKeyId: string;
+  readonly sealed: Bytes;
+}
+
 /** A secret joined with its current version: what one read needs. */
 export interface CurrentSecret extends SecretRow {
   readonly dataKeyId: string;
   readonly sealed: Bytes;
   readonly size: number;
+}
+
+/** A secret joined with one of its kept versions. */
+export interface SealedVersion extends CurrentSecret {
+  readonly version: number;
 }
 
 /** The pin of a paired device. */
@@ -198,6 +213,17 @@ export interface PolicyRow {
   /** What it is about. */
   readonly subject: string;
   readonly content: string;
+  readonly updatedAt: number;
+  readonly mac: Bytes;
+}
+
+/** The journal of long work, so that any process can go on with it; one row per kind. */
+export interface JobRow {
+  /** E.g. `rotate`. */
+  readonly kind: string;
+  /** What the work needs to go on, as text. */
+  readonly content: string;
+  readonly startedAt: number;
   readonly updatedAt: number;
   readonly mac: Bytes;
 }

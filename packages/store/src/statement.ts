@@ -84,8 +84,10 @@ export async function change<P extends Params<P>, R>(
   params: P,
   what: string,
 ): Promise<void> {
-  if ((await executor.run(statement, params)) > 0) return;
-  throw new CryptoError("ERR_CONFLICT", `${what} was changed or removed by another process`, {
+  if ((await executor.run(statement, params)) === 0) throw changed(what);
+}
+
+export const changed = (what: string): CryptoError =>
+  new CryptoError("ERR_CONFLICT", `${what} was changed or removed by another process`, {
     context: { hint: "Read it again and repeat the change." },
   });
-}

@@ -7,10 +7,13 @@ import type {
   Counts,
   CurrentSecret,
   DataKeyRow,
+  JobRow,
   KeyRow,
   KeyVersionRow,
   PermitRow,
   PolicyRow,
+  Reseal,
+  SealedVersion,
   SecretRow,
   SecretVersionInfo,
   SecretVersionRow,
@@ -82,6 +85,14 @@ export interface DataKeyRows extends DataKeyReads {
    */
   update(row: DataKeyRow, ifMac: Bytes): Promise<void>;
   /**
+   * As `update`, for a row without `wrapped` bytes: from then on nothing opens what this data key sealed. Looks in the same
+   * statement whether it is needed, by a kept version or because it is active.
+   *
+   * @returns False when it is; nothing is changed then.
+   * @throws {@link CryptoError} `ERR_CONFLICT` when `mac` is not `ifMac`.
+   */
+  retire(row: DataKeyRow, ifMac: Bytes): Promise<boolean>;
+  /**
    * Reserves messages and bytes of an active data key in one statement, so that a crash cannot lose a count.
    *
    * @returns What is reserved in all, this reservation included.
@@ -104,6 +115,17 @@ export interface SecretPage {
   readonly limit?: number;
 }
 
+/** How much of a page to read. */
+export interface SealedPage {
+  /** 1 to 1,000 rows. */
+  readonly limit: number;
+  /** Bytes of sealed values in all; one row comes in any case. */
+  readonly maxBytes: number;
+}
+
+/** Where a version is in the order of `walkSealed`. */
+export type VersionPlace = Pick<SealedVersion, "id" | "version">;
+
 /** Reads of tables `secrets` and `secret_versions`. */
 export interface SecretReads {
   /** The hot read: a live secret with its current version, in one statement. */
@@ -116,6 +138,12 @@ export interface SecretReads {
   listVersions(secretId: string): Promise<SecretVersionInfo[]>;
   /** One page of live secrets without their values, by name. Fewer rows than `limit`: it was the last page. */
   list(page: SecretPage): Promise<SecretRow[]>;
+  /** Kept versions of all collections that a data key sealed, in no order. None: no version needs it. */
+  listSealedBy(dataKeyId: string, page: SealedPage): Promise<SealedVersion[]>;
+  /** Kept versions of all collections after a place, by secret id and version. None: it was the last page. */
+  walkSealed(after: VersionPlace | undefined, page: SealedPage): Promise<SealedVersion[]>;
+  /** How many kept versions a data key sealed. Counts them: 1,000,000 take some 50 ms. */
+  countSealedBy(dataKeyId: string): Promise<number>;
 }
 
 /** The columns of a secret that change with a new version. */
@@ -137,6 +165,13 @@ export interface SecretRows extends SecretReads {
    * @throws {@link CryptoError} `ERR_KEY_RETIRED` when the data key is not active: seal again under the active one.
    */
   addVersion(change: SecretChange, version: SecretVersionRow, ifVersion: number): Promise<void>;
+  /**
+   * Puts values that were sealed again in the place of the old ones, where those are still there.
+   *
+   * @returns For each value, whether it was: a version that was removed or sealed again meanwhile stays as it is.
+   * @throws {@link CryptoError} `ERR_KEY_RETIRED` when a data key is not active: seal again under the active one.
+   */
+  reseal(values: readonly Reseal[]): Promise<boolean[]>;
   /** Deletes all but the newest `keep` versions. Returns how many went. */
   pruneVersions(secretId: string, keep: number): Promise<number>;
   /**
@@ -238,6 +273,25 @@ export interface CompanionRows extends CompanionReads {
   pruneResults(before: number): Promise<void>;
 }
 
+/** Reads of table `jobs`. */
+export interface JobReads {
+  find(kind: string): Promise<JobRow | undefined>;
+  /** All of them, by kind. */
+  list(): Promise<JobRow[]>;
+}
+
+/** Reads and writes of table `jobs`. */
+export interface JobRows extends JobReads {
+  /**
+   * Adds the row; with `ifMac`, replaces the one of its kind if its `mac` still is that.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when there is a job of that kind, or with `ifMac` when there is another one.
+   */
+  put(row: JobRow, ifMac?: Bytes): Promise<void>;
+  /** Deletes the row if its `mac` still is `ifMac`, else `ERR_CONFLICT`. */
+  remove(kind: string, ifMac: Bytes): Promise<void>;
+}
+
 /** What can be read outside a transaction: committed rows only. */
 export interface StoreReads {
   readonly vault: VaultReads;
@@ -247,6 +301,7 @@ export interface StoreReads {
   readonly companions: CompanionReads;
   readonly permits: PermitReads;
   readonly policies: PolicyReads;
+  readonly jobs: JobReads;
   readonly audit: AuditReads;
   /** At constant cost, however many rows there are. */
   counts(): Promise<Counts>;
@@ -261,6 +316,7 @@ export interface StoreTransaction extends StoreReads {
   readonly companions: CompanionRows;
   readonly permits: PermitRows;
   readonly policies: PolicyRows;
+  readonly jobs: JobRows;
   readonly audit: AuditRows;
   /** Deletes every row of every table: for a vault whose onboarding was interrupted. */
   reset(): Promise<void>;

@@ -4,6 +4,7 @@ import { auditReads, auditRows } from "./tables/audit.ts";
 import { companionReads, companionRows } from "./tables/companions.ts";
 import { counts } from "./tables/counters.ts";
 import { dataKeyReads, dataKeyRows } from "./tables/data-keys.ts";
+import { jobReads, jobRows } from "./tables/jobs.ts";
 import { keyReads, keyRows } from "./tables/keys.ts";
 import { permitReads, permitRows } from "./tables/permits.ts";
 import { policyReads, policyRows } from "./tables/policies.ts";
@@ -37,6 +38,7 @@ export const readsOf = (executor: ReadExecutor): StoreReads => ({
   companions: companionReads(executor),
   permits: permitReads(executor),
   policies: policyReads(executor),
+  jobs: jobReads(executor),
   audit: auditReads(executor),
   counts: () => counts(executor),
 });
@@ -49,6 +51,7 @@ export const transactionOf = (executor: Executor): StoreTransaction => ({
   companions: companionRows(executor),
   permits: permitRows(executor),
   policies: policyRows(executor),
+  jobs: jobRows(executor),
   audit: auditRows(executor),
   counts: () => counts(executor),
 

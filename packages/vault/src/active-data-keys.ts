@@ -14,19 +14,27 @@ import { changeOf } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
 import { type ProvidersByScheme, VAULT_WRAP, wrapByVault, wrapDataKey } from "./data-key-wrap.ts";
 import { checkSeals, type KeyRegistry, keyUri, LOCAL } from "./key-registry.ts";
+import { fallbackDomain } from "./names.ts";
 import type { Recovery } from "./recovery.ts";
 import { checkRow, withMac } from "./rows.ts";
 import { reached } from "./stages.ts";
 
+/** What is to be sealed. */
+export interface Need {
+  readonly messages: number;
+  /** Of all of them. */
+  readonly bytes: number;
+}
+
 /** The data keys that take new values, and what is reserved on them for this process. */
 export interface ActiveDataKeys {
   /**
-   * Reserves one message of `bytes` bytes on the active data key of a key; one is made when there is none.
+   * Reserves messages, of `bytes` bytes in all, on the active data key of a key; one is made when there is none.
    *
    * @param unavailable - Why the provider is not asked: then it is the degraded data key, which the vault key wraps.
    * @returns The id of the data key.
    */
-  take(key: KeyRow, domain: string, bytes: number, unavailable?: CryptoError): Promise<string>;
+  take(key: KeyRow, domain: string, need: Need, unavailable?: CryptoError): Promise<string>;
   forget(key: KeyRow, domain: string): void;
   /** Forgets the degraded data key: the provider answers again. */
   forgetFallback(key: KeyRow, domain: string): void;
@@ -61,8 +69,6 @@ interface Place {
   readonly unavailable: CryptoError | undefined;
 }
 
-const fallbackDomain = (domain: string): string => `${domain}/fallback`;
-
 export const createActiveDataKeys = (options: ActiveDataKeysOptions): ActiveDataKeys => {
   const { store } = options.context;
   const actives = new Map<string, Promise<Active>>();
@@ -87,7 +93,7 @@ export const createActiveDataKeys = (options: ActiveDataKeysOptions): ActiveData
   };
 
   return {
-    async take(key, domain, bytes, unavailable) {
+    async take(key, domain, need, unavailable) {
       const place = {
         key,
         domain: unavailable === undefined ? domain : fallbackDomain(domain),
@@ -95,12 +101,12 @@ export const createActiveDataKeys = (options: ActiveDataKeysOptions): ActiveData
       };
       let active = await activeOf(place);
       try {
-        await takeOne(store, active, bytes);
+        await takeFrom(store, active, need);
       } catch (error) {
         if (!isCryptoError(error) || error.code !== "ERR_KEY_RETIRED") throw error;
         // Full or retired by someone else: go on with another, which a second failure does not excuse.
         active = await activeOf(place, active.id);
-        await takeOne(store, active, bytes);
+        await takeFrom(store, active, need);
       }
       return active.id;
     },
@@ -112,25 +118,25 @@ export const createActiveDataKeys = (options: ActiveDataKeysOptions): ActiveData
   };
 };
 
-/** Takes one message from what is reserved; reserves more first when that does not reach. */
-const takeOne = async (store: Store, active: Active, bytes: number): Promise<void> => {
-  while (active.messages < 1 || active.bytes < bytes) {
-    active.reserving ??= reserve(store, active, bytes).finally(() => {
+/** Takes messages from what is reserved; reserves more first when that does not reach. */
+const takeFrom = async (store: Store, active: Active, need: Need): Promise<void> => {
+  while (active.messages < need.messages || active.bytes < need.bytes) {
+    active.reserving ??= reserve(store, active, need).finally(() => {
       active.reserving = undefined;
     });
     await active.reserving;
   }
-  active.messages -= 1;
-  active.bytes -= bytes;
+  active.messages -= need.messages;
+  active.bytes -= need.bytes;
 };
 
-const reserve = async (store: Store, active: Active, bytes: number): Promise<void> => {
-  const messages = active.nextReservation;
-  const reserved = Math.max(bytes, messages * RESERVED_BYTES_PER_MESSAGE);
+const reserve = async (store: Store, active: Active, need: Need): Promise<void> => {
+  const messages = Math.max(need.messages, active.nextReservation);
+  const bytes = Math.max(need.bytes, messages * RESERVED_BYTES_PER_MESSAGE);
   // A write that uses it commits later, with FULL, and takes this one to the disk with it.
-  await store.transaction("normal", (tx) => tx.dataKeys.reserve(active.id, messages, reserved));
+  await store.transaction("normal", (tx) => tx.dataKeys.reserve(active.id, messages, bytes));
   active.messages += messages;
-  active.bytes += reserved;
+  active.bytes += bytes;
   active.nextReservation = Math.min(messages * 2, MAX_RESERVATION);
 };
 

@@ -1,10 +1,4 @@
-import {
-  bytesEqual,
-  type CryptoError,
-  decryptionFailed,
-  isUnavailable,
-  zero,
-} from "@lango/crypto-core";
+import { bytesEqual, CryptoError, decryptionFailed, isUnavailable, zero } from "@lango/crypto-core";
 import {
   createDataKey,
   createDataKeyCache,
@@ -12,7 +6,7 @@ import {
   type DataKeyCache,
 } from "@lango/envelope";
 import type { DataKeyRow, KeyRow } from "@lango/store";
-import { type ActiveDataKeysOptions, createActiveDataKeys } from "./active-data-keys.ts";
+import { type ActiveDataKeysOptions, createActiveDataKeys, type Need } from "./active-data-keys.ts";
 import { isWrappedFor, strangeWrapper, unwrapDataKey, VAULT_WRAP } from "./data-key-wrap.ts";
 import { LOCAL } from "./key-registry.ts";
 import { checkRow } from "./rows.ts";
@@ -30,9 +24,14 @@ export interface Sealer {
 export interface DataKeys {
   /** The active data key of a key, with room for one message of `bytes` bytes; made when there is none. */
   sealer(key: KeyRow, domain: string, bytes: number): Promise<Sealer>;
+  /** The same with room for many messages, and never by the fallback. */
+  sealerOfMany(key: KeyRow, domain: string, need: Need): Promise<Sealer>;
   /** Forgets that a data key is active: the store refused it. */
   forget(key: KeyRow, domain: string): void;
-  /** The data key of a header. Unknown: `ERR_DECRYPTION_FAILED`. Altered row: `ERR_INTEGRITY`. */
+  /**
+   * The data key of a header. Unknown: `ERR_DECRYPTION_FAILED`. Altered row: `ERR_INTEGRITY`. Destroyed: `ERR_KEY_RETIRED`; what it
+   * sealed was sealed again, or is gone.
+   */
   opener(id: string, bytes: number): Promise<DataKey>;
   close(): void;
 }
@@ -73,28 +72,30 @@ export const createDataKeys = (options: DataKeysOptions): DataKeys => {
   const take = async (
     key: KeyRow,
     domain: string,
-    bytes: number,
+    need: Need,
     unavailable?: CryptoError,
   ): Promise<Sealer> => {
-    const id = await actives.take(key, domain, bytes, unavailable);
-    return { id, dataKey: await opener(id, bytes) };
+    const id = await actives.take(key, domain, need, unavailable);
+    return { id, dataKey: await opener(id, need.bytes) };
   };
 
   return {
     opener,
     async sealer(key, domain, bytes) {
-      if (key.provider === LOCAL) return take(key, domain, bytes);
+      const need = { messages: 1, bytes };
+      if (key.provider === LOCAL) return take(key, domain, need);
       try {
-        const sealer = await take(key, domain, bytes);
+        const sealer = await take(key, domain, need);
         actives.forgetFallback(key, domain);
         return sealer;
       } catch (error) {
         if (!isUnavailable(error) || !fallsBack(key.provider)) throw error;
-        const sealer = await take(key, domain, bytes, error);
+        const sealer = await take(key, domain, need, error);
         recovery.fellBack(key.provider);
         return { ...sealer, degraded: true };
       }
     },
+    sealerOfMany: (key, domain, need) => take(key, domain, need),
     forget: actives.forget,
     close: () => cache.close(),
   };
@@ -110,6 +111,9 @@ const openable = async (
     // One error for everything that does not open: the reason is for the log alone.
     if (!row) throw decryptionFailed("There is no such data key");
     checkRow(keys.rows, "data_keys", row);
+    if (row.state === "retired") {
+      throw new CryptoError("ERR_KEY_RETIRED", `Data key ${id} was destroyed`);
+    }
     if (row.wrapUri === VAULT_WRAP) return { row, scheme: LOCAL };
     const key = await registry.findById(row.keyId);
     if (isWrappedFor(key, row)) return { row, scheme: key.provider };

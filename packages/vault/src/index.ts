@@ -9,5 +9,6 @@ export { makeFolder } from "./make-folder.ts";
 export { openVault } from "./open.ts";
 export type * from "./provider-types.ts";
 export { readVault } from "./read.ts";
+export type * from "./rotation-types.ts";
 export type * from "./slot-types.ts";
 export type * from "./types.ts";

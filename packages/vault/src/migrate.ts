@@ -65,7 +65,7 @@ const targetOf = async (
 };
 
 /**
- * Wraps every data key of the key, whatever its state, then changes all rows in one transaction. What others added or changed
+ * Wraps every data key of the key that is not retired, then changes all rows in one transaction. What others added or changed
  * meanwhile is wrapped in another round.
  */
 const swap = async (
@@ -87,7 +87,9 @@ const swap = async (
     const all = await context.store.dataKeys.list();
     // All, since an altered row may name another key; and before a new MAC would make one of them look as lango wrote it.
     for (const row of all) checkRow(context.keys.rows, "data_keys", row);
-    const own = all.filter(({ keyId }) => keyId === key.id);
+    const own = all.filter((row) => isMoved(row, key));
+    const ids = new Set(own.map(({ id }) => id));
+    for (const id of made.keys()) if (!ids.has(id)) made.delete(id);
     for (const before of own) {
       if (isMade(before)) continue;
       signal?.throwIfAborted();
@@ -104,6 +106,10 @@ const swap = async (
   }
 };
 
+/** What is retired opens nothing: there is nothing to wrap. */
+const isMoved = ({ keyId, state }: DataKeyRow, key: KeyRow): boolean =>
+  keyId === key.id && state !== "retired";
+
 /** False when there is a data key that was not wrapped as it is now; nothing is changed then. */
 const swapIn = async (
   tx: StoreTransaction,
@@ -114,10 +120,13 @@ const swapIn = async (
 ): Promise<boolean> => {
   const befores = new Map(made.map(({ before }) => [before.id, before]));
   for (const current of await tx.dataKeys.list()) {
-    if (current.keyId !== key.id) continue;
+    if (!isMoved(current, key)) continue;
     const before = befores.get(current.id);
     if (!before || !bytesEqual(before.mac, current.mac)) return false;
+    befores.delete(current.id);
   }
+  // One was destroyed meanwhile.
+  if (befores.size > 0) return false;
   await tx.keys.update(row, key.mac);
   const rows: RowChange[] = [changeOf("keys", row)];
   if (version) {

@@ -4,10 +4,19 @@ import type { Audience } from "./types.ts";
 
 /** The collection of plain secrets; connections and service secrets will have their own. */
 export const SECRETS = "secrets";
+/** The domain of data keys that seal while the provider of their key cannot be reached. */
+export const fallbackDomain = (domain: string): string => `${domain}/fallback`;
 /** The key of the registry that is used when none is named. */
 export const DEFAULT_KEY = "default";
 export const MAX_SECRET_BYTES: number = 1024 * 1024;
 export const KEPT_VERSIONS = 10;
+
+/**
+ * Whether what the data keys of a domain seal is in the rows of the vault and nowhere else, so that they can be replaced and
+ * destroyed. A domain that is not listed here may have sealed what only its users hold.
+ */
+export const sealsRowsOnly = (domain: string): boolean =>
+  domain === SECRETS || domain === fallbackDomain(SECRETS);
 
 const MAX_NAME_LENGTH = 256;
 const NAME = /^[A-Za-z0-9._/-]+$/;

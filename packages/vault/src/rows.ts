@@ -12,6 +12,7 @@ import { parts } from "@lango/envelope";
 import type {
   CompanionRow,
   DataKeyRow,
+  JobRow,
   KeyRow,
   KeyVersionRow,
   PermitRow,
@@ -30,6 +31,7 @@ export interface SteeringTables {
   companions: CompanionRow;
   permits: PermitRow;
   policies: PolicyRow;
+  jobs: JobRow;
 }
 export type SteeringTable = keyof SteeringTables;
 
@@ -125,6 +127,10 @@ const TABLES: { readonly [T in SteeringTable]: TableFacts<Omit<SteeringTables[T]
   policies: {
     primaryKey: (row) => row.subject,
     columns: ["subject", "content", "updatedAt"],
+  },
+  jobs: {
+    primaryKey: (row) => row.kind,
+    columns: ["kind", "content", "startedAt", "updatedAt"],
   },
 };
 

@@ -1,4 +1,10 @@
-import { type Bytes, bytesEqual, CryptoError } from "@lango/crypto-core";
+import {
+  type Bytes,
+  bytesEqual,
+  CryptoError,
+  decryptionFailed,
+  isCryptoError,
+} from "@lango/crypto-core";
 import { openValue } from "@lango/envelope";
 import type { SecretRow } from "@lango/store";
 import { type CheckSecret, createSecretCheck } from "./checked-rows.ts";
@@ -22,6 +28,9 @@ export interface SecretReader {
   /** The row of a live secret. @throws {@link CryptoError} `ERR_NOT_FOUND`, `ERR_INTEGRITY`. */
   describe(name: string): Promise<SecretRow>;
 }
+
+/** Each needs a whole rotation between two statements. */
+const MAX_ATTEMPTS = 3;
 
 export const createSecretReader = (
   { store, vaultId, keys }: VaultContext,
@@ -67,17 +76,29 @@ export const createSecretReader = (
     }
   };
 
+  const readOnce: SecretReader["read"] = async (name, version) => {
+    const current = await store.secrets.find(SECRETS, name);
+    const isWanted = version === undefined || version === current?.currentVersion;
+    if (!current || current.deletedAt !== null || !isWanted) return readVersion(name, version);
+    check(current);
+    const { currentVersion, dataKeyId, sealed } = current;
+    const value = await openSealed(name, currentVersion, dataKeyId, sealed);
+    return { row: current, version: currentVersion, value };
+  };
+
   return {
     check,
     describe,
     async read(name, version) {
-      const current = await store.secrets.find(SECRETS, name);
-      const isWanted = version === undefined || version === current?.currentVersion;
-      if (!current || current.deletedAt !== null || !isWanted) return readVersion(name, version);
-      check(current);
-      const { currentVersion, dataKeyId, sealed } = current;
-      const value = await openSealed(name, currentVersion, dataKeyId, sealed);
-      return { row: current, version: currentVersion, value };
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await readOnce(name, version);
+        } catch (error) {
+          if (!isCryptoError(error) || error.code !== "ERR_KEY_RETIRED") throw error;
+          // Sealed again after its row was read, by a rotation that has ended since: the row has another data key now.
+          if (attempt === MAX_ATTEMPTS) throw decryptionFailed("Its data key was destroyed");
+        }
+      }
     },
   };
 };

@@ -5,6 +5,7 @@ import type { StoreReads, VaultRow } from "@lango/store";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
 import { slotSummary } from "./put-slots.ts";
 import { groupDataKeys, rootedIn } from "./rooted-in.ts";
+import { findRotation } from "./rotation-job.ts";
 import { checkRow } from "./rows.ts";
 import { isFinal, standing, vaultRow } from "./slot-file-state.ts";
 import type { VaultStatus } from "./types.ts";
@@ -42,6 +43,7 @@ export const readStatus = async (
     degradedDataKeys,
     dataKeys,
     rootedIn: rootedIn(slots, dataKeys),
+    rotation: (await findRotation(store, rowsKey))?.status ?? null,
   };
 };
 

@@ -12,6 +12,7 @@ import type { Companions } from "./companion-types.ts";
 import type { Fingerprints } from "./fingerprints.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
+import type { Rotation, RotationStatus, VaultDataKeys } from "./rotation-types.ts";
 import type { SlotSummary, Slots } from "./slot-types.ts";
 
 /** Who asks. An `agent` cannot see or name secrets under `wallet/` and `system/`. */
@@ -126,6 +127,8 @@ export interface Vault extends AsyncDisposable {
   readonly companions: Companions;
   readonly approvals: Approvals;
   readonly fingerprints: Fingerprints;
+  readonly rotation: Rotation;
+  readonly dataKeys: VaultDataKeys;
   readonly audit: Audit;
   status(): Promise<VaultStatus>;
   /** Waits for audit rows under way, zeroes every key and closes the store. Idempotent. */
@@ -168,6 +171,8 @@ export interface VaultStatus {
    * vault key behind those slots, and none is degraded. `null` when there is no such key, as with any slot of a passphrase.
    */
   readonly rootedIn: string | null;
+  /** The rotation that was begun and has not ended; `null` when there is none. */
+  readonly rotation: RotationStatus | null;
   /** How `keyslots.json` stands to the database. `unfinished`: the next opening ends a change that was interrupted. */
   readonly slotFile: "settled" | "unfinished" | "older" | "newer";
   /** Absent while locked. */

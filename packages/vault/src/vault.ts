@@ -8,6 +8,7 @@ import type { Spool } from "./audit/spool.ts";
 import { auditedProvider } from "./audited-provider.ts";
 import { createCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
+import { createDataKeyList } from "./data-key-list.ts";
 import { createDataKeys } from "./data-keys.ts";
 import { auditFailure } from "./failures.ts";
 import { createFingerprints } from "./fingerprints.ts";
@@ -19,6 +20,7 @@ import { createLocalKeySource } from "./local-keys.ts";
 import { createProviders } from "./providers.ts";
 import { createRecovery } from "./recovery.ts";
 import { rewrapDataKeys } from "./rewrap.ts";
+import { createRotation } from "./rotation.ts";
 import { createSecretReader } from "./secret-read.ts";
 import { createSecrets } from "./secrets.ts";
 import { createSlots } from "./slots.ts";
@@ -89,6 +91,8 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     companions: createCompanions(context, gate),
     fingerprints: createFingerprints(context, gate),
     approvals: createApprovals({ context, paths, vaultKey, reader, gate }),
+    rotation: createRotation({ ...parts, dataKeys }, gate),
+    dataKeys: createDataKeyList(context, registry, gate),
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),
     status: () =>
       gate.run(async () => ({

@@ -18,6 +18,8 @@ export interface Context {
   /** The umask that lango was started with; its own is stricter. */
   readonly umask: number;
   readonly paint: Paint;
+  /** With `--quiet` and `--json`: no notes, no progress bar. */
+  readonly silent: boolean;
   /** Tells people something on stderr; silent with `--quiet` and `--json`. */
   note(line: string): void;
   /** Tells people of a danger on stderr, always. */
@@ -40,6 +42,7 @@ export function createContext(
     verbose: args.flag("verbose"),
     umask,
     paint,
+    silent,
     note: (line) => {
       if (!silent) {
         writeNote(printable(line));

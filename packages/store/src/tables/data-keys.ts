@@ -1,7 +1,7 @@
-import { type Bytes, CryptoError } from "@lango/crypto-core";
+import { type Bytes, bytesEqual, CryptoError } from "@lango/crypto-core";
 import { sql } from "kysely";
 import type { DataKeyRow } from "../rows.ts";
-import { change, type Executor, type ReadExecutor, statement } from "../statement.ts";
+import { change, changed, type Executor, type ReadExecutor, statement } from "../statement.ts";
 import type { DataKeyReads, DataKeyRows } from "../store.ts";
 import { count } from "./counters.ts";
 
@@ -69,6 +69,22 @@ const UPDATE = statement((q, p: Stored & { ifMac: Bytes }) =>
   q.updateTable("data_keys").set(changeable(p)).where("id", "=", p.id).where("mac", "=", p.ifMac),
 );
 
+const RETIRE = statement((q, p: Stored & { ifMac: Bytes }) =>
+  q
+    .updateTable("data_keys")
+    .set(changeable(p))
+    .where("id", "=", p.id)
+    .where("mac", "=", p.ifMac)
+    .where("state", "<>", sql.lit("active" as const))
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom("secret_versions").where("data_key_id", "=", p.id).select("version").limit(1),
+        ),
+      ),
+    ),
+);
+
 const RESERVE = statement((q, p: { id: string; addMessages: number; addBytes: number }) =>
   q
     .updateTable("data_keys")
@@ -114,6 +130,13 @@ export const dataKeyRows = (executor: Executor): DataKeyRows => ({
 
   update: (row, ifMac) =>
     change(executor, UPDATE, { ...toStored(row), ifMac }, `Data key ${row.id}`),
+
+  async retire(row, ifMac) {
+    if ((await executor.run(RETIRE, { ...toStored(row), ifMac })) > 0) return true;
+    const found = await executor.first(FIND, { id: row.id });
+    if (found && bytesEqual(found.mac, ifMac)) return false;
+    throw changed(`Data key ${row.id}`);
+  },
 
   async reserve(id, messages, bytes) {
     const total = await executor.first(RESERVE, { id, addMessages: messages, addBytes: bytes });

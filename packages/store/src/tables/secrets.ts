@@ -6,22 +6,10 @@ import type { SecretChange, SecretReads, SecretRows } from "../store.ts";
 import { count } from "./counters.ts";
 import { retired } from "./data-keys.ts";
 import { checkLimit } from "./limit.ts";
+import { sealedReads, sealedRows } from "./sealed-versions.ts";
+import { SECRET } from "./secret-columns.ts";
 
 const DEFAULT_PAGE = 500;
-
-const SECRET = [
-  "secrets.id",
-  "secrets.collection",
-  "secrets.name",
-  "secrets.key_id as keyId",
-  "secrets.current_version as currentVersion",
-  "secrets.created_at as createdAt",
-  "secrets.updated_at as updatedAt",
-  "secrets.deleted_at as deletedAt",
-  "secrets.mac",
-  "secrets.uses",
-  "secrets.last_used_at as lastUsedAt",
-] as const;
 
 const VERSION_INFO = [
   "secret_id as secretId",
@@ -191,6 +179,7 @@ const TOUCH = statement((q, p: { id: string; uses: number; lastUsedAt: number })
 );
 
 export const secretReads = (executor: ReadExecutor): SecretReads => ({
+  ...sealedReads(executor),
   find: (collection, name) => executor.first(FIND, { collection, name }),
   describe: (collection, name) => executor.first(DESCRIBE, { collection, name }),
   findVersion: (secretId, version) => executor.first(FIND_VERSION, { secretId, version }),
@@ -204,6 +193,7 @@ export const secretReads = (executor: ReadExecutor): SecretReads => ({
 
 export const secretRows = (executor: Executor): SecretRows => ({
   ...secretReads(executor),
+  ...sealedRows(executor),
 
   async insertSecret(secret, version) {
     await executor.run(INSERT, secret);

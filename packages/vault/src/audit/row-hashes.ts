@@ -37,6 +37,9 @@ export const versionRemoved = (
   version: number,
 ): RowChange => ["secret_versions", versionRowName(row, version), null];
 
+/** What the chain keeps of a job that has ended. */
+export const jobRemoved = (kind: string): RowChange => ["jobs", kind, null];
+
 /** What the chain keeps of a device that was revoked. */
 export const companionRemoved = (id: string): RowChange => ["companions", id, null];
 
@@ -51,6 +54,7 @@ const rowNames: {
   companions: (row) => row.id,
   permits: (row) => row.id,
   policies: (row) => row.subject,
+  jobs: (row) => row.kind,
 };
 
 /** Every row that the chain knows of, as it is in the database now; tombstones are left out. */
@@ -69,6 +73,7 @@ export async function* currentRows(store: StoreReads): AsyncGenerator<RowChange>
     for (const permit of await store.permits.list(kind)) yield changeOf("permits", permit);
   }
   for (const policy of await store.policies.list()) yield changeOf("policies", policy);
+  for (const job of await store.jobs.list()) yield changeOf("jobs", job);
   for await (const row of liveSecrets(store)) {
     yield changeOf("secrets", row);
     for (const { version } of await store.secrets.listVersions(row.id)) {
@@ -136,6 +141,10 @@ const findRow = async (
     case "policies": {
       const row = await store.policies.find(name);
       return row && changeOf("policies", row);
+    }
+    case "jobs": {
+      const row = await store.jobs.find(name);
+      return row && changeOf("jobs", row);
     }
     case "secrets":
     case "secret_versions": {

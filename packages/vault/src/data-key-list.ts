@@ -1,0 +1,51 @@
+import { setImmediate } from "node:timers/promises";
+import type { VaultContext } from "./context.ts";
+import type { Gate } from "./gate.ts";
+import { type KeyRegistry, keyUri } from "./key-registry.ts";
+import { sealsRowsOnly } from "./names.ts";
+import { retireDataKey } from "./retire.ts";
+import { findRotation } from "./rotation-job.ts";
+import type { DataKeyInfo, VaultDataKeys } from "./rotation-types.ts";
+import { checkRow } from "./rows.ts";
+
+export const createDataKeyList = (
+  context: VaultContext,
+  registry: KeyRegistry,
+  gate: Gate,
+): VaultDataKeys => {
+  const { store, keys } = context;
+
+  const list = async (): Promise<DataKeyInfo[]> => {
+    const uris = new Map((await registry.list()).map((key) => [key.id, keyUri(key)]));
+    const infos: DataKeyInfo[] = [];
+    for (const row of await store.dataKeys.list()) {
+      checkRow(keys.rows, "data_keys", row);
+      const { id, keyId, domain, state, createdAt } = row;
+      const values = await store.secrets.countSealedBy(id);
+      infos.push({ id, key: uris.get(keyId) ?? keyId, domain, state, createdAt, values });
+      await setImmediate();
+    }
+    return infos;
+  };
+
+  return {
+    list: () => gate.run(list),
+    retire: () =>
+      gate.run(async () => {
+        const rotating = await findRotation(store, keys.rows);
+        const isLeft = new Set(rotating?.status.dataKeys);
+        const retired: DataKeyInfo[] = [];
+        const needed: DataKeyInfo[] = [];
+        for (const info of await list()) {
+          if (info.state !== "decrypt-only") continue;
+          const isFree = info.values === 0 && sealsRowsOnly(info.domain) && !isLeft.has(info.id);
+          if (isFree && (await retireDataKey(context, info.id))) {
+            retired.push({ ...info, state: "retired" });
+          } else {
+            needed.push(info);
+          }
+        }
+        return { retired, needed };
+      }),
+  };
+};

@@ -1,0 +1,99 @@
+import { setImmediate } from "node:timers/promises";
+import { CryptoError, isCryptoError, zero } from "@lango/crypto-core";
+import { type DataKey, sealValue } from "@lango/envelope";
+import type { KeyRow, Reseal, SealedPage, SealedVersion } from "@lango/store";
+import type { RowChange } from "./audit/entry.ts";
+import { versionChange } from "./audit/row-hashes.ts";
+import type { VaultContext } from "./context.ts";
+import type { DataKeys, Sealer } from "./data-keys.ts";
+import { type KeyRegistry, keyUri } from "./key-registry.ts";
+import { SECRETS } from "./names.ts";
+import { checkRow } from "./rows.ts";
+import { aadOf, openVersion } from "./sealed-version.ts";
+import { reached } from "./stages.ts";
+
+/** What the steps of a rotation work with. */
+export interface ResealContext {
+  readonly context: VaultContext;
+  readonly registry: KeyRegistry;
+  readonly dataKeys: DataKeys;
+}
+
+/**
+ * One batch: what is read, sealed or written in one turn of the event loop. With 250 rows another process waits a few
+ * milliseconds for its write; with 1,000 it was 82 at the worst.
+ */
+export const BATCH: SealedPage = { limit: 250, maxBytes: 4 * 1024 * 1024 };
+
+/** How often a batch is sealed again because its new data key was retired meanwhile, or left the cache. */
+const MAX_ATTEMPTS = 3;
+
+/**
+ * Seals versions of one data key again, under the active one of the same key of the registry, in one transaction. What somebody
+ * else removed or sealed again in the meantime stays as they left it.
+ *
+ * @returns How many were sealed again.
+ * @throws {@link CryptoError} `ERR_DECRYPTION_FAILED` or `ERR_INTEGRITY`, with the name, for a version that is not as lango
+ *   wrote it; nothing of the batch is changed then.
+ */
+export const resealBatch = async (
+  parts: ResealContext,
+  dataKeyId: string,
+  batch: readonly SealedVersion[],
+): Promise<number> => {
+  const { context, dataKeys } = parts;
+  const { store, log } = context;
+  const bytes = batch.reduce((sum, { size }) => sum + size, 0);
+  for (let attempt = 1; ; attempt += 1) {
+    const key = await keyOf(parts, dataKeyId);
+    try {
+      const old = await dataKeys.opener(dataKeyId, bytes);
+      const sealer = await dataKeys.sealerOfMany(key, SECRETS, { messages: batch.length, bytes });
+      // The keys may leave the cache at the next turn, so all is opened and sealed in this one.
+      const values = batch.map((row) => sealAgain(context, row, old, sealer));
+      const changes = batch.map((row, i) => versionChange(row, values[i] as Reseal));
+      reached("rotate:sealed");
+      await setImmediate();
+      return await store.transaction("normal", async (tx) => {
+        const done = await tx.secrets.reseal(values);
+        const rows: RowChange[] = changes.filter((_, i) => done[i]);
+        reached("rotate:written");
+        if (rows.length === 0) return 0;
+        const detail = `${rows.length} values of data key ${dataKeyId}`;
+        await log.appendIn(tx, { action: "rotation.reseal", target: keyUri(key), detail, rows });
+        return rows.length;
+      });
+    } catch (error) {
+      const again =
+        isCryptoError(error) && (error.code === "ERR_KEY_RETIRED" || error.code === "ERR_CLOSED");
+      if (!again || attempt === MAX_ATTEMPTS) throw error;
+      dataKeys.forget(key, SECRETS);
+    }
+  }
+};
+
+/** The key of the registry that a data key belongs to, as it is now: a migration may have put it under another provider. */
+const keyOf = async (
+  { context: { store, keys }, registry }: ResealContext,
+  dataKeyId: string,
+): Promise<KeyRow> => {
+  const row = await store.dataKeys.find(dataKeyId);
+  if (!row) throw new CryptoError("ERR_INTEGRITY", `Data key ${dataKeyId} is gone`);
+  checkRow(keys.rows, "data_keys", row);
+  return registry.findById(row.keyId);
+};
+
+const sealAgain = (
+  context: Pick<VaultContext, "keys" | "vaultId">,
+  row: SealedVersion,
+  old: DataKey,
+  { id, dataKey }: Sealer,
+): Reseal => {
+  const value = openVersion(context, row, old);
+  try {
+    const sealed = sealValue(dataKey, value, aadOf(context, row));
+    return { secretId: row.id, version: row.version, before: row.sealed, dataKeyId: id, sealed };
+  } finally {
+    zero(value);
+  }
+};

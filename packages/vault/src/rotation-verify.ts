@@ -1,0 +1,56 @@
+import { setImmediate } from "node:timers/promises";
+import { isCryptoError, zero } from "@lango/crypto-core";
+import type { DataKey } from "@lango/envelope";
+import type { SealedVersion, VersionPlace } from "@lango/store";
+import { BATCH, type ResealContext } from "./rotation-reseal.ts";
+import type { RotateOptions } from "./rotation-types.ts";
+import { openVersion } from "./sealed-version.ts";
+
+/** How often a page is read again because a data key that it names was destroyed since. */
+const MAX_ATTEMPTS = 3;
+
+/**
+ * Opens every kept version of every secret, whatever its data key: the old ones are destroyed on the strength of this.
+ *
+ * @returns How many there are.
+ * @throws {@link CryptoError} `ERR_DECRYPTION_FAILED` or `ERR_INTEGRITY`, with the name, for the first that does not open.
+ */
+export const verifyAll = async (
+  parts: ResealContext,
+  total: number,
+  { onProgress, signal }: RotateOptions,
+): Promise<number> => {
+  let done = 0;
+  for (let after: VersionPlace | undefined; ; ) {
+    signal?.throwIfAborted();
+    const page = await openPage(parts, after);
+    const last = page.at(-1);
+    if (!last) return done;
+    after = { id: last.id, version: last.version };
+    done += page.length;
+    onProgress?.({ stage: "verify", done, total: Math.max(done, total) });
+    await setImmediate();
+  }
+};
+
+const openPage = async (
+  { context, dataKeys }: ResealContext,
+  after: VersionPlace | undefined,
+): Promise<SealedVersion[]> => {
+  for (let attempt = 1; ; attempt += 1) {
+    const page = await context.store.secrets.walkSealed(after, BATCH);
+    try {
+      const openers = new Map<string, DataKey>();
+      for (const { dataKeyId, size } of page) {
+        if (!openers.has(dataKeyId)) openers.set(dataKeyId, await dataKeys.opener(dataKeyId, size));
+      }
+      for (const row of page) zero(openVersion(context, row, openers.get(row.dataKeyId)!));
+      return page;
+    } catch (error) {
+      // Its data key was destroyed since the page was read, or left the cache.
+      const again =
+        isCryptoError(error) && (error.code === "ERR_KEY_RETIRED" || error.code === "ERR_CLOSED");
+      if (!again || attempt === MAX_ATTEMPTS) throw error;
+    }
+  }
+};

@@ -1,0 +1,143 @@
+import { setImmediate } from "node:timers/promises";
+import { bytesEqual, CryptoError, isCryptoError } from "@lango/crypto-core";
+import type { JobRow } from "@lango/store";
+import { jobRemoved } from "./audit/row-hashes.ts";
+import { auditFailure } from "./failures.ts";
+import type { Gate } from "./gate.ts";
+import { retireDataKey } from "./retire.ts";
+import type { RewrapContext } from "./rewrap.ts";
+import { beginRotation } from "./rotation-begin.ts";
+import { findRotation, ROTATE } from "./rotation-job.ts";
+import { BATCH, type ResealContext, resealBatch } from "./rotation-reseal.ts";
+import type { RotateOptions, Rotation, RotationResult, RotationStatus } from "./rotation-types.ts";
+import { verifyAll } from "./rotation-verify.ts";
+import { checkRow } from "./rows.ts";
+import { reached } from "./stages.ts";
+
+export type RotationContext = RewrapContext & ResealContext;
+
+export const createRotation = (parts: RotationContext, gate: Gate): Rotation => {
+  const { store, keys, log } = parts.context;
+
+  const run = (options: RotateOptions, work: () => Promise<RotationResult>) =>
+    gate.run(async () => {
+      try {
+        return await work();
+      } catch (error) {
+        // Whoever gave it up knows that.
+        if (!options.signal?.aborted) await auditFailure(log, { action: "rotation.run" }, error);
+        throw error;
+      }
+    });
+
+  return {
+    start: (options = {}) =>
+      run(options, async () => {
+        options.signal?.throwIfAborted();
+        await beginRotation(parts);
+        return finishRotation(parts, options);
+      }),
+    resume: (options = {}) =>
+      run(options, async () => {
+        if (!(await findRotation(store, keys.rows))) throw noRotation();
+        await log.commit("normal", { action: "rotation.resume" });
+        return finishRotation(parts, options);
+      }),
+    status: () => gate.run(async () => (await findRotation(store, keys.rows))?.status),
+  };
+};
+
+const noRotation = (): CryptoError =>
+  new CryptoError("ERR_NOT_FOUND", "No rotation is under way", {
+    context: { hint: "Begin one: lango security rotate" },
+  });
+
+/**
+ * Seals again what is sealed under the data keys of the job, opens everything, destroys those data keys and ends the job. Each step
+ * asks the rows what is left to do, so it may be repeated, and several processes may do it at once.
+ */
+const finishRotation = async (
+  parts: RotationContext,
+  options: RotateOptions,
+): Promise<RotationResult> => {
+  const { context } = parts;
+  const job = await findRotation(context.store, context.keys.rows);
+  const result = { resealed: 0, verified: 0, retired: [] as string[] };
+  // Another process has ended it meanwhile.
+  if (!job) return result;
+  result.resealed = await resealAll(parts, job.status, options);
+  reached("rotate:resealed");
+  const total = await countAll(parts);
+  result.verified = await verifyAll(parts, total, options);
+  reached("rotate:verified");
+  options.signal?.throwIfAborted();
+  for (const id of job.status.dataKeys) {
+    if (!(await retireDataKey(context, id))) throw stillNeeded(id);
+    result.retired.push(id);
+    reached("rotate:retired");
+  }
+  await endJob(parts, job.row, result);
+  reached("rotate:ended");
+  return result;
+};
+
+const resealAll = async (
+  parts: RotationContext,
+  { dataKeys, total }: RotationStatus,
+  { onProgress, signal }: RotateOptions,
+): Promise<number> => {
+  const { store } = parts.context;
+  let left = 0;
+  for (const id of dataKeys) left += await store.secrets.countSealedBy(id);
+  let resealed = 0;
+  const tell = (): void =>
+    onProgress?.({ stage: "reseal", done: Math.max(0, total - left) + resealed, total });
+  tell();
+  for (const id of dataKeys) {
+    for (;;) {
+      signal?.throwIfAborted();
+      const batch = await store.secrets.listSealedBy(id, BATCH);
+      if (batch.length === 0) break;
+      await setImmediate();
+      try {
+        resealed += await resealBatch(parts, id, batch);
+      } catch (error) {
+        if (!isCryptoError(error) || error.code !== "ERR_KEY_RETIRED") throw error;
+        // Another process that has joined may have sealed all of them again, and destroyed the key.
+        if ((await store.secrets.countSealedBy(id)) > 0) throw error;
+      }
+      reached("rotate:batch");
+      tell();
+      await setImmediate();
+    }
+  }
+  return resealed;
+};
+
+const countAll = async ({ context: { store } }: RotationContext): Promise<number> => {
+  let total = 0;
+  for (const { id } of await store.dataKeys.list()) total += await store.secrets.countSealedBy(id);
+  return total;
+};
+
+/** Every version was opened under another one: no row of ours names it. */
+const stillNeeded = (id: string): CryptoError =>
+  new CryptoError("ERR_INTEGRITY", `Rows that were not there before name data key ${id}`, {
+    context: { hint: "Compare the database with the log: lango audit verify --rows" },
+  });
+
+const endJob = async (
+  { context: { store, keys, log } }: RotationContext,
+  job: JobRow,
+  { retired }: RotationResult,
+): Promise<void> => {
+  await store.transaction("full", async (tx) => {
+    const now = await tx.jobs.find(ROTATE);
+    // Ended by another process.
+    if (!now || !bytesEqual(now.mac, job.mac)) return;
+    checkRow(keys.rows, "jobs", now);
+    await tx.jobs.remove(ROTATE, now.mac);
+    const detail = `${retired.length} data keys destroyed`;
+    await log.appendIn(tx, { action: "rotation.end", detail, rows: [jobRemoved(ROTATE)] });
+  });
+};
