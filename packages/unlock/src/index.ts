@@ -7,7 +7,6 @@ export {
   isEncryptionKeyVariable,
   isMasterKeyVariable,
   readConfiguredSecrets,
-  variableFaultsError,
 } from "./configured-secrets.ts";
 export {
   type EncryptionKey,

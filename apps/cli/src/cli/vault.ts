@@ -3,6 +3,7 @@ import { createUnlocker, type SlotKind, type Unlocker, type UnlockOptions } from
 import { openVault, type Vault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import { type Arguments, usageError } from "./arguments.ts";
+import { checkUnlockVariables, noteConfigured } from "./configured.ts";
 import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
 import { lazyKeyring } from "./keyring.ts";
@@ -49,6 +50,7 @@ export async function withVault<T>(
     providers: providers.byScheme,
     fallbackToLocal: providers.fallbackToLocal,
     unlock: async (slots) => {
+      if (fresh === undefined) await checkUnlockVariables(context, args, slots);
       const result = await unlocker.obtain(slots);
       keepPassphrase?.(result.credential.secret.slice());
       return result;
@@ -66,6 +68,7 @@ export async function withVault<T>(
     }
   }
   await auditProviderChange(vault, security);
+  await noteConfigured(vault, context);
   return await use(vault, providers.byScheme);
 }
 
