@@ -21,6 +21,7 @@ export type {
   SecretVersionRow,
   VaultRow,
   VaultState,
+  VersionOfSecret,
 } from "./rows.ts";
 export type {
   AuditReads,

@@ -131,10 +131,14 @@ export interface CurrentSecret extends SecretRow {
   readonly size: number;
 }
 
-/** A secret joined with one of its kept versions. */
-export interface SealedVersion extends CurrentSecret {
+/** What it takes to open one of the kept versions of a secret. */
+export interface SealedVersion
+  extends Pick<CurrentSecret, "id" | "collection" | "name" | "dataKeyId" | "sealed" | "size"> {
   readonly version: number;
 }
+
+/** A kept version with its secret. */
+export type VersionOfSecret = SealedVersion & SecretRow;
 
 /** The pin of a paired device. */
 export interface CompanionRow {

@@ -18,6 +18,7 @@ import type {
   SecretVersionInfo,
   SecretVersionRow,
   VaultRow,
+  VersionOfSecret,
 } from "./rows.ts";
 
 /** Reads of the singleton table `vault`. */
@@ -139,7 +140,7 @@ export interface SecretReads {
   /** One page of live secrets without their values, by name. Fewer rows than `limit`: it was the last page. */
   list(page: SecretPage): Promise<SecretRow[]>;
   /** Kept versions of all collections that a data key sealed, in no order. None: no version needs it. */
-  listSealedBy(dataKeyId: string, page: SealedPage): Promise<SealedVersion[]>;
+  listSealedBy(dataKeyId: string, page: SealedPage): Promise<VersionOfSecret[]>;
   /** Kept versions of all collections after a place, by secret id and version. None: it was the last page. */
   walkSealed(after: VersionPlace | undefined, page: SealedPage): Promise<SealedVersion[]>;
   /** How many kept versions a data key sealed. Counts them: 1,000,000 take some 50 ms. */

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { CryptoError, isCryptoError, zero } from "@lango/crypto-core";
 import { type DataKey, sealValue } from "@lango/envelope";
-import type { KeyRow, Reseal, SealedPage, SealedVersion } from "@lango/store";
+import type { KeyRow, Reseal, SealedPage, VersionOfSecret } from "@lango/store";
 import type { RowChange } from "./audit/entry.ts";
 import { versionChange } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
@@ -9,7 +9,7 @@ import type { DataKeys, Sealer } from "./data-keys.ts";
 import { type KeyRegistry, keyUri } from "./key-registry.ts";
 import { SECRETS } from "./names.ts";
 import { checkRow } from "./rows.ts";
-import { aadOf, openVersion } from "./sealed-version.ts";
+import { aadOf, checkKept, openVersion } from "./sealed-version.ts";
 import { reached } from "./stages.ts";
 
 /** What the steps of a rotation work with. */
@@ -39,7 +39,7 @@ const MAX_ATTEMPTS = 3;
 export const resealBatch = async (
   parts: ResealContext,
   dataKeyId: string,
-  batch: readonly SealedVersion[],
+  batch: readonly VersionOfSecret[],
 ): Promise<number> => {
   const { context, dataKeys } = parts;
   const { store, log } = context;
@@ -85,13 +85,15 @@ const keyOf = async (
 
 const sealAgain = (
   context: Pick<VaultContext, "keys" | "vaultId">,
-  row: SealedVersion,
+  row: VersionOfSecret,
   old: DataKey,
   { id, dataKey }: Sealer,
 ): Reseal => {
-  const value = openVersion(context, row, old);
+  checkKept(context, row);
+  const aad = aadOf(context, row);
+  const value = openVersion(row, old, aad);
   try {
-    const sealed = sealValue(dataKey, value, aadOf(context, row));
+    const sealed = sealValue(dataKey, value, aad);
     return { secretId: row.id, version: row.version, before: row.sealed, dataKeyId: id, sealed };
   } finally {
     zero(value);

@@ -4,7 +4,7 @@ import type { DataKey } from "@lango/envelope";
 import type { SealedVersion, VersionPlace } from "@lango/store";
 import { BATCH, type ResealContext } from "./rotation-reseal.ts";
 import type { RotateOptions } from "./rotation-types.ts";
-import { openVersion } from "./sealed-version.ts";
+import { aadOf, openVersion } from "./sealed-version.ts";
 
 /** How often a page is read again because a data key that it names was destroyed since. */
 const MAX_ATTEMPTS = 3;
@@ -44,7 +44,9 @@ const openPage = async (
       for (const { dataKeyId, size } of page) {
         if (!openers.has(dataKeyId)) openers.set(dataKeyId, await dataKeys.opener(dataKeyId, size));
       }
-      for (const row of page) zero(openVersion(context, row, openers.get(row.dataKeyId)!));
+      for (const row of page) {
+        zero(openVersion(row, openers.get(row.dataKeyId)!, aadOf(context, row)));
+      }
       return page;
     } catch (error) {
       // Its data key was destroyed since the page was read, or left the cache.

@@ -10,7 +10,10 @@ import { replaceKeyfile } from "../cli/keyfile.ts";
 import { replaceInKeyring } from "../cli/keyring.ts";
 import { obtainNewPassphrase } from "../cli/new-passphrase.ts";
 import { hardenProcess } from "../cli/process.ts";
+import { openProviders } from "../cli/providers.ts";
+import { NOT_REVOKED, rotatedText, runRotation, unfinished } from "../cli/rotation.ts";
 import { askSecret, canAsk } from "../cli/terminal.ts";
+import { loadConfig } from "../config/load.ts";
 
 const ASK_OLD = "Enter current encryption passphrase: ";
 
@@ -19,14 +22,20 @@ export const run: Handler = async (context, args) => {
   const { kdf: given, acceptWeakKdf } = chooseKdf(args);
   await requireVault(context);
   checkNewPassphrase(context, args);
+  const rotate = args.flag("rotate-data-keys");
   const kdf = given ?? (await configuredKdf(context.home));
   hardenProcess();
   let oldPassphrase: Bytes | undefined;
   let newPassphrase: Bytes | undefined;
   try {
+    // Who may wrap the new data keys, and unwrap the old ones.
+    await using providers = rotate
+      ? await openProviders(context, (await loadConfig(context.home)).security)
+      : undefined;
     // The vault zeroes what it is given, and the old passphrase is needed twice.
     await using vault = await openVault({
       home: context.home,
+      providers: providers?.byScheme,
       unlock: async (slots) => {
         const result = await oldUnlocker(context, args).obtain(slots);
         oldPassphrase = result.credential.secret.slice();
@@ -39,6 +48,8 @@ export const run: Handler = async (context, args) => {
         text: "the old passphrase opens the vault; would replace its slot",
       };
     }
+    // Before the passphrase is changed: what cannot be done then would leave half of what was asked for.
+    if (rotate && (await vault.rotation.status())) throw unfinished();
     newPassphrase = await obtainNewPassphrase(context, args);
     const slot = await vault.slots.changePassphrase({
       oldPassphrase: oldPassphrase!,
@@ -52,10 +63,14 @@ export const run: Handler = async (context, args) => {
     context.note(
       "Whoever kept a copy of the old keyslots.json can still open it with the old passphrase",
     );
-    return {
-      data: { slot, keyfile: keyfile ?? null, keyring },
-      text: `The passphrase was changed${places.length === 0 ? "" : `, in ${places.join(" and ")} too`}`,
-    };
+    const changed = `The passphrase was changed${places.length === 0 ? "" : `, in ${places.join(" and ")} too`}`;
+    const data = { slot, keyfile: keyfile ?? null, keyring };
+    if (!rotate) return { data, text: changed };
+    context.note(changed);
+    providers?.peers.readFrom(vault);
+    const rotation = await runRotation(context, args, vault, "start");
+    for (const sentence of NOT_REVOKED) context.note(sentence);
+    return { data: { ...data, rotation }, text: `${changed}; ${rotatedText(rotation)}` };
   } finally {
     zero(oldPassphrase, newPassphrase);
   }

@@ -1,6 +1,6 @@
 import { isCryptoError } from "@lango/crypto-core";
 import { createUnlocker } from "@lango/unlock";
-import { type LockedVault, readVault } from "@lango/vault";
+import { type LockedVault, type RotationStatus, readVault } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
 import { readCompanionRecords } from "../cli/companion-record.ts";
 import type { Context } from "../cli/context.ts";
@@ -72,6 +72,7 @@ export const run: Handler = async (context, args) => {
       ["companion", companionText(companions, lastProbe, provider.name)],
       ["log anchored by", anchor === "" ? "nothing" : anchor],
       ["degraded", degradedText(status.degradedDataKeys)],
+      ...(status.rotation === null ? [] : [["rotation", rotationText(status.rotation)] as const]),
     ]),
   };
 };
@@ -80,6 +81,9 @@ const degradedText = (count: number): string =>
   count === 0
     ? "no"
     : `${count} data ${count === 1 ? "key awaits" : "keys await"} re-wrap: lango security provider rewrap`;
+
+const rotationText = ({ startedAt }: RotationStatus): string =>
+  `begun ${when(startedAt)} and not ended: lango security rotate --resume`;
 
 interface PairedDevice {
   readonly name: string;

@@ -1,6 +1,7 @@
 import type { Command, Option } from "../cli/command.ts";
 import { KDF_OPTIONS } from "./kdf-options.ts";
 import { NEW_PASSPHRASE_OPTIONS } from "./new-passphrase-options.ts";
+import { PROGRESS_OPTIONS } from "./progress-options.ts";
 import { SLOT_COMMANDS } from "./slots.ts";
 
 const NAME = { name: "NAME" };
@@ -41,6 +42,11 @@ export const SECURITY_COMMANDS: readonly Command[] = [
       },
       ...NEW_PASSPHRASE_OPTIONS,
       ...KDF_OPTIONS,
+      "rotate-data-keys": {
+        type: "boolean",
+        summary: "then seal every value again under new data keys, as security rotate does",
+      },
+      ...PROGRESS_OPTIONS,
     },
     writes: true,
     load: () => import("../commands/migrate-passphrase.ts"),

@@ -1,28 +1,34 @@
 import { sql } from "kysely";
-import type { Reseal, SealedVersion } from "../rows.ts";
+import type { Reseal } from "../rows.ts";
 import { type Executor, type ReadExecutor, statement } from "../statement.ts";
 import type { SealedPage, SecretReads, SecretRows, VersionPlace } from "../store.ts";
 import { retired } from "./data-keys.ts";
 import { checkLimit } from "./limit.ts";
 import { SECRET } from "./secret-columns.ts";
 
-const COLUMNS = [
-  ...SECRET,
+const SEALED = [
   "secret_versions.version",
   "secret_versions.data_key_id as dataKeyId",
   "secret_versions.sealed",
   "secret_versions.size",
 ] as const;
 
+const LENGTH = sql<number>`length(sealed)`.as("length");
+
 type OfDataKey = { readonly dataKeyId: string; readonly limit: number };
 type After = VersionPlace & { readonly limit: number };
 
-const LENGTHS_BY = statement((q, p: OfDataKey) =>
+const BYTES_BY = statement((q, p: OfDataKey) =>
   q
-    .selectFrom("secret_versions")
-    .where("data_key_id", "=", p.dataKeyId)
-    .limit(p.limit)
-    .select(sql<number>`length(sealed)`.as("bytes")),
+    .selectFrom((eb) =>
+      eb
+        .selectFrom("secret_versions")
+        .where("data_key_id", "=", p.dataKeyId)
+        .limit(p.limit)
+        .select(LENGTH)
+        .as("page"),
+    )
+    .select((eb) => eb.fn.sum<number | null>("length").as("bytes")),
 );
 
 const LIST_BY = statement((q, p: OfDataKey) =>
@@ -31,19 +37,24 @@ const LIST_BY = statement((q, p: OfDataKey) =>
     .innerJoin("secrets", "secrets.id", "secret_versions.secret_id")
     .where("secret_versions.data_key_id", "=", p.dataKeyId)
     .limit(p.limit)
-    .select(COLUMNS),
+    .select([...SECRET, ...SEALED]),
 );
 
-const LENGTHS_AFTER = statement((q, p: After) =>
+const BYTES_AFTER = statement((q, p: After) =>
   q
-    .selectFrom("secret_versions")
-    .where(({ eb, refTuple, tuple }) =>
-      eb(refTuple("secret_id", "version"), ">", tuple(p.id, p.version)),
+    .selectFrom((from) =>
+      from
+        .selectFrom("secret_versions")
+        .where(({ eb, refTuple, tuple }) =>
+          eb(refTuple("secret_id", "version"), ">", tuple(p.id, p.version)),
+        )
+        .orderBy("secret_id")
+        .orderBy("version")
+        .limit(p.limit)
+        .select(LENGTH)
+        .as("page"),
     )
-    .orderBy("secret_id")
-    .orderBy("version")
-    .limit(p.limit)
-    .select(sql<number>`length(sealed)`.as("bytes")),
+    .select((eb) => eb.fn.sum<number | null>("length").as("bytes")),
 );
 
 const LIST_AFTER = statement((q, p: After) =>
@@ -60,7 +71,7 @@ const LIST_AFTER = statement((q, p: After) =>
     .orderBy("secret_versions.secret_id")
     .orderBy("secret_versions.version")
     .limit(p.limit)
-    .select(COLUMNS),
+    .select(["secrets.id", "secrets.collection", "secrets.name", ...SEALED]),
 );
 
 const COUNT_BY = statement((q, p: { dataKeyId: string }) =>
@@ -102,14 +113,14 @@ export const sealedReads = (executor: ReadExecutor): SealedReads => ({
   listSealedBy: (dataKeyId, page) =>
     readPage(
       page,
-      (limit) => executor.all(LENGTHS_BY, { dataKeyId, limit }),
+      (limit) => executor.first(BYTES_BY, { dataKeyId, limit }),
       (limit) => executor.all(LIST_BY, { dataKeyId, limit }),
     ),
 
   walkSealed: ({ id, version } = { id: "", version: 0 }, page) =>
     readPage(
       page,
-      (limit) => executor.all(LENGTHS_AFTER, { id, version, limit }),
+      (limit) => executor.first(BYTES_AFTER, { id, version, limit }),
       (limit) => executor.all(LIST_AFTER, { id, version, limit }),
     ),
 
@@ -117,24 +128,16 @@ export const sealedReads = (executor: ReadExecutor): SealedReads => ({
     Number((await executor.first(COUNT_BY, { dataKeyId }))?.count ?? 0),
 });
 
-/** Values have up to a megabyte, so a page ends by their bytes too: their lengths are looked at first. */
-const readPage = async (
+/** A value has up to a megabyte, and a row need not be read for its length: a page that would be too large is halved. */
+const readPage = async <R>(
   { limit, maxBytes }: SealedPage,
-  lengths: (limit: number) => Promise<{ readonly bytes: number }[]>,
-  rows: (limit: number) => Promise<SealedVersion[]>,
-): Promise<SealedVersion[]> => {
+  look: (limit: number) => Promise<{ readonly bytes: number | null } | undefined>,
+  read: (limit: number) => Promise<R[]>,
+): Promise<R[]> => {
   checkLimit(limit);
-  const count = fitting(await lengths(limit), maxBytes);
-  return count === 0 ? [] : rows(count);
-};
-
-const fitting = (lengths: readonly { readonly bytes: number }[], maxBytes: number): number => {
-  let sum = 0;
-  const over = lengths.findIndex(({ bytes }) => {
-    sum += bytes;
-    return sum > maxBytes;
-  });
-  return over === -1 ? lengths.length : Math.max(1, over);
+  let rows = limit;
+  while (rows > 1 && Number((await look(rows))?.bytes ?? 0) > maxBytes) rows = Math.ceil(rows / 2);
+  return read(rows);
 };
 
 export const sealedRows = (executor: Executor): SealedReads & Pick<SecretRows, "reseal"> => ({

@@ -1,0 +1,25 @@
+import type { Command } from "../cli/command.ts";
+import { PROGRESS_OPTIONS } from "./progress-options.ts";
+
+export const ROTATION_COMMANDS: readonly Command[] = [
+  {
+    path: "security rotate",
+    summary: "new data keys, and every value sealed again under them; others go on working",
+    examples: ["lango security rotate", "lango security rotate --resume"],
+    options: {
+      resume: { type: "boolean", summary: "go on with the rotation that was interrupted" },
+      ...PROGRESS_OPTIONS,
+    },
+    unlocks: true,
+    writes: true,
+    load: () => import("../commands/security-rotate.ts"),
+  },
+  {
+    path: "keys retire",
+    summary: "destroy the data keys that no value needs any more, and list the others",
+    examples: ["lango keys retire --dry-run", "lango keys retire"],
+    unlocks: true,
+    writes: true,
+    load: () => import("../commands/keys-retire.ts"),
+  },
+];
