@@ -141,7 +141,7 @@ test("doctor --incident gives steps with commands that exist, without a vault", 
 
 describe("doctor --backup", () => {
   const facts = (more: Partial<Parameters<typeof backupBoxes>[0]>) => ({
-    ...{ home: folder(), env: {}, folder: folder(), slots: [], events: [], ...more },
+    ...{ home: folder(), env: {}, folder: folder(), slots: [], lastBackup: undefined, ...more },
   });
   const states = (more: Partial<Parameters<typeof backupBoxes>[0]>) =>
     backupBoxes(facts(more)).map(({ state }) => state);
@@ -163,10 +163,9 @@ describe("doctor --backup", () => {
 
   test("recovery words and a backup in the log are what it asks for", () => {
     const slots = [{ kind: "recovery" as const }];
-    const made = { action: "backup.create", outcome: "success" as const, ts: 1 };
-    expect(states({ slots, events: [made] })[1]).toBe("done");
-    expect(states({ slots, events: [{ ...made, outcome: "failure" }] })[1]).toBe("missing");
-    expect(states({ events: [made] })[1]).toBe("missing");
+    expect(states({ slots, lastBackup: 1 })[1]).toBe("done");
+    expect(states({ slots })[1]).toBe("missing");
+    expect(states({ lastBackup: 1 })[1]).toBe("missing");
   });
 
   test("a key beside the data is no key in a manager; one of a provider is", () => {

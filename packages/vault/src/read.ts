@@ -1,7 +1,7 @@
 import { fromHex } from "@lango/crypto-core";
 import type { Store } from "@lango/store";
 import { secretPolicies } from "./approvals/secret-policies.ts";
-import { readTail } from "./audit/audit.ts";
+import { findLast, readTail } from "./audit/audit.ts";
 import { liveSecrets } from "./audit/row-hashes.ts";
 import { verifyChain } from "./audit/verify.ts";
 import { companionInfo } from "./companions.ts";
@@ -48,6 +48,7 @@ export const readVault = async ({ home }: { readonly home: string }): Promise<Lo
     audit: {
       verifyLinks: (options) => gate.run(() => verifyChain({ ...options, store, paths, vaultId })),
       tail: (count) => gate.run(() => readTail(store, count)),
+      findLast: (action) => gate.run(() => findLast(store, action)),
     },
     status: () => gate.run(() => readStatus(store, paths, undefined)),
     async close() {

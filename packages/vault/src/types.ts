@@ -147,6 +147,8 @@ export interface LockedVault extends AsyncDisposable {
     /** Checks numbers, links and hashes of the chain, and row hashes with `rows`; MACs need the key. */
     verifyLinks(options?: VerifyOptions): Promise<AuditReport>;
     tail(count?: number): Promise<AuditEvent[]>;
+    /** The newest success of an action, among the newest 100,000 rows. */
+    findLast(action: string): Promise<AuditEvent | undefined>;
   };
   status(): Promise<VaultStatus>;
   close(): Promise<void>;

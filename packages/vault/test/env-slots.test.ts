@@ -131,6 +131,8 @@ describe("older keys are removed", () => {
     // Another slot's key is not one of its versions.
     await expectCode(made.slots.removeOlderEncryptionKeys(keyOf(K2)), "ERR_WRONG_PASSPHRASE");
     expect(await labels(made)).toHaveLength(3);
+    const zeroed = { key: new Uint8Array(32), version: 1, variable: "ENCRYPTION_KEY" };
+    await expectCode(made.slots.adoptEncryptionKey(zeroed), "ERR_INVALID_ARGUMENT");
     const newest = { key: keyOf(K1), version: 1, variable: "ENCRYPTION_KEY" };
     expect(await made.slots.adoptEncryptionKey(newest)).toMatchObject({
       label: "ENCRYPTION_KEY v1",

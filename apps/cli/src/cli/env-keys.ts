@@ -2,6 +2,7 @@ import { CryptoError, zero } from "@lango/crypto-core";
 import { type EncryptionKey, readEncryptionKeys } from "@lango/unlock";
 import type { Vault } from "@lango/vault";
 import type { Context } from "./context.ts";
+import { counted } from "./rotation.ts";
 
 /** What `lango security rotate --env-keys` does before and after the rotation itself. */
 export interface EnvKeyRotation extends Disposable {
@@ -19,6 +20,12 @@ export interface EnvKeysFinished {
   /** What is left to do, a sentence each. */
   readonly next: readonly string[];
 }
+
+/** What people read of it. */
+export const endedText = ({ removedSlots, next }: EnvKeysFinished): string[] => [
+  `removed ${counted(removedSlots.length, "slot")} of older keys; the newest one opens the vault`,
+  ...next,
+];
 
 /**
  * Reads the versions of `ENCRYPTION_KEY`, of which the newest stays.

@@ -1,13 +1,16 @@
 import { CryptoError } from "@lango/crypto-core";
 import type { Vault } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
+import { endedText, readEnvKeys } from "../cli/env-keys.ts";
 import { counted, NOT_REVOKED, rotatedText, runRotation, unfinished } from "../cli/rotation.ts";
 import { requireYes } from "../cli/terminal.ts";
 import { withVault } from "../cli/vault.ts";
 
-/** Gives the vault new data keys, and seals every value again under them. */
-export const run: Handler = (context, args) =>
-  withVault(context, args, {}, async (vault) => {
+/** Gives the vault new data keys, and seals every value again under them; with `--env-keys` older keys of the environment end. */
+export const run: Handler = async (context, args) => {
+  // What is wrong with them is said before the vault is opened.
+  using envKeys = args.flag("env-keys") ? await readEnvKeys(context) : undefined;
+  return await withVault(context, args, {}, async (vault) => {
     const resume = args.flag("resume");
     const values = await valuesLeft(vault, resume);
     if (args.flag("dry-run")) {
@@ -18,10 +21,20 @@ export const run: Handler = (context, args) =>
     }
     // What was begun has been agreed to.
     if (!resume) await requireYes(context, `Seal ${counted(values, "value")} again?`);
+    await envKeys?.adopt(vault);
     const result = await runRotation(context, args, vault, resume ? "resume" : "start");
+    const ended = await envKeys?.finish(vault);
     for (const sentence of NOT_REVOKED) context.note(sentence);
-    return { data: { ...result, notRevoked: NOT_REVOKED }, text: rotatedText(result) };
+    return {
+      data: {
+        ...result,
+        notRevoked: NOT_REVOKED,
+        ...(ended === undefined ? {} : { envKeys: ended }),
+      },
+      text: [rotatedText(result), ...(ended === undefined ? [] : endedText(ended))].join("\n"),
+    };
   });
+};
 
 /** How many values are left to seal again. Whether that can be done at all is said before anybody is asked. */
 async function valuesLeft({ rotation, dataKeys }: Vault, resume: boolean): Promise<number> {

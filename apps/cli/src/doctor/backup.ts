@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import type { AuditEvent, SlotSummary } from "@lango/vault";
+import type { SlotSummary } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
 import { when } from "../cli/output.ts";
@@ -8,8 +8,6 @@ import { withReader } from "../cli/reader.ts";
 import { COMMANDS } from "../table/index.ts";
 
 const EXIT_FINDINGS = 10;
-/** How far back the log is read for a backup. */
-const EVENTS = 20_000;
 
 /** One of the four boxes. */
 export interface BackupBox {
@@ -27,7 +25,8 @@ export interface BackupFacts {
   /** The folder that lango was started in. */
   readonly folder: string;
   readonly slots: readonly Pick<SlotSummary, "kind" | "label">[];
-  readonly events: readonly Pick<AuditEvent, "action" | "outcome" | "ts">[];
+  /** Of the log, when the last backup was made: milliseconds since the epoch. */
+  readonly lastBackup: number | undefined;
 }
 
 /** The four boxes, each as far as it can be checked. */
@@ -67,24 +66,21 @@ function keyInManager({ home, env, slots }: BackupFacts): BackupBox {
   return { box, state: "unknown", found: `it is opened by ${kinds}`, commands };
 }
 
-function offlineBackup({ slots, events }: BackupFacts): BackupBox {
-  const last = events.findLast(
-    ({ action, outcome }) => action === "backup.create" && outcome === "success",
-  );
+function offlineBackup({ slots, lastBackup }: BackupFacts): BackupBox {
   const hasWords = slots.some(({ kind }) => kind === "recovery");
   const hasCommand = COMMANDS.some(({ path }) => path === "backup create");
   return {
     box: "There is an offline backup of the key and of the data",
-    state: last !== undefined && hasWords ? "done" : "missing",
+    state: lastBackup !== undefined && hasWords ? "done" : "missing",
     found: [
       hasWords ? "there is a slot of recovery words" : "no recovery words open the vault",
-      last === undefined
+      lastBackup === undefined
         ? "the log knows of no backup"
-        : `the last backup was made on ${when(last.ts)}`,
+        : `the last backup was made on ${when(lastBackup)}`,
     ].join("; "),
     commands: [
       ...(hasWords ? [] : ["lango security recovery setup"]),
-      ...(last === undefined && hasCommand ? ["lango backup create"] : []),
+      ...(lastBackup === undefined && hasCommand ? ["lango backup create"] : []),
     ],
   };
 }
@@ -139,7 +135,7 @@ export const run: Handler = (context) =>
       env: context.env,
       folder: process.cwd(),
       slots: await vault.slots.list(),
-      events: await vault.audit.tail(EVENTS),
+      lastBackup: (await vault.audit.findLast("backup.create"))?.ts,
     });
     return {
       data: { boxes },

@@ -5,8 +5,16 @@ export const ROTATION_COMMANDS: readonly Command[] = [
   {
     path: "security rotate",
     summary: "new data keys, and every value sealed again under them; others go on working",
-    examples: ["lango security rotate", "lango security rotate --resume"],
+    examples: [
+      "lango security rotate",
+      "lango security rotate --resume",
+      "lango security rotate --env-keys",
+    ],
     options: {
+      "env-keys": {
+        type: "boolean",
+        summary: "then let only the newest ENCRYPTION_KEY open the vault, and say what may go",
+      },
       resume: { type: "boolean", summary: "go on with the rotation that was interrupted" },
       ...PROGRESS_OPTIONS,
     },
