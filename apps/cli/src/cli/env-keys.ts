@@ -1,6 +1,7 @@
 import { CryptoError, zero } from "@lango/crypto-core";
 import { type EncryptionKey, readEncryptionKeys } from "@lango/unlock";
 import type { Vault } from "@lango/vault";
+import { checkKeyVariables } from "./configured.ts";
 import type { Context } from "./context.ts";
 import { counted } from "./rotation.ts";
 
@@ -32,7 +33,9 @@ export const endedText = ({ removedSlots, next }: EnvKeysFinished): string[] => 
  *
  * @throws CryptoError `ERR_CONFIG` when none is set, or for what is wrong with them.
  */
-export async function readEnvKeys({ env }: Context): Promise<EnvKeyRotation> {
+export async function readEnvKeys(context: Context): Promise<EnvKeyRotation> {
+  const { env } = context;
+  await checkKeyVariables(context);
   const keys = await readEncryptionKeys({ env });
   const [newest, ...older] = keys;
   if (newest === undefined) {

@@ -16,13 +16,14 @@ export const run: Handler = async (context, args) => {
     if (args.flag("dry-run")) {
       return {
         data: { dryRun: true, resume, values },
-        text: `would seal ${counted(values, "value")} again`,
+        text: `would seal ${counted(values, "value")} again${envKeys ? ", and then let only the newest ENCRYPTION_KEY open the vault" : ""}`,
       };
     }
     // What was begun has been agreed to.
     if (!resume) await requireYes(context, `Seal ${counted(values, "value")} again?`);
     await envKeys?.adopt(vault);
-    const result = await runRotation(context, args, vault, resume ? "resume" : "start");
+    const goOn = `lango security rotate${envKeys ? " --env-keys" : ""} --resume`;
+    const result = await runRotation(context, args, vault, resume ? "resume" : "start", goOn);
     const ended = await envKeys?.finish(vault);
     for (const sentence of NOT_REVOKED) context.note(sentence);
     return {
