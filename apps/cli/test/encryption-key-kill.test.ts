@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { cpSync } from "node:fs";
+import { chmodSync, cpSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
@@ -27,7 +27,8 @@ test("kill -9 of rotate --env-keys: every value reads, and it can be ended", {
   }
   const copy = (): string => {
     const home = join(folder(), "home");
-    cpSync(template, home, { recursive: true, mode: 0 });
+    cpSync(template, home, { recursive: true });
+    chmodSync(home, 0o700);
     return home;
   };
   const start = performance.now();
