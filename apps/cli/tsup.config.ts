@@ -21,11 +21,14 @@ const files = (...paths: string[]) => paths.map((path) => resolve(src, path));
  */
 const FILES = files(
   "lango.ts",
+  "agent.ts",
   "main.ts",
   "commands/security-status.ts",
   "commands/provider-check.ts",
   "commands/mcp-serve.ts",
   "config/schema.ts",
+  "config/get.ts",
+  "config/set.ts",
   "config/validate.ts",
   "cli/strength.ts",
   "cli/probe.ts",

@@ -1,4 +1,4 @@
-// One of the processes of the group `rotation`: `node rotation-child.ts rotate|bare|write FOLDER`. `rotate` seals the whole vault again;
+// One of the processes of the group `rotation`: `node rotation-child.ts rotate|bare|write FOLDER [ROWS]`. `rotate` seals the whole vault again;
 // `bare` does the least that such work has to do on a copy of its database; `write` writes one secret after the other until its
 // standard input ends. Each prints what it measured as JSON.
 import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from "node:crypto";

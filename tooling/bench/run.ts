@@ -2,16 +2,19 @@ import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { type Measure, Skipped } from "./paired.ts";
 
-// Each group in a module of its own, loaded when it is asked for: `node tooling/bench/run.ts seal startup`.
-const GROUPS: Readonly<Record<string, () => Promise<Measure[]>>> = {
+// Each group in a module of its own, loaded when it is asked for: `node tooling/bench/run.ts seal startup`. What follows a colon
+// is for the group: `rotation:1000000`.
+const GROUPS: Readonly<Record<string, (argument?: string) => Promise<Measure[]>>> = {
   seal: async () => (await import("./seal.ts")).measureSeal(),
   vault: async () => (await import("./vault.ts")).measureVault(),
+  "store-postgres": async () => (await import("./store-postgres.ts")).measureStorePostgres(),
   signer: async () => (await import("./signer.ts")).measureSigner(),
   scanner: async () => (await import("./scanner.ts")).measureScanner(),
   aws: async () => (await import("./aws.ts")).measureAws(),
   pkcs11: async () => (await import("./pkcs11.ts")).measurePkcs11(),
   run: async () => (await import("./lango-run.ts")).measureRun(),
   rpc: async () => (await import("./rpc.ts")).measureRpc(),
+  rotation: async (size) => (await import("./rotation.ts")).measureRotation(size),
   startup: async () => (await import("./startup.ts")).measureStartup(),
 };
 
@@ -22,10 +25,13 @@ const names = asked.length > 0 ? asked : Object.keys(GROUPS);
 const results: Measure[] = [];
 const skipped: { group: string; reason: string }[] = [];
 for (const name of names) {
-  const group = GROUPS[name];
+  const [groupName = "", argument] = name.split(":");
+  const group = GROUPS[groupName];
   if (!group)
-    throw new Error(`No benchmark group "${name}"; there are ${Object.keys(GROUPS).join(", ")}`);
-  const measures = await group().catch((error: unknown) => {
+    throw new Error(
+      `No benchmark group "${groupName}"; there are ${Object.keys(GROUPS).join(", ")}`,
+    );
+  const measures = await group(argument).catch((error: unknown) => {
     if (!(error instanceof Skipped)) throw error;
     skipped.push({ group: name, reason: error.message });
     console.log(`# ${name} skipped: ${error.message}`);

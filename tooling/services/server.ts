@@ -18,6 +18,8 @@ export interface ServerOptions {
   readonly program: string;
   /** Its arguments; it must listen on 127.0.0.1 alone, on the port given. */
   readonly args: (port: number) => readonly string[];
+  /** Default: one that nobody listens on. */
+  readonly port?: number;
   readonly env?: (port: number) => NodeJS.ProcessEnv;
   readonly cwd?: string;
   readonly protocol?: "http" | "https" | "grpc";
@@ -36,7 +38,7 @@ process.on("exit", () => {
 /** Starts a server on a free port of the loopback address and waits until it answers. */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { program, args, env, cwd, protocol = "http", readyWithinMs = 60_000 } = options;
-  const port = await freePort();
+  const { port = await freePort() } = options;
   const url = `${protocol}://127.0.0.1:${port}`;
   const child = spawn(program, args(port), {
     stdio: ["ignore", "pipe", "pipe"],

@@ -5,6 +5,7 @@ import { keyringServices } from "./keyring.ts";
 import { networkServices } from "./network.ts";
 import { phoneServices } from "./phone.ts";
 import { pkcs11Services } from "./pkcs11.ts";
+import { presidioServices } from "./presidio.ts";
 import type { Service } from "./service.ts";
 import { terminalServices } from "./terminal.ts";
 
@@ -44,5 +45,6 @@ export const services: readonly Service[] = [
   ...networkServices,
   ...phoneServices,
   ...pkcs11Services,
+  ...presidioServices,
   ...terminalServices,
 ];

@@ -15,7 +15,7 @@ export function report(rig: string, outcomes: ReadonlyMap<string, number>): void
   process.stdout.write(`${REPORT_MARK}${rig} | ${total} | ${each.join(", ")}\n`);
 }
 
-/** Counts one more of an outcome. */
-export function count(outcomes: Map<string, number>, outcome: string): void {
-  outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+/** Counts one more of an outcome, or several. */
+export function count(outcomes: Map<string, number>, outcome: string, more = 1): void {
+  outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + more);
 }

@@ -336,7 +336,9 @@ describe("doctor", () => {
     expect(finding(locked.document, "rows").detail).toBe("not checked: needs the passphrase");
     run("drop table secret_versions");
     const dropped = await langoJson(["doctor"], { home });
-    expect(finding(dropped.document, "database").detail).toBe("table secret_versions is missing");
+    expect(finding(dropped.document, "database").detail).toBe(
+      "table secret_versions is missing; index secret_versions_data_key is missing",
+    );
   });
 
   test("finds a home that takes no writes", async () => {

@@ -34,7 +34,7 @@ describe("inject", () => {
     const ran = await inject(args);
     expect(ran).toMatchObject({
       code: 0,
-      stdout: `wrote ${out}, with 1 secrets in it\n`,
+      stdout: `wrote ${out}, with 1 secret in it\n`,
       stderr: "",
     });
     const filled = Buffer.concat([Buffer.from(FILLED), Buffer.from([0xff, 0, 0xc3, 0xa9])]);
@@ -43,6 +43,27 @@ describe("inject", () => {
     const { document } = await langoJson(["audit", "tail"], { home });
     const actions = document.data.events.slice(-2).map((event: { action: string }) => event.action);
     expect(actions).toEqual(["secret.get", "secret.inject"]);
+  });
+
+  test("with --dry-run says what it would write, and reads no value", async () => {
+    const out = join(folder(), "app.env");
+    const args = ["-i", fileWith(TEMPLATE), "-o", out, "--allow", "api/key", "--dry-run"];
+    const before = await langoJson(["audit", "tail"], { home });
+    const ran = await inject(args);
+    expect(ran).toMatchObject({
+      code: 0,
+      stdout: `would write ${out}, with 1 secret in it\n`,
+      stderr: "",
+    });
+    expect(existsSync(out)).toBe(false);
+    const after = await langoJson(["audit", "tail"], { home });
+    const reads = ({ data }: typeof before.document) =>
+      data.events.filter(({ action }: { action: string }) => action.startsWith("secret.")).length;
+    expect(reads(after.document)).toBe(reads(before.document));
+    const unknown = await inject([
+      ...["-i", fileWith("{{secret:none}}"), "--allow", "none", "--dry-run"],
+    ]);
+    expectOneFault(unknown, 3, /no secret none/);
   });
 
   test("reads standard input and writes standard output", async () => {

@@ -16,6 +16,31 @@ import {
 import { Terminal } from "./terminal.ts";
 
 describe("mcp serve", () => {
+  test("gives nothing out while Presidio does not answer, unless the patterns are to do", async () => {
+    const home = await vaultHome();
+    const set = (setting: string, value: string) =>
+      lango(["settings", "set", `security.interceptor.${setting}`, value], { home });
+    await set("redactPii", "true");
+    // Nobody listens on the port of discard.
+    await set("presidio.url", "http://localhost:9");
+    expect((await set("presidio.enabled", "true")).code).toBe(0);
+    // An error: what the list says is exact, and passes no detector.
+    const failing = async () => {
+      const client = new McpClient(home);
+      await client.open();
+      const { structuredContent } = await client.call("secrets_delete", { name: "api/key" });
+      client.child.stdin.end();
+      await client.ended;
+      return { structuredContent, stderr: client.stderr };
+    };
+    const withheld = await failing();
+    expect(withheld.structuredContent.error).toMatchObject({ code: "ERR_UNAVAILABLE" });
+    expect((await set("presidio.onFailure", "patterns")).code).toBe(0);
+    const given = await failing();
+    expect(given.structuredContent.error).toMatchObject({ code: "ERR_DENIED" });
+    expect(given.stderr).toContain("the patterns alone had to do");
+  });
+
   test("serves the tools, stdout has the protocol alone, and the audit knows the agent", async () => {
     const home = await vaultHome();
     const client = new McpClient(home);

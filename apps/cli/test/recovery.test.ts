@@ -1,10 +1,13 @@
+import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
+import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import {
   environment,
   expectOneFault,
   fileWith,
   LANGO,
+  LANGO_IN_SHELL,
   lango,
   langoJson,
   PASSPHRASE,
@@ -14,8 +17,10 @@ import {
 } from "./support.ts";
 import { Terminal } from "./terminal.ts";
 
+const run = promisify(execFile);
 const NEW = "another long passphrase";
 const KDF = ["--kdf", "pbkdf2-sha256:1000", "--accept-weak-kdf"];
+const SETUP = ["security", "recovery", "setup"];
 const RESTORE = ["security", "recovery", "restore"];
 
 const onTerminal = (home: string, ...words: string[]): Terminal =>
@@ -26,8 +31,8 @@ const onTerminal = (home: string, ...words: string[]): Terminal =>
   );
 
 /** Goes through the set-up as a person does; `answer` says what is typed for a word. */
-async function setUp(home: string, answer = (word: string) => word) {
-  const terminal = onTerminal(home, "security", "recovery", "setup");
+async function setUp(home: string, answer = (word: string) => word, command = SETUP) {
+  const terminal = onTerminal(home, ...command);
   await terminal.see("passphrase");
   terminal.type(`${PASSPHRASE}\r`);
   await terminal.see("Press Enter");
@@ -116,5 +121,75 @@ describe("recovery words", () => {
     expectOneFault(await lango(restore, { home }), 2, /24: found 3/);
     expectOneFault(await lango(RESTORE, { home }), 2, /nobody can be asked/);
     expectOneFault(await lango(["security", "recovery", "setup"], { home }), 2, /there is none/);
+  });
+});
+
+describe("recovery words as a source of any command", () => {
+  const ADD = ["security", "slots", "add", "--kind", "recovery", "--label", "paper"];
+  const REVEAL = ["security", "secrets", "get", "api/key", "--reveal"];
+
+  test("made by slots add, typed at the terminal with --unlock-with recovery", async () => {
+    const home = await vaultHome();
+    const { words, exitCode, output } = await setUp(home, undefined, ADD);
+    expect(exitCode, output).toBe(0);
+    const { document } = await langoJson(["security", "slots", "list"], { home });
+    expect(document.data.slots).toMatchObject([
+      { kind: "passphrase" },
+      { kind: "recovery", label: "paper" },
+    ]);
+    // Their numbers, capitals and four letters of each will do; what does not fit is asked for again.
+    const terminal = onTerminal(home, ...REVEAL, "--unlock-with", "recovery");
+    await terminal.see("on one line");
+    terminal.type(`${words.slice(1).join(" ")}\r`);
+    await terminal.see("found 23");
+    const typed = words.map((word, index) => `${index + 1}. ${word.slice(0, 4).toUpperCase()}`);
+    terminal.type(`${typed.join(" ")}\r`);
+    expect((await terminal.end()).exitCode, terminal.output).toBe(0);
+    // Words that a person typed are consent: the value is shown.
+    expect(terminal.output).toContain(SECRET);
+    // A second set leaves the first: each is a slot of its own.
+    await setUp(home, undefined, ADD);
+    const after = await langoJson(["security", "slots", "list"], { home });
+    expect(after.document.data.slots).toHaveLength(3);
+  });
+
+  test("from a descriptor; wrong ones exit 4 and name the checksum", async () => {
+    const home = await vaultHome();
+    const { words } = await setUp(home);
+    const read = (text: string, ...more: string[]) =>
+      lango([...REVEAL, "--recovery-words-fd", "0", ...more], { home, input: text });
+    const shown = await lango([...REVEAL, "--unlock-with", "recovery"], { home });
+    expectOneFault(shown, 4, /No source gave/);
+    const given = await run(
+      "sh",
+      [
+        "-c",
+        `${LANGO_IN_SHELL} ${REVEAL.join(" ")} --recovery-words-fd 3 3<"$0"`,
+        fileWith(words.join("\n")),
+      ],
+      { env: environment(home, { LANGO_PASSPHRASE: undefined }) },
+    );
+    expect(given.stdout.trim()).toBe(SECRET);
+    const wrong = await read(`${"abandon ".repeat(23)}about`);
+    expectOneFault(wrong, 4, /do not fit together.*from --recovery-words-fd 0/);
+    expect(wrong.stderr).toContain("checksum");
+    expect(wrong.stderr).not.toContain("abandon");
+    // They pass the checksum, and are of another vault.
+    expectOneFault(await read(`${"abandon ".repeat(23)}art`), 4, /recovery words does not open/);
+    expectOneFault(await read("three words only"), 4, /24: found 3/);
+    expectOneFault(await read("x", "--unlock-with", "passphrase"), 2, /contradict each other/);
+    const { document } = await langoJson(["audit", "verify"], { home });
+    expect(document.ok).toBe(true);
+    const { document: log } = await langoJson(["audit", "tail"], { home });
+    const failures = log.data.events.filter(
+      ({ outcome }: { outcome: string }) => outcome === "failure",
+    );
+    expect(failures).toHaveLength(3);
+    expect(JSON.stringify(failures)).not.toContain("abandon");
+  });
+
+  test("are shown to people alone", async () => {
+    const home = await vaultHome();
+    expectOneFault(await lango(ADD, { home }), 2, /shown on a terminal, and there is none/);
   });
 });

@@ -145,6 +145,18 @@ describe("the keyring of the system", () => {
     );
   });
 
+  test("is a slot like any other for slots add, under the label that it is given", async () => {
+    const home = await vaultHome();
+    const env = { ...(await keyringSession()), ...LOCKED };
+    const add = ["security", "slots", "add", "--kind", "keyring", "--label", "laptop"];
+    const { document } = await langoJson([...add, ...(await fresh())], { home, env });
+    expect(document.data.slot).toMatchObject({ kind: "keyring", label: "laptop" });
+    expect(
+      (await langoJson(["security", "status"], { home, env })).document.data.unlockSource,
+    ).toBe("keyring (master key)");
+    expect((await lango(["audit", "verify"], { home, env })).code).toBe(0);
+  });
+
   test("holds the passphrase where that is wanted, and is asked only when the setting says so", async () => {
     const home = await vaultHome();
     const session = await keyringSession();

@@ -2,6 +2,7 @@ import { createHmac } from "node:crypto";
 import { Writable } from "node:stream";
 import { type Bytes, CryptoError, isBytes, raceSignal, randomBytesFresh } from "@lango/crypto-core";
 import type { Action, Broker, JsonObject, JsonValue, Requester } from "./approvals/types.ts";
+import { isDetectorFailure, type PiiDetector } from "./pii/detector.ts";
 import type { PiiRedactor } from "./pii/redactor.ts";
 import { formatReference } from "./references/parse.ts";
 import { targetName } from "./references/policy.ts";
@@ -9,6 +10,7 @@ import type { ReferenceResolver, ReferenceUse } from "./references/resolve.ts";
 import type { Scanner } from "./scanner/scanner.ts";
 import type { Finding, SecretValue, UnmaskedReason } from "./scanner/types.ts";
 import { copyArguments } from "./tools/arguments.ts";
+import { cleanAndDetect } from "./tools/clean-and-detect.ts";
 import { cleanThrown } from "./tools/clean-error.ts";
 import { cleanValue } from "./tools/clean-value.ts";
 import type {
@@ -21,6 +23,7 @@ import type {
 import {
   createByteFilter,
   createTextFilter,
+  detectText,
   type FilterParts,
   filterText,
   type TextFilter,
@@ -32,6 +35,8 @@ export interface GuardOptions {
   readonly scanner: Scanner;
   /** Default: personal data is let through. */
   readonly redactor?: PiiRedactor;
+  /** Looks for personal data as well, in results, errors and chat text; logs cannot wait for it. Default: none. */
+  readonly detector?: PiiDetector;
   /** Decides about every call. */
   readonly broker: Broker;
   /** Keeps the values of references. */
@@ -72,9 +77,11 @@ export interface Guard {
 }
 
 export interface ChatText {
-  /** A whole text. */
+  /** A whole text. @throws {@link CryptoError} `ERR_UNSUPPORTED` with a detector, which takes time: use `redact`. */
   mask(text: string): string;
-  /** A stream that the caller reads. */
+  /** A whole text, with all that the guard has. Throws what the detector throws. */
+  redact(text: string, signal?: AbortSignal): Promise<string>;
+  /** A stream that the caller reads. @throws {@link CryptoError} `ERR_UNSUPPORTED` with a detector: use `transform`. */
   stream(): TextFilter;
   /** A web stream of text. */
   transform(): TransformStream<string, string>;
@@ -82,10 +89,11 @@ export interface ChatText {
 
 /** Makes a guard. Nothing is opened or asked before a tool is called. */
 export const createGuard = (options: GuardOptions): Guard => {
-  const { scanner, redactor, session, onFinding } = options;
+  const { scanner, redactor, detector, session, onFinding } = options;
   const partsFor = (exit: Exit, redacts = true): FilterParts => ({
     scanner,
     redactor: redacts ? redactor : undefined,
+    detector: redacts && exit !== "log" ? detector : undefined,
     ...(onFinding !== undefined && { onFinding: (finding) => onFinding(finding, exit) }),
   });
   const learn: Guard["learn"] = async (secret) => (await scanner.set([secret]))[0]?.reason;
@@ -125,10 +133,11 @@ export const createGuard = (options: GuardOptions): Guard => {
               signal: signal ?? new AbortController().signal,
             };
             const result = await raceSignal(signal, async () => handler(resolved, context));
-            return cleanValue(result, fresh("result", signal, definition.exact !== true));
+            return await cleanAndDetect(result, fresh("result", signal, definition.exact !== true));
           } catch (error) {
             if (signal?.aborted === true && error === signal.reason) throw error;
-            throw cleanThrown(error, fresh("error", signal));
+            if (isDetectorFailure(error)) throw error;
+            throw await cleanAndDetect(error, fresh("error", signal), cleanThrown);
           }
         },
       };
@@ -136,9 +145,11 @@ export const createGuard = (options: GuardOptions): Guard => {
     text: (direction) => {
       const parts = partsFor(`text ${direction}`);
       return {
-        mask: (text) => filterText(parts, text),
-        stream: () => createTextFilter(parts),
-        transform: () => textTransform(createTextFilter(parts)),
+        mask: (text) => filterText(withoutDetector(parts), text),
+        redact: async (text, signal) =>
+          (await cleanAndDetect(text, { parts, signal, seen: new Map(), depth: 0 })) as string,
+        stream: () => createTextFilter(withoutDetector(parts)),
+        transform: () => textTransform(parts),
       };
     },
     log: (write) => logStream(partsFor("log"), write),
@@ -232,8 +243,20 @@ const learning = (
   },
 });
 
-const textTransform = (filter: TextFilter): TransformStream<string, string> => {
-  const give = (controller: TransformStreamDefaultController<string>, text: string): void => {
+const withoutDetector = (parts: FilterParts): FilterParts => {
+  if (parts.detector === undefined) return parts;
+  throw new CryptoError("ERR_UNSUPPORTED", "A detector of personal data cannot answer at once", {
+    context: { hint: "Use redact for a whole text and transform for a stream" },
+  });
+};
+
+const textTransform = (parts: FilterParts): TransformStream<string, string> => {
+  const filter = createTextFilter(parts);
+  const give = async (
+    controller: TransformStreamDefaultController<string>,
+    filtered: string,
+  ): Promise<void> => {
+    const text = await detectText(parts, filtered);
     if (text !== "") controller.enqueue(text);
   };
   return new TransformStream({

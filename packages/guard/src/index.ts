@@ -37,7 +37,9 @@ export {
   type Guard,
   type GuardOptions,
 } from "./guard.ts";
+export type { PiiDetector } from "./pii/detector.ts";
 export type { PiiCategory, PiiName } from "./pii/patterns.ts";
+export { createPresidioDetector, type PresidioOptions } from "./pii/presidio.ts";
 export {
   createPiiRedactor,
   type PiiFinding,

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { utf8 } from "@lango/crypto-core";
@@ -232,6 +232,54 @@ describe("the process tree", () => {
     expect(isTerminalApart(0x7ff01, process.ppid)).toBe(true);
   });
 });
+
+describe("a terminal of real processes", () => {
+  /** Runs a line of a shell, which says when it is ready, in a terminal of its own with `script`, or without any. */
+  const start = async (line: string, isTerminal: boolean) => {
+    const [program, args] = isTerminal
+      ? ["script", ["-qfec", line, "/dev/null"]]
+      : ["setsid", ["-w", "sh", "-c", line]];
+    const child = spawn(program as string, args as string[], { stdio: ["pipe", "pipe", "ignore"] });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    let said = "";
+    while (!/ready (\d+) (\d+)/.test(said)) said += String((await once(child.stdout!, "data"))[0]);
+    const [, pid, terminal] = /ready (\d+) (\d+)/.exec(said)!;
+    return { pid: Number(pid), terminal: Number(terminal) };
+  };
+  const READY = "echo ready $$ $(cut -d' ' -f7 /proc/$$/stat)";
+
+  it("is not apart from who sits at it, from those below, and from those above", async () => {
+    const alone = await start(`${READY}; read line`, true);
+    expect(alone.terminal).toBeGreaterThan(0);
+    expect(isTerminalApart(alone.terminal, alone.pid)).toBe(false);
+    // `script` itself has another terminal, or none: the shell below it has this one.
+    const above = identitiesFrom(alone.pid)[1]!;
+    expect(isTerminalApart(alone.terminal, Number(above.split(":")[2]))).toBe(false);
+    // One that has left the terminal of those above it: they could type there for it.
+    const left = await start(
+      `setsid sh -c "${READY.replaceAll("$", "\\$")}; exec sleep 15" & wait`,
+      true,
+    );
+    expect(left.terminal).toBe(0);
+    const shell = Number(identitiesFrom(left.pid)[1]!.split(":")[2]);
+    const terminal = terminalOf(shell);
+    expect(terminal).toBeGreaterThan(0);
+    expect(isTerminalApart(terminal, left.pid)).toBe(false);
+  });
+
+  it("is apart from another window, and from what has none, below this process too", async () => {
+    const one = await start(`${READY}; read line`, true);
+    const other = await start(`${READY}; read line`, true);
+    const none = await start(`${READY}; read line`, false);
+    expect(none.terminal).toBe(0);
+    expect(isTerminalApart(one.terminal, other.pid)).toBe(true);
+    expect(isTerminalApart(other.terminal, one.pid)).toBe(true);
+    expect(isTerminalApart(one.terminal, none.pid)).toBe(true);
+  });
+});
+
+const terminalOf = (pid: number): number =>
+  Number(readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]!.split(" ")[4]);
 
 describe("the terminal surface", () => {
   const PASSPHRASE = "correct horse";

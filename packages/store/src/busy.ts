@@ -6,15 +6,27 @@ const MAX_DELAY_MS = 50;
 
 /**
  * Tries `attempt` until it is not busy or the time is up, then rethrows its error. SQLite's own busy timeout would block
- * the event loop, so it is 0 and the waiting happens here; full jitter keeps processes from meeting again and again.
+ * the event loop, so it is 0 and the waiting happens here.
  */
-export async function retryBusy<T>(timeoutMs: number, attempt: () => T): Promise<T> {
+export const retryBusy = <T>(timeoutMs: number, attempt: () => T): Promise<T> =>
+  retry({ timeoutMs, isPassing: isBusy, maxDelayMs: MAX_DELAY_MS }, attempt);
+
+export interface RetryOptions {
+  readonly timeoutMs: number;
+  /** Tells whether an error may go away by itself. */
+  readonly isPassing: (error: unknown) => boolean;
+  readonly maxDelayMs: number;
+}
+
+/** Tries again until the time is up. Full jitter keeps processes from meeting again and again. */
+export async function retry<T>(options: RetryOptions, attempt: () => T | Promise<T>): Promise<T> {
+  const { timeoutMs, isPassing, maxDelayMs } = options;
   const deadline = performance.now() + timeoutMs;
-  for (let cap = FIRST_DELAY_MS; ; cap = Math.min(cap * 2, MAX_DELAY_MS)) {
+  for (let cap = FIRST_DELAY_MS; ; cap = Math.min(cap * 2, maxDelayMs)) {
     try {
-      return attempt();
+      return await attempt();
     } catch (error) {
-      if (!isBusy(error) || performance.now() >= deadline) throw error;
+      if (!isPassing(error) || performance.now() >= deadline) throw error;
     }
     await sleep(Math.random() * cap);
   }

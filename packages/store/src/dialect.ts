@@ -1,6 +1,9 @@
 import {
   DummyDriver,
   Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
@@ -44,5 +47,25 @@ export const sqliteDialect = (): Dialect => ({
     blob: "blob",
     keyed: "strict, without rowid",
     plain: "strict",
+  },
+});
+
+/** PostgreSQL: text compares by its UTF-8 bytes here too, whatever the order of the database is. */
+export const postgresDialect = (): Dialect => ({
+  queries: new Kysely({
+    dialect: {
+      createAdapter: () => new PostgresAdapter(),
+      createDriver: () => new DummyDriver(),
+      createIntrospector: (db) => new PostgresIntrospector(db),
+      createQueryCompiler: () => new PostgresQueryCompiler(),
+    },
+  }),
+  rowLocks: true,
+  types: {
+    text: 'text collate "C"',
+    integer: "bigint",
+    blob: "bytea",
+    keyed: "",
+    plain: "",
   },
 });

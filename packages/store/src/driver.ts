@@ -25,32 +25,41 @@ export type SqliteConstructor = new (
 /** In the order of preference: the first reads encrypted databases too. */
 const PACKAGES = ["better-sqlite3-multiple-ciphers", "better-sqlite3"];
 
+/** How a package is imported; tests give another. */
+export type Load = (specifier: string) => Promise<unknown>;
+
+const importPackage: Load = (specifier) => import(specifier);
+
 /**
- * Loads the first SQLite driver that is installed. A driver that is there but broken is reported, not passed over.
+ * Loads the first SQLite driver that is installed.
  *
  * @throws {@link CryptoError} `ERR_PROVIDER_NOT_INSTALLED`.
  */
-export async function loadSqlite(
-  load: (specifier: string) => Promise<unknown> = (specifier) => import(specifier),
-): Promise<SqliteConstructor> {
+export async function loadSqlite(load: Load = importPackage): Promise<SqliteConstructor> {
   for (const name of PACKAGES) {
-    try {
-      return ((await load(name)) as { default: SqliteConstructor }).default;
-    } catch (error) {
-      if (isMissing(error, name)) continue;
-      throw new CryptoError(
-        "ERR_INTERNAL",
-        `The SQLite driver ${name} is installed but does not load`,
-        {
-          context: { hint: `Reinstall it: npm install ${name}` },
-          cause: error,
-        },
-      );
-    }
+    const module = await loadDriver(name, load);
+    if (module !== undefined) return (module as { default: SqliteConstructor }).default;
   }
   throw new CryptoError("ERR_PROVIDER_NOT_INSTALLED", "No SQLite driver is installed", {
     context: { hint: `npm install ${PACKAGES[0]}` },
   });
+}
+
+/** A driver's module; undefined when it is not installed. One that is there but broken is reported, not passed over. */
+export async function loadDriver(name: string, load: Load = importPackage): Promise<unknown> {
+  try {
+    return await load(name);
+  } catch (error) {
+    if (isMissing(error, name)) return undefined;
+    throw new CryptoError(
+      "ERR_INTERNAL",
+      `The database driver ${name} is installed but does not load`,
+      {
+        context: { hint: `Reinstall it: npm install ${name}` },
+        cause: error,
+      },
+    );
+  }
 }
 
 const isMissing = (error: unknown, name: string): boolean =>

@@ -1,5 +1,10 @@
 export type { SqliteConstructor, SqliteDatabase, SqliteStatement } from "./driver.ts";
-export { type OpenStoreOptions, openStore } from "./open.ts";
+export {
+  type OpenFileOptions,
+  type OpenStoreOptions,
+  type OpenUrlOptions,
+  openStore,
+} from "./open.ts";
 export type {
   AuditHead,
   AuditRow,
@@ -11,6 +16,7 @@ export type {
   DataKeyState,
   JobRow,
   KeyRow,
+  KeyslotsRow,
   KeyVersionRow,
   PermitRow,
   PolicyRow,
@@ -28,6 +34,8 @@ export type {
   AuditRows,
   CompanionReads,
   CompanionRows,
+  CopyReads,
+  CopyRows,
   DataKeyReads,
   DataKeyRows,
   Durability,
@@ -35,10 +43,14 @@ export type {
   JobRows,
   KeyReads,
   KeyRows,
+  KeyslotsReads,
+  KeyslotsRows,
   PermitReads,
   PermitRows,
   PolicyReads,
   PolicyRows,
+  RawPage,
+  RawRow,
   SealedPage,
   SecretChange,
   SecretPage,

@@ -6,11 +6,11 @@ const SCHEMA =
   "select type || ' ' || name, sql from sqlite_schema where name not like 'sqlite\\_%' escape '\\'";
 
 /** What each counter counts. */
-const COUNTED = [
+export const COUNTED: readonly (readonly [string, string])[] = [
   ["secrets", "select count(*) from secrets where deleted_at is null"],
   ["keys", "select count(*) from keys"],
   ["data_keys", "select count(*) from data_keys"],
-] as const;
+];
 
 /** The schema as the migrations make it: the SQL of each table and index by its name. */
 export function schemaOf(

@@ -8,27 +8,40 @@ import { loadSqlite, type SqliteConstructor } from "./driver.ts";
 import { checkFile, createPrivate, exists, resolveFile, syncFolder, syncToDisk } from "./files.ts";
 import { schemaOf } from "./integrity.ts";
 import { withFileLock } from "./lock.ts";
-import { backUp, checkedVersion, latestVersion, migrate } from "./migrate.ts";
+import { backUp, checkedVersion, latestVersion, migrate, tooOld } from "./migrate.ts";
 import { MIGRATIONS, type Migration } from "./migrations.ts";
+import { openPostgres } from "./postgres/open.ts";
 import { mapSqliteError } from "./sqlite-errors.ts";
 import { createSqliteStore } from "./sqlite-store.ts";
 import type { Store } from "./store.ts";
 
-/** Options of {@link openStore}. */
-export interface OpenStoreOptions {
-  /** The database file. Its folder must exist and belong to the owner alone (mode 0700); the file has mode 0600. */
-  readonly file: string;
+interface AnyOptions {
   /**
-   * - `create`: makes the file, whole or not at all; one that is there is opened as it is (look at `vault.get()`).
-   * - `open`: reads and writes an existing file.
+   * - `create`: makes the database, whole or not at all; one that is there is opened as it is (look at `vault.get()`).
+   * - `open`: reads and writes an existing one.
    * - `read`: never writes a row and creates no database; works without write access too.
    */
   readonly mode: "create" | "open" | "read";
-  /** Default: `better-sqlite3-multiple-ciphers`, then `better-sqlite3`, whichever is installed. */
-  readonly sqlite?: SqliteConstructor;
   /** How long to wait for other processes, in milliseconds. Default 5,000. */
   readonly busyTimeoutMs?: number;
 }
+
+/** Where a SQLite database is. */
+export interface OpenFileOptions extends AnyOptions {
+  /** The database file. Its folder must exist and belong to the owner alone (mode 0700); the file has mode 0600. */
+  readonly file: string;
+  /** Default: `better-sqlite3-multiple-ciphers`, then `better-sqlite3`, whichever is installed. */
+  readonly sqlite?: SqliteConstructor;
+}
+
+/** Where a PostgreSQL database is. */
+export interface OpenUrlOptions extends AnyOptions {
+  /** `postgres://user:password@host:port/database`; `?schema=` names the schema of the tables, by default `lango`. */
+  readonly url: string;
+}
+
+/** Options of {@link openStore}. */
+export type OpenStoreOptions = OpenFileOptions | OpenUrlOptions;
 
 const DEFAULT_BUSY_MS = 5_000;
 
@@ -47,8 +60,16 @@ export const openStore = (options: OpenStoreOptions): Promise<Store> =>
   openWithMigrations(options, MIGRATIONS);
 
 /** {@link openStore} with another list of migrations, for the tests of migrating. */
-export async function openWithMigrations(
+export const openWithMigrations = (
   options: OpenStoreOptions,
+  migrations: readonly Migration[],
+): Promise<Store> =>
+  "url" in options
+    ? openPostgres(options, migrations, options.busyTimeoutMs ?? DEFAULT_BUSY_MS)
+    : openFile(options, migrations);
+
+async function openFile(
+  options: OpenFileOptions,
   migrations: readonly Migration[],
 ): Promise<Store> {
   const { mode, busyTimeoutMs: timeoutMs = DEFAULT_BUSY_MS } = options;
@@ -133,12 +154,3 @@ function checkNotEmpty(file: string, size: number): void {
     context: { hint: "It was left as it is; restore a backup." },
   });
 }
-
-const tooOld = (file: string): CryptoError =>
-  new CryptoError(
-    "ERR_CONFLICT",
-    `${file} was written by an older lango and has yet to be migrated`,
-    {
-      context: { hint: "Run a command that opens the vault once." },
-    },
-  );

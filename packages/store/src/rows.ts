@@ -24,6 +24,13 @@ export interface VaultRow {
   readonly mac: Bytes;
 }
 
+/** The slots of a vault whose slots are a row and no file. */
+export interface KeyslotsRow {
+  readonly generation: number;
+  /** What `keyslots.json` would hold. */
+  readonly document: Bytes;
+}
+
 /** A key of the registry. */
 export interface KeyRow {
   readonly id: string;

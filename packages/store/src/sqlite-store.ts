@@ -5,6 +5,7 @@ import { findDamage } from "./integrity.ts";
 import { isBusy, mapSqliteError } from "./sqlite-errors.ts";
 import type { Durability, Store, StoreTransaction } from "./store.ts";
 import { readsOf } from "./tables.ts";
+import { Turns } from "./turns.ts";
 import { Writer } from "./writer.ts";
 
 export interface SqliteStoreOptions {
@@ -30,8 +31,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
   const { file, reader, timeoutMs } = options;
   let closing: Promise<void> | undefined;
   let writer: Writer | undefined;
-  /** Settles, never rejects, when the last transaction in the queue has ended. */
-  let queue: Promise<unknown> = Promise.resolve();
+  const turns = new Turns();
 
   const idle = (): Connection => writer?.idle() ?? reader;
 
@@ -63,12 +63,6 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     all: (statement, params) => read(() => idle().all(statement, params)),
   });
 
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const turn = queue.then(work);
-    queue = turn.catch(() => undefined);
-    return turn;
-  };
-
   async function transact<T>(
     durability: Durability,
     run: (tx: StoreTransaction) => Promise<T>,
@@ -86,11 +80,11 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
 
   const store: Store = {
     ...reads,
-    file,
+    location: file,
 
     async transaction(durability, run) {
       checkWritable();
-      return inTurn(() => transact(durability, run));
+      return turns.take(() => transact(durability, run));
     },
 
     async withLock(run, lockOptions) {
@@ -110,7 +104,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     },
 
     close() {
-      closing ??= queue.then(() => {
+      closing ??= turns.take(async () => {
         reader.database.close();
         writer?.close();
       });

@@ -71,7 +71,7 @@ export interface Executor extends ReadExecutor {
   /** Returns how many rows were changed. */
   run<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<number>;
   /**
-   * Keeps the transaction from committing and returns the error, to be thrown: for work that stops halfway, so that a
+   * Keeps the transaction from committing and returns the first error that did, to be thrown: for work that stops halfway, so that a
    * caller who catches the error cannot commit the first half.
    */
   abandon(error: CryptoError): CryptoError;

@@ -9,6 +9,7 @@ import type {
   DataKeyRow,
   JobRow,
   KeyRow,
+  KeyslotsRow,
   KeyVersionRow,
   PermitRow,
   PolicyRow,
@@ -20,6 +21,7 @@ import type {
   VaultRow,
   VersionOfSecret,
 } from "./rows.ts";
+import type { SqlValue } from "./statement.ts";
 
 /** Reads of the singleton table `vault`. */
 export interface VaultReads {
@@ -36,6 +38,23 @@ export interface VaultRows extends VaultReads {
    * @throws {@link CryptoError} `ERR_CONFLICT` when it is not.
    */
   update(row: VaultRow, ifMac: Bytes): Promise<void>;
+}
+
+/** Reads of the singleton table `keyslots`: the slots where they are a row beside the others, and no file. */
+export interface KeyslotsReads {
+  get(): Promise<KeyslotsRow | undefined>;
+}
+
+/** Reads and writes of the singleton table `keyslots`. */
+export interface KeyslotsRows extends KeyslotsReads {
+  /** @throws {@link CryptoError} `ERR_CONFLICT` when there is a row. */
+  insert(row: KeyslotsRow): Promise<void>;
+  /**
+   * Replaces the row if its generation still is `ifGeneration`.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when it is not.
+   */
+  replace(row: KeyslotsRow, ifGeneration: number): Promise<void>;
 }
 
 /** Reads of tables `keys` and `key_versions`. */
@@ -229,6 +248,8 @@ export interface AuditReads {
   page(from: number, limit: number): Promise<AuditRow[]>;
   /** The last `count` (1 to 1,000) rows, in order. */
   tail(count: number): Promise<AuditRow[]>;
+  /** Where the vault is now, once it has been moved out of this database; see {@link AuditRows.endHere}. */
+  movedTo(): Promise<string | undefined>;
 }
 
 /** Reads of the audit chain, and its one write. */
@@ -236,6 +257,8 @@ export interface AuditRows extends AuditReads {
   /**
    * The head, locked until the transaction ends. Take it after every other lock of the transaction: it is the row that
    * all writers share.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when the vault was moved out of this database.
    */
   lockHead(): Promise<AuditHead>;
   /**
@@ -245,6 +268,13 @@ export interface AuditRows extends AuditReads {
    *   not consecutive.
    */
   append(rows: readonly AuditRow[]): Promise<void>;
+  /**
+   * Ends the chain here, because the vault was moved: whoever has this database open and writes gets `ERR_CONFLICT` from
+   * then on, since every change of a vault takes the head. The rows stay.
+   *
+   * @param movedTo - Where the vault is now, as errors name it.
+   */
+  endHere(movedTo: string): Promise<void>;
 }
 
 /** Reads of tables `companions` and `companion_results`. */
@@ -274,6 +304,35 @@ export interface CompanionRows extends CompanionReads {
   pruneResults(before: number): Promise<void>;
 }
 
+/** A row with the columns that its table has, as any database of ours holds it. */
+export type RawRow = Readonly<Record<string, SqlValue>>;
+
+/** Options of {@link CopyReads.page}. */
+export interface RawPage {
+  /** The last row of the page before. Default: from the first row. */
+  readonly after?: RawRow | undefined;
+  /** 1 to 1,000 rows. */
+  readonly limit: number;
+  /** The page ends before the sealed values in it are more than this, but has a row. */
+  readonly maxBytes: number;
+}
+
+/** Reads of whole tables, to copy a vault from one database into another. */
+export interface CopyReads {
+  /** Every table but `keyslots`; those who are referred to come before those who refer. */
+  readonly tables: readonly string[];
+  /** Counts the rows of a table, one by one. */
+  count(table: string): Promise<number>;
+  /** Rows in the order of their primary key. None: the page before was the last. */
+  page(table: string, page: RawPage): Promise<RawRow[]>;
+}
+
+/** Reads of whole tables, and the one way to write rows as they are. */
+export interface CopyRows extends CopyReads {
+  /** Adds rows to a table that was empty before the copy; those of `counters` are added to what it says. */
+  insert(table: string, rows: readonly RawRow[]): Promise<void>;
+}
+
 /** Reads of table `jobs`. */
 export interface JobReads {
   find(kind: string): Promise<JobRow | undefined>;
@@ -296,6 +355,7 @@ export interface JobRows extends JobReads {
 /** What can be read outside a transaction: committed rows only. */
 export interface StoreReads {
   readonly vault: VaultReads;
+  readonly keyslots: KeyslotsReads;
   readonly keys: KeyReads;
   readonly dataKeys: DataKeyReads;
   readonly secrets: SecretReads;
@@ -304,6 +364,7 @@ export interface StoreReads {
   readonly policies: PolicyReads;
   readonly jobs: JobReads;
   readonly audit: AuditReads;
+  readonly copy: CopyReads;
   /** At constant cost, however many rows there are. */
   counts(): Promise<Counts>;
 }
@@ -311,6 +372,7 @@ export interface StoreReads {
 /** A transaction: reads see its own writes. Unusable (`ERR_CLOSED`) once it has ended. */
 export interface StoreTransaction extends StoreReads {
   readonly vault: VaultRows;
+  readonly keyslots: KeyslotsRows;
   readonly keys: KeyRows;
   readonly dataKeys: DataKeyRows;
   readonly secrets: SecretRows;
@@ -319,6 +381,7 @@ export interface StoreTransaction extends StoreReads {
   readonly policies: PolicyRows;
   readonly jobs: JobRows;
   readonly audit: AuditRows;
+  readonly copy: CopyRows;
   /** Deletes every row of every table: for a vault whose onboarding was interrupted. */
   reset(): Promise<void>;
 }
@@ -328,8 +391,8 @@ export type Durability = "normal" | "full";
 
 /** An open store. Rows in, rows out: it seals nothing and checks no MAC. */
 export interface Store extends StoreReads, AsyncDisposable {
-  /** The database file, absolute, symbolic links resolved. */
-  readonly file: string;
+  /** The database file, absolute, symbolic links resolved; or the URL of the server without its password. */
+  readonly location: string;
   /**
    * Runs a writing transaction: commits when `run` resolves, rolls back and rethrows when it rejects.
    *

@@ -2,10 +2,12 @@ import { type Executor, type ReadExecutor, type Statement, statement } from "./s
 import type { StoreReads, StoreTransaction } from "./store.ts";
 import { auditReads, auditRows } from "./tables/audit.ts";
 import { companionReads, companionRows } from "./tables/companions.ts";
+import { copyReads, copyRows } from "./tables/copy.ts";
 import { counts } from "./tables/counters.ts";
 import { dataKeyReads, dataKeyRows } from "./tables/data-keys.ts";
 import { jobReads, jobRows } from "./tables/jobs.ts";
 import { keyReads, keyRows } from "./tables/keys.ts";
+import { keyslotsReads, keyslotsRows } from "./tables/keyslots.ts";
 import { permitReads, permitRows } from "./tables/permits.ts";
 import { policyReads, policyRows } from "./tables/policies.ts";
 import { secretReads, secretRows } from "./tables/secrets.ts";
@@ -32,6 +34,7 @@ const EMPTY_ALL: readonly Statement<object, unknown>[] = [
 
 export const readsOf = (executor: ReadExecutor): StoreReads => ({
   vault: vaultReads(executor),
+  keyslots: keyslotsReads(executor),
   keys: keyReads(executor),
   dataKeys: dataKeyReads(executor),
   secrets: secretReads(executor),
@@ -40,11 +43,13 @@ export const readsOf = (executor: ReadExecutor): StoreReads => ({
   policies: policyReads(executor),
   jobs: jobReads(executor),
   audit: auditReads(executor),
+  copy: copyReads(executor),
   counts: () => counts(executor),
 });
 
 export const transactionOf = (executor: Executor): StoreTransaction => ({
   vault: vaultRows(executor),
+  keyslots: keyslotsRows(executor),
   keys: keyRows(executor),
   dataKeys: dataKeyRows(executor),
   secrets: secretRows(executor),
@@ -53,6 +58,7 @@ export const transactionOf = (executor: Executor): StoreTransaction => ({
   policies: policyRows(executor),
   jobs: jobRows(executor),
   audit: auditRows(executor),
+  copy: copyRows(executor),
   counts: () => counts(executor),
 
   async reset() {

@@ -1,8 +1,8 @@
-import { CryptoError } from "@lango/crypto-core";
 import type { Connection } from "./connection.ts";
 import type { SqliteStatement } from "./driver.ts";
+import { checkUnchanged } from "./migrate.ts";
+import { Running } from "./running.ts";
 import { mapSqliteError } from "./sqlite-errors.ts";
-import type { Executor } from "./statement.ts";
 import type { Durability, StoreTransaction } from "./store.ts";
 import { transactionOf } from "./tables.ts";
 
@@ -44,14 +44,14 @@ export class Writer {
   /** Runs the body of the transaction that has begun, and ends it. */
   async run<T>(body: (tx: StoreTransaction) => Promise<T>): Promise<T> {
     const { connection, file } = this.#options;
-    const running = new Running(connection, file);
+    const running = new Running(connection, (error) => mapSqliteError(error, file));
     try {
       this.#checkVersion();
       const result = await body(transactionOf(running.executor));
-      running.commit(this.#commit);
+      await running.commit(() => this.#commit.run());
       return result;
     } finally {
-      running.ended = true;
+      running.end();
       // Not after a commit, nor where SQLite has rolled back by itself, e.g. on a full disk.
       if (connection.database.inTransaction) this.#rollback.run();
     }
@@ -70,48 +70,6 @@ export class Writer {
   /** A newer lango may have migrated the file under us; our rows would not fit its rules. */
   #checkVersion(): void {
     const { user_version: found } = this.#userVersion.get() as { user_version: number };
-    const { file, version } = this.#options;
-    if (found === version) return;
-    throw new CryptoError(
-      "ERR_CONFLICT",
-      `${file} now has schema version ${found}, not ${version}: another lango changed it`,
-      { context: { hint: "Restart this lango; update it if it is the older one." } },
-    );
-  }
-}
-
-/** What a transaction knows of itself while it runs. */
-class Running {
-  ended = false;
-  readonly executor: Executor;
-  #failure: CryptoError | undefined;
-  readonly #file: string;
-
-  constructor(connection: Connection, file: string) {
-    this.#file = file;
-    this.executor = {
-      first: async (statement, params) => this.#step(() => connection.first(statement, params)),
-      all: async (statement, params) => this.#step(() => connection.all(statement, params)),
-      run: async (statement, params) => this.#step(() => connection.run(statement, params)),
-      abandon: (error) => {
-        this.#failure = error;
-        return error;
-      },
-    };
-  }
-
-  /** A transaction in which a statement failed cannot commit, even if the error was caught: PostgreSQL's rule. */
-  commit(statement: SqliteStatement): void {
-    if (this.#failure !== undefined) throw this.#failure;
-    this.#step(() => statement.run());
-  }
-
-  #step<T>(work: () => T): T {
-    if (this.ended) throw new CryptoError("ERR_CLOSED", "The transaction has ended");
-    try {
-      return work();
-    } catch (error) {
-      throw this.executor.abandon(mapSqliteError(error, this.#file));
-    }
+    checkUnchanged(found, this.#options.version, this.#options.file);
   }
 }

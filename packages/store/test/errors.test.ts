@@ -3,7 +3,7 @@ import { CryptoError } from "@lango/crypto-core";
 import { describe, expect, it } from "vitest";
 import { isBusy, mapSqliteError } from "../src/sqlite-errors.ts";
 import { DRIVERS, fails, insertKeys, insertSecret, newStore, open } from "./helpers.ts";
-import { secretRow, versionRow } from "./rows.ts";
+import { auditRow, keyRow, secretRow, versionRow } from "./rows.ts";
 
 const native = (code: string) => Object.assign(new Error("SQLite says"), { code });
 
@@ -90,6 +90,18 @@ describe.each(DRIVERS)("real faults with %s", (_, sqlite) => {
     expect(await store.integrityCheck()).toEqual([]);
   });
 
+  it("nothing that follows a full disk is written, though SQLite has rolled back by itself", async () => {
+    const store = await newStore({ sqlite: Small });
+    const entry = "x".repeat(1 << 20);
+    const full = store.transaction("full", async (tx) => {
+      const first = auditRow({ seq: 1, entry });
+      await tx.audit.append([first]).catch(() => undefined);
+      await tx.keys.insert(keyRow()).catch(() => undefined);
+    });
+    await fails("ERR_BUSY", full);
+    expect(await store.counts()).toEqual({ secrets: 0, keys: 0, dataKeys: 0, auditRows: 0 });
+  });
+
   it("a read-only connection is ERR_ACCESS_DENIED", async () => {
     const store = await newStore({ sqlite });
     await store.close();
@@ -98,9 +110,9 @@ describe.each(DRIVERS)("real faults with %s", (_, sqlite) => {
         super(file, String(file).endsWith(".lock") ? options : { ...options, readonly: true });
       }
     }
-    const denied = await open({ file: store.file, mode: "open", sqlite: Readonly });
+    const denied = await open({ file: store.location, mode: "open", sqlite: Readonly });
     const error = await fails("ERR_ACCESS_DENIED", denied.transaction("full", insertKeys));
-    expect(error.message).toContain(store.file);
+    expect(error.message).toContain(store.location);
   });
 
   it("a wrong type is refused by the table, and no value gets into the message", async () => {
@@ -118,10 +130,10 @@ describe.each(DRIVERS)("real faults with %s", (_, sqlite) => {
   it("a folder that is gone is a typed error", async () => {
     const store = await newStore({ sqlite });
     await store.close();
-    chmodSync(store.file, 0o600);
+    chmodSync(store.location, 0o600);
     await fails(
       "ERR_NOT_FOUND",
-      open({ file: `${store.file}.d/lango.db`, mode: "create", sqlite }),
+      open({ file: `${store.location}.d/lango.db`, mode: "create", sqlite }),
     );
   });
 });

@@ -1,13 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isCryptoError } from "@lango/crypto-core";
 import type {
   DataKeyRow,
   KeyRow,
+  OpenFileOptions,
   OpenStoreOptions,
   SecretRow,
   SecretVersionRow,
@@ -17,6 +19,7 @@ import type {
 } from "@lango/store";
 import { openStore } from "@lango/store";
 import { expect, onTestFinished } from "vitest";
+import { postgres, withPassword } from "./postgres-server.ts";
 import { dataKeyRow, keyRow, secretRow, versionRow } from "./rows.ts";
 
 const load = (name: string): SqliteConstructor => createRequire(import.meta.url)(name);
@@ -39,6 +42,49 @@ export function tempHome(): string {
   return home;
 }
 
+/** A kind of database, for tests that hold for each. */
+export interface Database {
+  /** A new, empty store in a place of its own. */
+  newStore(options?: Partial<AnyOptions>): Promise<Store>;
+  /** Another store on the same database. */
+  reopen(store: Store, options?: Partial<AnyOptions>): Promise<Store>;
+  /** What names the database to a script. */
+  argumentFor(store: Store): string;
+  /** Checks that nothing is left on the disk but the database and its lock. */
+  checkTidy(store: Store): void;
+}
+
+type AnyOptions = Pick<OpenStoreOptions, "mode" | "busyTimeoutMs">;
+
+const sqliteDatabase = (sqlite: SqliteConstructor): Database => ({
+  newStore: (options) => newStore({ sqlite, ...options }),
+  reopen: (store, options) => open({ file: store.location, mode: "open", sqlite, ...options }),
+  argumentFor: (store) => store.location,
+  checkTidy: ({ location }) =>
+    expect(readdirSync(dirname(location)).sort()).toEqual(["lango.db", "lango.lock"]),
+});
+
+const postgresDatabase: Database = {
+  async newStore(options) {
+    const url = `${(await postgres()).address}?schema=${encodeURIComponent(`a "vault's" ${randomUUID()}`)}`;
+    return open({ url, mode: "create", ...options });
+  },
+  reopen: (store, options) => open({ url: withPassword(store), mode: "open", ...options }),
+  argumentFor: withPassword,
+  checkTidy: () => undefined,
+};
+
+/** Every kind of database, with each real driver. */
+export const DATABASES: readonly [string, Database][] = [
+  ...DRIVERS.map(([name, sqlite]): [string, Database] => [name, sqliteDatabase(sqlite)]),
+  ["pg", postgresDatabase],
+];
+
+/** Of each kind one, for tests of what the driver has no part in. */
+export const KINDS: readonly [string, Database][] = DATABASES.filter(
+  ([name]) => name !== "better-sqlite3",
+);
+
 /** A store that is closed when the test ends. */
 export async function open(options: OpenStoreOptions): Promise<Store> {
   const store = await openStore(options);
@@ -47,7 +93,7 @@ export async function open(options: OpenStoreOptions): Promise<Store> {
 }
 
 /** A new, empty store in a folder of its own. */
-export const newStore = (options: Partial<OpenStoreOptions> = {}): Promise<Store> =>
+export const newStore = (options: Partial<OpenFileOptions> = {}): Promise<Store> =>
   open({ file: join(tempHome(), "lango.db"), mode: "create", ...options });
 
 /** A key with an active data key, which every secret needs. */

@@ -63,21 +63,21 @@ describe.each(DRIVERS)("a database of every release with %s", (_, sqlite) => {
 
 it("migrates once, with a private backup of the state before", async () => {
   const store = await newStore();
-  const home = dirname(store.file);
+  const home = dirname(store.location);
   await store.transaction("full", insertKeys);
   await store.close();
   expect(readdirSync(home).sort()).toEqual(["lango.db", "lango.lock"]);
 
   const next = [...MIGRATIONS, later("create table extra (a text not null) strict")];
   const opened = await Promise.all(
-    [1, 2].map(() => openAs(next, { file: store.file, mode: "open" })),
+    [1, 2].map(() => openAs(next, { file: store.location, mode: "open" })),
   );
   for (const migrated of opened) expect(await migrated.keys.list()).toHaveLength(1);
-  expect(query(store.file, "pragma user_version")).toEqual({ user_version: LATEST + 1 });
-  expect(query(store.file, "select count(*) as n from migrations")).toEqual({ n: LATEST + 1 });
+  expect(query(store.location, "pragma user_version")).toEqual({ user_version: LATEST + 1 });
+  expect(query(store.location, "select count(*) as n from migrations")).toEqual({ n: LATEST + 1 });
   await Promise.all(opened.map((migrated) => migrated.close()));
 
-  const backup = `${store.file}.v${LATEST}.bak`;
+  const backup = `${store.location}.v${LATEST}.bak`;
   expect(statSync(backup).mode & 0o777).toBe(0o600);
   expect(existsSync(`${backup}.new`)).toBe(false);
   const restored = await open({ file: backup, mode: "open" });
@@ -94,21 +94,21 @@ it("each migration is one transaction: a failing one leaves the last good state"
     later("create table good (a text not null) strict"),
     later("create table half (a text not null) strict; insert into nowhere values (1)", LATEST + 2),
   ];
-  await fails("ERR_INTERNAL", openAs(next, { file: store.file, mode: "open" }));
-  expect(query(store.file, "pragma user_version")).toEqual({ user_version: LATEST + 1 });
+  await fails("ERR_INTERNAL", openAs(next, { file: store.location, mode: "open" }));
+  expect(query(store.location, "pragma user_version")).toEqual({ user_version: LATEST + 1 });
   const tables =
     "select group_concat(name) as names from sqlite_schema where name in ('good', 'half')";
-  expect(query(store.file, tables)).toEqual({ names: "good" });
-  const again = await openAs(next.slice(0, -1), { file: store.file, mode: "open" });
+  expect(query(store.location, tables)).toEqual({ names: "good" });
+  const again = await openAs(next.slice(0, -1), { file: store.location, mode: "open" });
   expect(await again.keys.list()).toHaveLength(1);
 });
 
 it("a backup that was interrupted is made again", async () => {
   const store = await newStore();
   await store.close();
-  copyFileSync(store.file, `${store.file}.v${LATEST}.bak.new`);
-  await openAs([...MIGRATIONS, later("select 1")], { file: store.file, mode: "open" });
-  expect(readdirSync(dirname(store.file)).filter((name) => name.includes("bak"))).toEqual([
+  copyFileSync(store.location, `${store.location}.v${LATEST}.bak.new`);
+  await openAs([...MIGRATIONS, later("select 1")], { file: store.location, mode: "open" });
+  expect(readdirSync(dirname(store.location)).filter((name) => name.includes("bak"))).toEqual([
     `lango.db.v${LATEST}.bak`,
   ]);
 });
@@ -117,20 +117,20 @@ it("a database of a newer lango is refused with both versions named, and left as
   const store = await newStore();
   await store.close();
   await (
-    await openAs([...MIGRATIONS, later("select 1")], { file: store.file, mode: "open" })
+    await openAs([...MIGRATIONS, later("select 1")], { file: store.location, mode: "open" })
   ).close();
-  const before = readFileSync(store.file);
+  const before = readFileSync(store.location);
   for (const mode of ["create", "open", "read"] as const) {
-    const error = await fails("ERR_CONFLICT", open({ file: store.file, mode }));
+    const error = await fails("ERR_CONFLICT", open({ file: store.location, mode }));
     expect(error.message).toMatch(new RegExp(`version ${LATEST + 1}; .*up to ${LATEST}$`));
   }
-  expect(readFileSync(store.file).equals(before)).toBe(true);
+  expect(readFileSync(store.location).equals(before)).toBe(true);
 });
 
 it("an older lango that still runs cannot write after the migration", async () => {
   const old = await newStore();
   await old.transaction("full", insertKeys);
-  await openAs([...MIGRATIONS, later("select 1")], { file: old.file, mode: "open" });
+  await openAs([...MIGRATIONS, later("select 1")], { file: old.location, mode: "open" });
   const error = await fails("ERR_CONFLICT", old.transaction("full", insertKeys));
   expect(error.message).toContain(`version ${LATEST + 1}, not ${LATEST}`);
   expect(await old.keys.list()).toHaveLength(1);
@@ -140,8 +140,8 @@ it("mode read does not migrate", async () => {
   const store = await newStore();
   await store.close();
   const next = [...MIGRATIONS, later("select 1")];
-  await fails("ERR_CONFLICT", openAs(next, { file: store.file, mode: "read" }));
-  expect(query(store.file, "pragma user_version")).toEqual({ user_version: LATEST });
+  await fails("ERR_CONFLICT", openAs(next, { file: store.location, mode: "read" }));
+  expect(query(store.location, "pragma user_version")).toEqual({ user_version: LATEST });
 });
 
 it("a database made by other migrations is refused", async () => {
@@ -149,6 +149,9 @@ it("a database made by other migrations is refused", async () => {
   await store.close();
   const [first, ...others] = MIGRATIONS;
   const forged = [{ ...first!, checksum: "0".repeat(64) }, ...others];
-  const error = await fails("ERR_INTEGRITY", openAs(forged, { file: store.file, mode: "open" }));
-  expect(error.message).toContain(store.file);
+  const error = await fails(
+    "ERR_INTEGRITY",
+    openAs(forged, { file: store.location, mode: "open" }),
+  );
+  expect(error.message).toContain(store.location);
 });

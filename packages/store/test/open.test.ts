@@ -80,7 +80,7 @@ describe.each(DRIVERS)("opening with %s", (_, sqlite) => {
   it("mode read reads beside a writer, writes nothing, and leaves nothing behind", async () => {
     const store = await newStore({ sqlite });
     await store.transaction("full", insertKeys);
-    const reader = await open({ file: store.file, mode: "read", sqlite });
+    const reader = await open({ file: store.location, mode: "read", sqlite });
     expect(await reader.keys.list()).toHaveLength(1);
     await fails(
       "ERR_ACCESS_DENIED",
@@ -92,10 +92,10 @@ describe.each(DRIVERS)("opening with %s", (_, sqlite) => {
     );
     await store.close();
     await reader.close();
-    const alone = await open({ file: store.file, mode: "read", sqlite });
+    const alone = await open({ file: store.location, mode: "read", sqlite });
     expect(await alone.keys.list()).toHaveLength(1);
     await alone.close();
-    expect(readdirSync(dirname(store.file)).sort()).toEqual(["lango.db", "lango.lock"]);
+    expect(readdirSync(dirname(store.location)).sort()).toEqual(["lango.db", "lango.lock"]);
   });
 
   it("refuses what is no database, and leaves it byte for byte", async () => {
@@ -132,17 +132,17 @@ describe.each(DRIVERS)("opening with %s", (_, sqlite) => {
 it("refuses a file or folder that others may enter, with the chmod line", async () => {
   const store = await newStore();
   await store.close();
-  const home = dirname(store.file);
-  chmodSync(store.file, 0o640);
-  const wideFile = await fails("ERR_CONFIG", openStore({ file: store.file, mode: "open" }));
-  expect(wideFile.context.hint).toBe(`Run: chmod 600 '${store.file}'`);
+  const home = dirname(store.location);
+  chmodSync(store.location, 0o640);
+  const wideFile = await fails("ERR_CONFIG", openStore({ file: store.location, mode: "open" }));
+  expect(wideFile.context.hint).toBe(`Run: chmod 600 '${store.location}'`);
   expect(wideFile.message).toContain("640");
-  chmodSync(store.file, 0o600);
+  chmodSync(store.location, 0o600);
   chmodSync(home, 0o750);
-  const wideFolder = await fails("ERR_CONFIG", openStore({ file: store.file, mode: "read" }));
+  const wideFolder = await fails("ERR_CONFIG", openStore({ file: store.location, mode: "read" }));
   expect(wideFolder.context.hint).toBe(`Run: chmod 700 '${home}'`);
   expect(spawnSync("sh", ["-c", wideFolder.context.hint!.replace("Run: ", "")]).status).toBe(0);
-  await (await openStore({ file: store.file, mode: "read" })).close();
+  await (await openStore({ file: store.location, mode: "read" })).close();
 });
 
 it("the hint is one shell word, also for a folder with a quote", async () => {
@@ -159,11 +159,11 @@ it("the hint is one shell word, also for a folder with a quote", async () => {
 it("follows symbolic links to one place, so that log and lock are shared", async () => {
   const store = await newStore();
   const links = tempHome();
-  symlinkSync(store.file, join(links, "link.db"));
-  symlinkSync(dirname(store.file), join(links, "folder"));
+  symlinkSync(store.location, join(links, "link.db"));
+  symlinkSync(dirname(store.location), join(links, "folder"));
   for (const file of [join(links, "link.db"), join(links, "folder", "lango.db")]) {
     const other = await open({ file, mode: "open", busyTimeoutMs: 50 });
-    expect(other.file).toBe(store.file);
+    expect(other.location).toBe(store.location);
     await store.withLock(() =>
       fails(
         "ERR_CONFLICT",
@@ -192,7 +192,7 @@ it("does not join a new database to the log of a lost one", async () => {
   const store = await newStore();
   await store.transaction("full", insertKeys);
   const copy = join(tempHome(), "lango.db");
-  linkSync(`${store.file}-wal`, `${copy}-wal`);
+  linkSync(`${store.location}-wal`, `${copy}-wal`);
   const before = readFileSync(`${copy}-wal`);
   const error = await fails("ERR_INTEGRITY", openStore({ file: copy, mode: "create" }));
   expect(error.message).toContain(`${copy}-wal`);
@@ -223,27 +223,27 @@ it("damage found later is ERR_INTEGRITY: truncated, and flipped bytes in a page"
       await insertSecret(tx, dataKey, { name: `n${index}` });
   });
   await store.close();
-  const whole = readFileSync(store.file);
+  const whole = readFileSync(store.location);
 
-  truncateSync(store.file, 4096 * 10);
+  truncateSync(store.location, 4096 * 10);
   const cut = await fails("ERR_INTEGRITY", async () => {
-    const damaged = await open({ file: store.file, mode: "read" });
+    const damaged = await open({ file: store.location, mode: "read" });
     await damaged.secrets.list({ collection: "secrets" });
   });
-  expect(cut.message).toContain(store.file);
-  expect(statSync(store.file).size).toBe(4096 * 10);
+  expect(cut.message).toContain(store.location);
+  expect(statSync(store.location).size).toBe(4096 * 10);
 
   const flipped = Buffer.from(whole);
   // Secrets fill the second half; the schema and the migrations come first.
   for (let page = Math.ceil(flipped.length / 8192); page < flipped.length / 4096; page++) {
     for (let index = 0; index < 64; index++) flipped[page * 4096 + index]! ^= 0xff;
   }
-  writeFileSync(store.file, flipped);
-  const damaged = await open({ file: store.file, mode: "read" });
+  writeFileSync(store.location, flipped);
+  const damaged = await open({ file: store.location, mode: "read" });
   await fails("ERR_INTEGRITY", damaged.secrets.list({ collection: "secrets" }));
   expect((await damaged.integrityCheck()).length).toBeGreaterThan(0);
   await damaged.close();
-  expect(readFileSync(store.file).equals(flipped)).toBe(true);
+  expect(readFileSync(store.location).equals(flipped)).toBe(true);
 });
 
 it("reads a folder without write access, as another user than root", async () => {
@@ -252,7 +252,7 @@ it("reads a folder without write access, as another user than root", async () =>
   await store.transaction("full", insertKeys);
   await store.close();
   for (const driver of DRIVERS.map(([name]) => name)) {
-    const script = startScript("read-only.ts", store.file, driver);
+    const script = startScript("read-only.ts", store.location, driver);
     expect(await ended(script), script.output()).toBe(0);
     expect(script.output()).toContain("keys: 1; write: ERR_ACCESS_DENIED; open: ERR_");
   }

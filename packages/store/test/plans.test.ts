@@ -146,7 +146,7 @@ it("every statement of daily life searches by an index and sorts nothing", async
   const texts = [...new Set(ran.map((line) => line.replace(/ \[\d+\]$/, "")))];
   const queries = texts.filter((sql) => /^(select|insert|update|delete)/.test(sql));
   expect(queries.length).toBeGreaterThan(30);
-  const plain = new Sqlite(store.file, {});
+  const plain = new Sqlite(store.location, {});
   for (const sql of queries) {
     const plan = plain
       .prepare(`explain query plan ${sql}`)
@@ -166,7 +166,7 @@ it("every statement of daily life searches by an index and sorts nothing", async
 /** Fills the tables behind the store's back, in one statement each. */
 async function fill(store: Store, secrets: number): Promise<void> {
   const { dataKey } = await store.transaction("full", insertKeys);
-  const raw = new Sqlite(store.file, {});
+  const raw = new Sqlite(store.location, {});
   raw.exec(`
     pragma synchronous = off;
     with recursive n (i) as (select 1 union all select i + 1 from n where i < ${secrets})
@@ -187,7 +187,7 @@ it("opening and a first read take the same steps with 10 and with 100,000 secret
     const store = await newStore();
     await fill(store, size);
     const trace = traced();
-    const second = await open({ file: store.file, mode: "open", sqlite: trace.sqlite });
+    const second = await open({ file: store.location, mode: "open", sqlite: trace.sqlite });
     await second.vault.get();
     await second.keys.list();
     expect(await second.secrets.find("secrets", "name7")).toBeDefined();
@@ -203,7 +203,7 @@ it("every connection keeps temporary data in memory, wipes what it deletes and d
   const { sqlite, databases } = traced();
   const store = await newStore({ sqlite });
   await store.transaction("full", insertKeys);
-  const reader = await open({ file: store.file, mode: "read", sqlite });
+  const reader = await open({ file: store.location, mode: "read", sqlite });
   const alive = databases.filter((database) => {
     try {
       database.prepare("select 1");
@@ -236,11 +236,11 @@ it("a deleted value is gone from the file", async () => {
     insertSecret(tx, (await insertKeys(tx)).dataKey),
   );
   await store.close();
-  expect(readFileSync(store.file).includes(Buffer.from(version.sealed))).toBe(true);
-  const again = await open({ file: store.file, mode: "open" });
+  expect(readFileSync(store.location).includes(Buffer.from(version.sealed))).toBe(true);
+  const again = await open({ file: store.location, mode: "open" });
   await again.transaction("full", (tx) =>
     tx.secrets.tombstone({ id: secret.id, deletedAt: 1, mac: secret.mac }, 1),
   );
   await again.close();
-  expect(readFileSync(store.file).includes(Buffer.from(version.sealed))).toBe(false);
+  expect(readFileSync(store.location).includes(Buffer.from(version.sealed))).toBe(false);
 });

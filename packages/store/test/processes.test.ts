@@ -2,20 +2,22 @@ import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Store } from "@lango/store";
-import { expect, it } from "vitest";
-import { report, torture } from "../../../tooling/vitest/torture.ts";
+import { describe, expect, it } from "vitest";
+import { count, report, torture } from "../../../tooling/vitest/torture.ts";
 import {
   ended,
   fails,
   insertKeys,
-  newStore,
+  KINDS,
   open,
   printed,
   startScript,
   tempHome,
 } from "./helpers.ts";
+import { secretRow, versionRow } from "./rows.ts";
 
 const KILLS = torture(20, 200);
+const SECONDS = torture(5, 60);
 
 /** Every committed state has as many secrets as audit rows as reserved messages. */
 async function checkWhole(store: Store): Promise<number> {
@@ -36,59 +38,142 @@ async function checkWhole(store: Store): Promise<number> {
   return secrets;
 }
 
-it("two processes and this one write at the same time: nothing is lost", async () => {
-  const store = await newStore();
-  const { dataKey } = await store.transaction("full", insertKeys);
-  const writers = [1, 2].map(() => startScript("write.ts", store.file, "150"));
-  await Promise.all(writers.map((writer) => printed(writer, "ready")));
-  for (let index = 0; index < 50; index++) {
-    await store.transaction("normal", (tx) => tx.dataKeys.reserve(dataKey.id, 0, 1));
-    await sleep(1);
-  }
-  for (const writer of writers) expect(await ended(writer), writer.output()).toBe(0);
-  expect(await checkWhole(store)).toBe(300);
-  expect((await store.dataKeys.find(dataKey.id))?.bytes).toBe(300 * 100 + 50);
-});
+describe.each(KINDS)("processes with %s", (name, database) => {
+  it("two processes and this one write at the same time: nothing is lost", async () => {
+    const store = await database.newStore();
+    const { dataKey } = await store.transaction("full", insertKeys);
+    const writers = [1, 2].map(() => startScript("write.ts", database.argumentFor(store), "150"));
+    await Promise.all(writers.map((writer) => printed(writer, "ready")));
+    for (let index = 0; index < 50; index++) {
+      await store.transaction("normal", (tx) => tx.dataKeys.reserve(dataKey.id, 0, 1));
+      await sleep(1);
+    }
+    for (const writer of writers) expect(await ended(writer), writer.output()).toBe(0);
+    expect(await checkWhole(store)).toBe(300);
+    expect((await store.dataKeys.find(dataKey.id))?.bytes).toBe(300 * 100 + 50);
+  });
 
-it("kill -9 inside a transaction leaves the state before it", async () => {
-  const store = await newStore();
-  await store.transaction("full", insertKeys);
-  const writer = startScript("write.ts", store.file, "1", "hold");
-  await printed(writer, "in transaction");
-  await fails(
-    "ERR_BUSY",
-    (await open({ file: store.file, mode: "open", busyTimeoutMs: 50 })).transaction(
-      "full",
-      insertKeys,
-    ),
-  );
-  expect(await checkWhole(store)).toBe(0);
-  writer.kill("SIGKILL");
-  await ended(writer);
-  await store.transaction("full", async () => undefined);
-  expect(await checkWhole(store)).toBe(0);
-});
-
-it(`kill -9 at ${KILLS} random moments of writing leaves whole transactions only`, async () => {
-  const store = await newStore();
-  await store.transaction("full", insertKeys);
-  await store.close();
-  let before = 0;
-  for (let kill = 0; kill < KILLS; kill++) {
-    const writer = startScript("write.ts", store.file, "1000000");
-    await printed(writer, "ready");
-    await sleep(Math.random() * 40);
+  it("kill -9 inside a transaction leaves the state before it", async () => {
+    const store = await database.newStore();
+    await store.transaction("full", insertKeys);
+    const writer = startScript("write.ts", database.argumentFor(store), "1", "hold");
+    await printed(writer, "in transaction");
+    await fails(
+      "ERR_BUSY",
+      (await database.reopen(store, { busyTimeoutMs: 50 })).transaction("full", insertKeys),
+    );
+    expect(await checkWhole(store)).toBe(0);
     writer.kill("SIGKILL");
     await ended(writer);
-    await using after = await open({ file: store.file, mode: "open" });
-    const secrets = await checkWhole(after);
-    expect(secrets).toBeGreaterThanOrEqual(before);
-    before = secrets;
-  }
-  expect(before).toBeGreaterThan(0);
-  report("kill -9 of a writer of the store", new Map([["whole", KILLS]]));
-  expect(readdirSync(dirname(store.file)).sort()).toEqual(["lango.db", "lango.lock"]);
-}, 3_600_000);
+    await store.transaction("full", async () => undefined);
+    expect(await checkWhole(store)).toBe(0);
+  });
+
+  it(`kill -9 at ${KILLS} random moments of writing leaves whole transactions only`, async () => {
+    const store = await database.newStore();
+    await store.transaction("full", insertKeys);
+    await store.close();
+    let before = 0;
+    for (let kill = 0; kill < KILLS; kill++) {
+      const writer = startScript("write.ts", database.argumentFor(store), "1000000");
+      await printed(writer, "ready");
+      await sleep(Math.random() * 40);
+      writer.kill("SIGKILL");
+      await ended(writer);
+      await using after = await database.reopen(store);
+      const secrets = await checkWhole(after);
+      expect(secrets).toBeGreaterThanOrEqual(before);
+      before = secrets;
+    }
+    expect(before).toBeGreaterThan(0);
+    await (await database.reopen(store)).close();
+    database.checkTidy(store);
+    report(`kill -9 of a writer of the store (${name})`, new Map([["whole", KILLS]]));
+  }, 3_600_000);
+
+  it(`8 writers and 8 readers for ${SECONDS} s: no update is lost, no row is torn, nobody fails`, async () => {
+    const store = await database.newStore();
+    const { dataKey } = await store.transaction("full", insertKeys);
+    await store.transaction("full", async (tx) => {
+      const secret = secretRow({ keyId: dataKey.keyId, name: "shared" });
+      const version = versionRow({ secretId: secret.id, dataKeyId: dataKey.id, size: 1 });
+      await tx.secrets.insertSecret(secret, version);
+    });
+    const start = (role: string) =>
+      startScript("load.ts", database.argumentFor(store), role, `${SECONDS * 1000}`);
+    const writers = Array.from({ length: 8 }, () => start("writer"));
+    const readers = Array.from({ length: 8 }, () => start("reader"));
+    const all = [...writers, ...readers];
+    await Promise.all(all.map((child) => printed(child, "ready")));
+    for (const child of all) child.stdin?.write("go\n");
+    for (const child of all) expect(await ended(child), child.output()).toBe(0);
+    const told = (child: ReturnType<typeof startScript>) =>
+      JSON.parse(child.output().trim().split("\n").at(-1) ?? "") as {
+        readonly done: number;
+        readonly errors: Record<string, number>;
+      };
+    const outcomes = new Map([
+      ["written", 0],
+      ["read", 0],
+    ]);
+    for (const child of all) {
+      const { done, errors } = told(child);
+      expect(done, child.output()).toBeGreaterThan(0);
+      const { faster = 0, ...others } = errors;
+      expect(others).toEqual({});
+      count(outcomes, "another was faster", faster);
+      count(outcomes, writers.includes(child) ? "written" : "read", done);
+    }
+    const written = outcomes.get("written");
+    expect(await store.secrets.describe("secrets", "shared")).toMatchObject({
+      currentVersion: 1 + (written ?? 0),
+    });
+    expect((await store.dataKeys.list())[0]?.messages).toBe(written);
+    const { seq } = await store.audit.head();
+    expect(seq).toBe(written);
+    let prev = new Uint8Array(32);
+    for (let from = 1; from <= seq; from += 1000) {
+      for (const row of await store.audit.page(from, 1000)) {
+        expect(row.prev).toEqual(prev);
+        prev = row.hash;
+      }
+    }
+    expect(await store.integrityCheck()).toEqual([]);
+    report(`8 writers, 8 readers of the store (${name})`, outcomes);
+  }, 600_000);
+
+  it("withLock keeps other processes out, and the kernel frees it when its holder dies", async () => {
+    const store = await database.newStore({ busyTimeoutMs: 100 });
+    const holder = startScript("lock.ts", database.argumentFor(store));
+    await printed(holder, "locked");
+    const error = await fails(
+      "ERR_CONFLICT",
+      store.withLock(async () => undefined),
+    );
+    expect(error.message).toContain("Another lango");
+    holder.kill("SIGKILL");
+    await ended(holder);
+    expect(await store.withLock(async () => "mine")).toBe("mine");
+    await store.close();
+    database.checkTidy(store);
+  });
+
+  it("withLock is freed when its work fails, and waits while another holds it", async () => {
+    const store = await database.newStore();
+    const reason = new Error("mine");
+    await expect(store.withLock(() => Promise.reject(reason))).rejects.toBe(reason);
+    const order: string[] = [];
+    const holdFor = (name: string) =>
+      store.withLock(async () => {
+        order.push(`${name} in`);
+        await sleep(30);
+        order.push(`${name} out`);
+      });
+    await Promise.all([holdFor("a"), holdFor("b")]);
+    expect(order.filter((line) => line.endsWith("in"))).toHaveLength(2);
+    expect(order[1]).toBe(order[0]?.replace("in", "out"));
+  });
+});
 
 it(`kill -9 at ${KILLS} moments of creating leaves a whole database or none`, async () => {
   const found = new Set<string>();
@@ -109,36 +194,3 @@ it(`kill -9 at ${KILLS} moments of creating leaves a whole database or none`, as
   // Not all of them came too early or too late.
   expect(found.size).toBeGreaterThan(1);
 }, 3_600_000);
-
-it("withLock keeps other processes out, and the kernel frees it when its holder dies", async () => {
-  const store = await newStore({ busyTimeoutMs: 100 });
-  const holder = startScript("lock.ts", store.file);
-  await printed(holder, "locked");
-  const error = await fails(
-    "ERR_CONFLICT",
-    store.withLock(async () => undefined),
-  );
-  expect(error.message).toContain("Another lango");
-  holder.kill("SIGKILL");
-  await ended(holder);
-  expect(await store.withLock(async () => "mine")).toBe("mine");
-  expect(readdirSync(dirname(store.file)).filter((name) => name.startsWith("lango.lock"))).toEqual([
-    "lango.lock",
-  ]);
-});
-
-it("withLock is freed when its work fails, and waits while another holds it", async () => {
-  const store = await newStore();
-  const reason = new Error("mine");
-  await expect(store.withLock(() => Promise.reject(reason))).rejects.toBe(reason);
-  const order: string[] = [];
-  const holdFor = (name: string) =>
-    store.withLock(async () => {
-      order.push(`${name} in`);
-      await sleep(30);
-      order.push(`${name} out`);
-    });
-  await Promise.all([holdFor("a"), holdFor("b")]);
-  expect(order.filter((line) => line.endsWith("in"))).toHaveLength(2);
-  expect(order[1]).toBe(order[0]?.replace("in", "out"));
-});

@@ -1,18 +1,21 @@
 import type { DataKeyRow, Reseal, Store } from "@lango/store";
 import { describe, expect, it } from "vitest";
-import { fails, insertKeys, insertSecret, newStore } from "./helpers.ts";
+import { type Database, fails, insertKeys, insertSecret, KINDS } from "./helpers.ts";
 import { bytes, dataKeyRow, versionRow } from "./rows.ts";
 
 const PAGE = { limit: 1_000, maxBytes: 2 ** 30 };
 
 /** A key with an old data key and an active one; `count` secrets under the old one. */
-async function prepared(count: number): Promise<{
+async function prepared(
+  database: Database,
+  count: number,
+): Promise<{
   store: Store;
   old: DataKeyRow;
   active: DataKeyRow;
   values: Reseal[];
 }> {
-  const store = await newStore();
+  const store = await database.newStore();
   return store.transaction("full", async (tx) => {
     const { key, dataKey } = await insertKeys(tx);
     const values: Reseal[] = [];
@@ -37,9 +40,9 @@ const retiredOf = (row: DataKeyRow): DataKeyRow => ({
   mac: bytes(32),
 });
 
-describe("re-sealing", () => {
+describe.each(KINDS)("re-sealing with %s", (_, database) => {
   it("moves versions from one data key to another", async () => {
-    const { store, old, active, values } = await prepared(3);
+    const { store, old, active, values } = await prepared(database, 3);
     expect(await store.secrets.countSealedBy(old.id)).toBe(3);
     const done = await store.transaction("normal", (tx) => tx.secrets.reseal(values));
     expect(done).toEqual([true, true, true]);
@@ -52,7 +55,7 @@ describe("re-sealing", () => {
   });
 
   it("leaves what was sealed again or removed meanwhile as it is", async () => {
-    const { store, values } = await prepared(3);
+    const { store, values } = await prepared(database, 3);
     const [first, second, third] = values as [Reseal, Reseal, Reseal];
     await store.transaction("full", async (tx) => {
       await tx.secrets.reseal([first]);
@@ -66,7 +69,7 @@ describe("re-sealing", () => {
   });
 
   it("takes only an active data key, and then nothing of the batch is written", async () => {
-    const { store, old, active, values } = await prepared(2);
+    const { store, old, active, values } = await prepared(database, 2);
     const [first, second] = values as [Reseal, Reseal];
     for (const dataKeyId of [old.id, "0".repeat(24)]) {
       await fails("ERR_KEY_RETIRED", () =>
@@ -83,9 +86,9 @@ describe("re-sealing", () => {
   });
 });
 
-describe("pages of sealed versions", () => {
+describe.each(KINDS)("pages of sealed versions with %s", (_, database) => {
   it("end by rows and by bytes, and have one row at least", async () => {
-    const { store, old, values } = await prepared(9);
+    const { store, old, values } = await prepared(database, 9);
     const size = values[0]?.before.length ?? 0;
     const listed = async (limit: number, maxBytes: number) =>
       (await store.secrets.listSealedBy(old.id, { limit, maxBytes })).length;
@@ -99,7 +102,7 @@ describe("pages of sealed versions", () => {
   });
 
   it("walk over all versions of all collections and data keys, once", async () => {
-    const { store, active, values } = await prepared(5);
+    const { store, active, values } = await prepared(database, 5);
     await store.transaction("full", async (tx) => {
       await tx.secrets.reseal(values.slice(0, 2));
       const { secret } = await insertSecret(tx, active, { collection: "other" });
@@ -122,9 +125,9 @@ describe("pages of sealed versions", () => {
   });
 });
 
-describe("retiring a data key", () => {
+describe.each(KINDS)("retiring a data key with %s", (_, database) => {
   it("destroys the wrapped bytes of one that no version needs", async () => {
-    const { store, old, values } = await prepared(1);
+    const { store, old, values } = await prepared(database, 1);
     const gone = retiredOf(old);
     const retire = () => store.transaction("full", (tx) => tx.dataKeys.retire(gone, old.mac));
     expect(await retire()).toBe(false);
@@ -135,7 +138,7 @@ describe("retiring a data key", () => {
   });
 
   it("is refused for the active one, and for a row that has changed", async () => {
-    const { store, old, active } = await prepared(0);
+    const { store, old, active } = await prepared(database, 0);
     const retire = (row: DataKeyRow, ifMac = row.mac) =>
       store.transaction("full", (tx) => tx.dataKeys.retire(retiredOf(row), ifMac));
     expect(await retire(active)).toBe(false);
@@ -148,7 +151,7 @@ describe("retiring a data key", () => {
   });
 });
 
-describe("jobs", () => {
+describe.each(KINDS)("jobs with %s", (_, database) => {
   const job = (content: string) => ({
     kind: "rotate",
     content,
@@ -158,7 +161,7 @@ describe("jobs", () => {
   });
 
   it("are one for each kind, changed and removed only as they were read", async () => {
-    const store = await newStore();
+    const store = await database.newStore();
     expect(await store.jobs.find("rotate")).toBeUndefined();
     const [first, second] = [job("one"), job("two")];
     await store.transaction("full", (tx) => tx.jobs.put(first));

@@ -1,6 +1,6 @@
 import type { Store, StoreTransaction } from "@lango/store";
 import { describe, expect, it } from "vitest";
-import { DRIVERS, fails, insertKeys, insertSecret, newStore } from "./helpers.ts";
+import { DATABASES, fails, insertKeys, insertSecret } from "./helpers.ts";
 import {
   auditRow,
   bytes,
@@ -18,9 +18,9 @@ import {
 const full = <T>(store: Store, run: Parameters<typeof store.transaction<T>>[1]) =>
   store.transaction("full", run);
 
-describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
+describe.each(DATABASES)("tables with %s", (_, database) => {
   it("vault: one row, changed by compare-and-set on its mac", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     expect(await store.vault.get()).toBeUndefined();
     const row = vaultRow();
     await full(store, (tx) => tx.vault.insert(row));
@@ -47,7 +47,7 @@ describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
   });
 
   it("companions: changed and removed by compare-and-set on the mac", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     const [phone, tablet] = [companionRow(), companionRow({ name: "Tablet", role: "agent" })];
     await full(store, async (tx) => {
       await tx.companions.insert(tablet);
@@ -77,7 +77,7 @@ describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
   });
 
   it("results of requests: the first one stays, old ones go", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     const [old, young] = [resultRow({ createdAt: 1 }), resultRow({ createdAt: 2 })];
     const put = (row: typeof old) => full(store, (tx) => tx.companions.insertResult(row));
     expect([await put(old), await put(young)]).toEqual([true, true]);
@@ -94,7 +94,7 @@ describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
   });
 
   it("keys and their versions", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     const key = keyRow({ publicKey: bytes(91), type: "signing" });
     const other = keyRow({ name: "another", remoteKeyId: "arn:x" });
     const [v1, v2] = [
@@ -149,7 +149,7 @@ describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
   });
 
   it("data keys: one active for a key and domain, counts reserved up to the limits", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     const { dataKey } = await full(store, insertKeys);
     expect(await store.dataKeys.find(dataKey.id)).toEqual(dataKey);
     expect(await store.dataKeys.findActive(dataKey.keyId, "secrets")).toEqual(dataKey);
@@ -195,7 +195,7 @@ describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
   });
 
   it("secrets: versions, history, tombstones", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     const { dataKey } = await full(store, insertKeys);
     const { secret, version } = await full(store, (tx) => insertSecret(tx, dataKey));
     const current = { ...secret, dataKeyId: dataKey.id, sealed: version.sealed, size: 100 };
@@ -283,7 +283,7 @@ describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
   });
 
   it("secrets: uses add up, the time of the last never goes back", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     const { secret } = await full(store, async (tx) =>
       insertSecret(tx, (await insertKeys(tx)).dataKey),
     );
@@ -302,7 +302,7 @@ describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
   });
 
   it("secrets: pages by name in the order of UTF-8 bytes, each row once", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     const names = ["Z", "a", "a/b", "a0", "b", "é", "😀", "\uffee"];
     await full(store, async (tx) => {
       const { dataKey } = await insertKeys(tx);
@@ -326,7 +326,7 @@ describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
   });
 
   it("audit: appends behind the head only, pages and tail in order", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     expect(await store.audit.head()).toEqual({ seq: 0, hash: new Uint8Array(32) });
     const rows = [auditRow({ seq: 1 })];
     for (let seq = 2; seq <= 5; seq++) rows.push(auditRow({ seq, prev: rows[seq - 2]!.hash }));
@@ -364,7 +364,7 @@ describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
   });
 
   it("permits are listed by kind and subject, oldest first, and used by whoever knows the MAC", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     const old = permitRow({ createdAt: 1 });
     const [young, other] = [permitRow({ createdAt: 2 }), permitRow({ subject: "mail" })];
     const handle = permitRow({ kind: "handle", maxUses: 1, dangerous: true });
@@ -395,7 +395,7 @@ describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
   });
 
   it("policies are replaced by subject", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     const [first, second] = [policyRow(), policyRow({ content: '{"a":1}', updatedAt: 9 })];
     const other = policyRow({ subject: "secrets/api" });
     for (const row of [first, other, second]) await full(store, (tx) => tx.policies.put(row));
@@ -408,7 +408,7 @@ describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
   });
 
   it("reset empties every table, and a vault can be made again", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     const fill = () =>
       full(store, async (tx) => {
         await tx.vault.insert(vaultRow());
@@ -430,7 +430,7 @@ describe.each(DRIVERS)("tables with %s", (_, sqlite) => {
   });
 
   it("returns plain Uint8Arrays over memory of their own", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     await full(store, async (tx) => insertSecret(tx, (await insertKeys(tx)).dataKey));
     const found = await store.secrets.find("secrets", "api/token");
     for (const value of [found?.sealed, found?.mac]) {

@@ -27,14 +27,14 @@ const watchDisk = (): (number | string)[] => {
 
 it("a new database is on the disk before it has its name, and its name after", async () => {
   const events = watchDisk();
-  const { file } = await newStore();
+  const { location: file } = await newStore();
   const folder = statSync(dirname(file)).ino;
   expect(events).toEqual([statSync(file).ino, `renamed to ${file}`, folder]);
 });
 
 it("refuses a lock file that others may open", async () => {
   const store = await newStore();
-  const lock = join(dirname(store.file), "lango.lock");
+  const lock = join(dirname(store.location), "lango.lock");
   const run = vi.fn(async () => undefined);
   chmodSync(lock, 0o644);
   const error = await fails("ERR_CONFIG", store.withLock(run));

@@ -1,7 +1,6 @@
-import { join } from "node:path";
 import type { StoreTransaction } from "@lango/store";
 import { describe, expect, it } from "vitest";
-import { DRIVERS, fails, insertKeys, insertSecret, newStore, open, Sqlite } from "./helpers.ts";
+import { DATABASES, fails, insertKeys, insertSecret, newStore, open, Sqlite } from "./helpers.ts";
 import { auditRow, keyRow, vaultRow, versionRow } from "./rows.ts";
 
 const names = async (store: { keys: { list(): Promise<{ name: string }[]> } }) =>
@@ -10,9 +9,9 @@ const names = async (store: { keys: { list(): Promise<{ name: string }[]> } }) =
 /** Something that is settled from outside. */
 const gate = () => Promise.withResolvers<void>();
 
-describe.each(DRIVERS)("transactions with %s", (_, sqlite) => {
+describe.each(DATABASES)("transactions with %s", (_, database) => {
   it("commit on success, roll back and rethrow the very error otherwise", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     expect(
       await store.transaction("normal", async (tx) => {
         await tx.keys.insert(keyRow());
@@ -31,7 +30,7 @@ describe.each(DRIVERS)("transactions with %s", (_, sqlite) => {
   });
 
   it("run one after the other, while reads outside see committed rows only and do not wait", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     const [inside, letGo] = [gate(), gate()];
     const order: string[] = [];
     const first = store.transaction("normal", async (tx) => {
@@ -54,17 +53,19 @@ describe.each(DRIVERS)("transactions with %s", (_, sqlite) => {
   });
 
   it("cannot commit after a failed statement, even if its error was caught", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     const caught = store.transaction("normal", async (tx) => {
       await tx.keys.insert(keyRow());
       await tx.keys.insert(keyRow()).catch(() => undefined);
+      await tx.keys.insert(keyRow({ name: "after" }));
     });
+    // The first failure is told, also where the server refuses what comes after it.
     await fails("ERR_CONFLICT", caught);
     expect(await names(store)).toEqual([]);
   });
 
   it("cannot commit the first half of a write, even if the error of the second was caught", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     const { key, dataKey } = await store.transaction("normal", insertKeys);
     const { secret } = await store.transaction("normal", (tx) => insertSecret(tx, dataKey));
     const retired = { ...dataKey, state: "retired" as const };
@@ -90,7 +91,7 @@ describe.each(DRIVERS)("transactions with %s", (_, sqlite) => {
   });
 
   it("are unusable when they have ended", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     let kept: StoreTransaction | undefined;
     await store.transaction("normal", async (tx) => {
       kept = tx;
@@ -101,7 +102,7 @@ describe.each(DRIVERS)("transactions with %s", (_, sqlite) => {
   });
 
   it("a failed one does not stop the next", async () => {
-    const store = await newStore({ sqlite });
+    const store = await database.newStore();
     const work = [1, 2, 3, 4].map((number) =>
       store.transaction(number % 2 ? "full" : "normal", async (tx) => {
         await tx.keys.insert(keyRow({ name: `k${number}` }));
@@ -117,34 +118,79 @@ describe.each(DRIVERS)("transactions with %s", (_, sqlite) => {
     ]);
     expect(await names(store)).toEqual(["k2", "k4"]);
   });
-});
 
-it("two stores of one process on one file: no lost update, both see each other's commits", async () => {
-  const one = await newStore();
-  const two = await open({ file: one.file, mode: "open" });
-  const { dataKey } = await one.transaction("normal", insertKeys);
-  const reserve = (store: typeof one) =>
-    store.transaction("normal", (tx) => tx.dataKeys.reserve(dataKey.id, 1, 1));
-  await Promise.all(Array.from({ length: 50 }, (_, index) => reserve(index % 2 ? one : two)));
-  expect((await two.dataKeys.find(dataKey.id))?.messages).toBe(50);
-  expect((await one.dataKeys.find(dataKey.id))?.messages).toBe(50);
-});
+  it("two stores of one process on one database: no lost update, both see each other's commits", async () => {
+    const one = await database.newStore();
+    const two = await database.reopen(one);
+    const { dataKey } = await one.transaction("normal", insertKeys);
+    const reserve = (store: typeof one) =>
+      store.transaction("normal", (tx) => tx.dataKeys.reserve(dataKey.id, 1, 1));
+    await Promise.all(Array.from({ length: 50 }, (_, index) => reserve(index % 2 ? one : two)));
+    expect((await two.dataKeys.find(dataKey.id))?.messages).toBe(50);
+    expect((await one.dataKeys.find(dataKey.id))?.messages).toBe(50);
+  });
 
-it("a writer that stays busy is ERR_BUSY, retryable, and nothing hangs", async () => {
-  const one = await newStore();
-  const two = await open({ file: one.file, mode: "open", busyTimeoutMs: 100 });
-  const done = gate();
-  const holding = one.transaction("normal", () => done.promise);
-  const error = await fails(
-    "ERR_BUSY",
-    two.transaction("normal", async () => undefined),
-  );
-  expect(error.retryable).toBe(true);
-  expect(error.message).toContain(one.file);
-  expect(await two.keys.list()).toEqual([]);
-  done.resolve();
-  await holding;
-  await two.transaction("normal", async (tx) => void (await tx.vault.insert(vaultRow())));
+  it("a writer that stays busy is ERR_BUSY, retryable, and nothing hangs", async () => {
+    const one = await database.newStore();
+    const two = await database.reopen(one, { busyTimeoutMs: 100 });
+    const [inside, done] = [gate(), gate()];
+    const holding = one.transaction("normal", () => {
+      inside.resolve();
+      return done.promise;
+    });
+    await inside.promise;
+    const error = await fails(
+      "ERR_BUSY",
+      two.transaction("normal", async () => undefined),
+    );
+    expect(error.retryable).toBe(true);
+    expect(error.message).toContain(one.location);
+    expect(await two.keys.list()).toEqual([]);
+    done.resolve();
+    await holding;
+    await two.transaction("normal", async (tx) => void (await tx.vault.insert(vaultRow())));
+  });
+
+  it("close waits for what runs, and ends everything else with ERR_CLOSED", async () => {
+    const store = await database.newStore();
+    const done = gate();
+    const running = store.transaction("full", async (tx) => {
+      await done.promise;
+      await tx.keys.insert(keyRow());
+    });
+    const closing = store.close();
+    await fails(
+      "ERR_CLOSED",
+      store.transaction("full", async () => undefined),
+    );
+    await fails("ERR_CLOSED", store.keys.list());
+    await fails(
+      "ERR_CLOSED",
+      store.withLock(async () => undefined),
+    );
+    await fails("ERR_CLOSED", store.integrityCheck());
+    done.resolve();
+    await running;
+    await closing;
+    await store.close();
+    const again = await database.reopen(store);
+    expect(await names(again)).toEqual(["default"]);
+  });
+
+  it("await using closes it", async () => {
+    const store = await database.newStore();
+    {
+      await using other = await database.reopen(store, { mode: "read" });
+      expect(await other.keys.list()).toEqual([]);
+    }
+    expect(await store.keys.list()).toEqual([]);
+  });
+
+  it("integrityCheck is empty for a sound store", async () => {
+    const store = await database.newStore();
+    await store.transaction("full", async (tx) => insertSecret(tx, (await insertKeys(tx)).dataKey));
+    expect(await store.integrityCheck()).toEqual([]);
+  });
 });
 
 it("durability sets synchronous before the transaction begins", async () => {
@@ -180,47 +226,6 @@ it("durability sets synchronous before the transaction begins", async () => {
   expect(seen.filter((line) => line.startsWith("pragma synchronous"))).toHaveLength(3);
 });
 
-it("close waits for what runs, and ends everything else with ERR_CLOSED", async () => {
-  const store = await newStore();
-  const done = gate();
-  const running = store.transaction("full", async (tx) => {
-    await done.promise;
-    await tx.keys.insert(keyRow());
-  });
-  const closing = store.close();
-  await fails(
-    "ERR_CLOSED",
-    store.transaction("full", async () => undefined),
-  );
-  await fails("ERR_CLOSED", store.keys.list());
-  await fails(
-    "ERR_CLOSED",
-    store.withLock(async () => undefined),
-  );
-  await fails("ERR_CLOSED", store.integrityCheck());
-  done.resolve();
-  await running;
-  await closing;
-  await store.close();
-  const again = await open({ file: store.file, mode: "open" });
-  expect(await names(again)).toEqual(["default"]);
-});
-
-it("await using closes it", async () => {
-  const store = await newStore();
-  {
-    await using other = await open({ file: store.file, mode: "read" });
-    expect(await other.keys.list()).toEqual([]);
-  }
-  expect(join(store.file)).toBe(store.file);
-});
-
-it("integrityCheck is empty for a sound store", async () => {
-  const store = await newStore();
-  await store.transaction("full", async (tx) => insertSecret(tx, (await insertKeys(tx)).dataKey));
-  expect(await store.integrityCheck()).toEqual([]);
-});
-
 it.each([
   ["drop table audit_head", "table audit_head is missing"],
   ["alter table keys drop column last_used_at", "table keys was altered"],
@@ -232,9 +237,9 @@ it.each([
   const store = await newStore();
   await store.transaction("full", async (tx) => insertSecret(tx, (await insertKeys(tx)).dataKey));
   await store.close();
-  const database = new Sqlite(store.file, {});
+  const database = new Sqlite(store.location, {});
   database.exec(sql);
   database.close();
-  const damaged = await open({ file: store.file, mode: "read" });
+  const damaged = await open({ file: store.location, mode: "read" });
   expect(await damaged.integrityCheck()).toContain(fault);
 });

@@ -3,28 +3,36 @@ import { resolve } from "node:path";
 import { type Bytes, CryptoError } from "@lango/crypto-core";
 import { inspectDescriptor, isTerminal, readDescriptor } from "./descriptor.ts";
 import { parseAndZero } from "./parse-master-key.ts";
+import { wordsFrom } from "./recovery-source.ts";
 import { readSecretFile } from "./secret-file.ts";
 import { found, type Source } from "./source.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** The sources that flags of the command name; each either gives a credential or fails. */
 export function flagSources(around: Surroundings): Source[] {
-  const { passphraseFd, passphraseFile, passphraseStdin, masterKeyFd } = around;
+  const { passphraseFd, passphraseFile, passphraseStdin, masterKeyFd, recoveryWordsFd } = around;
   const sources: Source[] = [];
   if (passphraseFd !== undefined) sources.push(passphraseDescriptor(passphraseFd, around));
   if (passphraseFile !== undefined) sources.push(passphraseFileFlag(passphraseFile, around));
   if (passphraseStdin === true) sources.push(passphraseOnStdin(around));
   if (masterKeyFd !== undefined) sources.push(masterKeyDescriptor(masterKeyFd));
+  if (recoveryWordsFd !== undefined) sources.push(recoveryWordsDescriptor(recoveryWordsFd));
   return sources;
 }
 
-const passphraseDescriptor = (fd: number, around: Surroundings): Source => {
-  const name = `${passphraseOption(around)}-fd ${fd}`;
+/** @param parse - Turns what was read into the secret, and zeroes the rest. */
+const descriptor = (
+  option: string,
+  fd: number,
+  kinds: Source["kinds"],
+  parse: (read: Bytes, name: string) => Bytes | Promise<Bytes>,
+): Source => {
+  const name = `${option} ${fd}`;
   return {
     name,
-    kinds: ["passphrase"],
+    kinds,
     ambient: false,
-    take: async () => found(await readFlag(fd, name)),
+    take: async () => found(await parse(await readFlag(fd, name), name)),
     async look() {
       inspectDescriptor(fd, name);
       return undefined;
@@ -32,20 +40,15 @@ const passphraseDescriptor = (fd: number, around: Surroundings): Source => {
   };
 };
 
-const masterKeyDescriptor = (fd: number): Source => {
-  const name = `--master-key-fd ${fd}`;
-  return {
-    name,
-    // A raw key is a raw key, wherever it was kept when its slot was made.
-    kinds: ["env", "master-key-file", "keyring"],
-    ambient: false,
-    take: async () => found(parseAndZero(await readFlag(fd, name), name)),
-    async look() {
-      inspectDescriptor(fd, name);
-      return undefined;
-    },
-  };
-};
+const passphraseDescriptor = (fd: number, around: Surroundings): Source =>
+  descriptor(`${passphraseOption(around)}-fd`, fd, ["passphrase"], (read) => read);
+
+// A raw key is a raw key, wherever it was kept when its slot was made.
+const masterKeyDescriptor = (fd: number): Source =>
+  descriptor("--master-key-fd", fd, ["env", "master-key-file", "keyring"], parseAndZero);
+
+const recoveryWordsDescriptor = (fd: number): Source =>
+  descriptor("--recovery-words-fd", fd, ["recovery"], wordsFrom);
 
 const passphraseFileFlag = (path: string, around: Surroundings): Source => ({
   name: `${passphraseOption(around)}-file ${path}`,

@@ -1,3 +1,6 @@
+export { agentStatus, lockAgent } from "./agent/client.ts";
+export type { AgentStatus } from "./agent/protocol.ts";
+export { type Agent, type AgentEnd, type AgentOptions, startAgent } from "./agent/server.ts";
 export {
   type ConfiguredOptions,
   type ConfiguredSecret,
@@ -23,10 +26,12 @@ export { chmodHint } from "./secret-file.ts";
 export type {
   Credential,
   CredentialKey,
+  CredentialKind,
   KeyringBackend,
   KeyringEntry,
   NewPassphrase,
   NewPassphraseOptions,
+  ProviderSlots,
   SkippedSource,
   SlotInfo,
   SlotKind,

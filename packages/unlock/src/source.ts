@@ -1,11 +1,13 @@
 import type { Bytes } from "@lango/crypto-core";
-import type { CredentialKey, SlotInfo, SlotKind } from "./types.ts";
+import type { CredentialKey, CredentialKind, SlotInfo } from "./types.ts";
 
 /** What asking a source gave. A source that is there but unusable throws instead. */
 export type Attempt =
   | {
       readonly state: "found";
       readonly secret: Bytes;
+      /** Default: every slot that the source is for. */
+      readonly slotIds?: readonly string[];
       /** Of a source of several keys: the one of `secret`, and those to try after it. */
       readonly from?: CredentialKey;
       readonly others?: readonly CredentialKey[];
@@ -17,7 +19,7 @@ export interface Source {
   /** As people name it; never anything that was found there. */
   readonly name: string;
   /** The kinds of slot that its credential may open. */
-  readonly kinds: readonly SlotKind[];
+  readonly kinds: readonly CredentialKind[];
   /** Which slots of these kinds are its own, and what they are called. Default: all. */
   readonly opens?: { readonly what: string; readonly fits: (slot: SlotInfo) => boolean };
   readonly ambient: boolean;

@@ -1,4 +1,4 @@
-import type { Bytes } from "@lango/crypto-core";
+import type { Bytes, CryptoProvider } from "@lango/crypto-core";
 
 /** What a keyslot of a vault is opened with; the same words as in `keyslots.json`. */
 export type SlotKind =
@@ -9,29 +9,58 @@ export type SlotKind =
   | "keyring"
   | "provider";
 
+/** What a credential is: for a slot of a kind, or the vault key itself from the unlock agent. */
+export type CredentialKind = SlotKind | "agent";
+
 /** What an unlocker needs to know about a slot. */
 export interface SlotInfo {
   readonly id: string;
   readonly kind: SlotKind;
   readonly label?: string | undefined;
+  /** Of provider slots, always: the key that wraps the slot's key. It is looked for among {@link ProviderSlots}, and nowhere else. */
+  readonly uri?: string | undefined;
+  /**
+   * Of provider slots: has that provider unwrap the slot's key, 32 bytes. Absent where slots are only described.
+   *
+   * @throws What the provider throws.
+   */
+  readonly unwrap?: ((provider: CryptoProvider) => Promise<Bytes>) | undefined;
+}
+
+/** The providers that are configured, for slots of kind `provider`. */
+export interface ProviderSlots {
+  /**
+   * By scheme (`pkcs11`, `aws-kms`, …): whether any process of this user could have the slot's key unwrapped as well, see
+   * {@link Credential.ambient}. A scheme that is not here is not configured.
+   */
+  readonly ambient: Readonly<Record<string, boolean>>;
+  /**
+   * The provider itself, never one that falls back. Asked only for a scheme of `ambient` of which the vault has a slot. Absent
+   * where slots are only described.
+   */
+  readonly open?: ((scheme: string) => Promise<CryptoProvider>) | undefined;
 }
 
 /** Something that should open a slot. It has not been tried: only the vault can tell whether it fits. */
 export interface Credential {
-  readonly kind: SlotKind;
+  readonly kind: CredentialKind;
   /** Where it came from, as people name it: `--passphrase-fd 3`, `LANGO_PASSPHRASE`, `keyfile /home/me/.lango/passphrase`, `prompt`. */
   readonly source: string;
   /**
-   * The 32 bytes of a master key, or the bytes of a passphrase exactly as they were found: a trailing newline is
-   * still there, `normalizePassphrase` of `@lango/envelope` takes it away. The receiver zeroes it.
+   * The 32 bytes of a master key, of recovery words, of what a provider unwrapped or, of kind `agent`, the vault key; or the
+   * bytes of a passphrase exactly as they were found: a trailing newline is still there, `normalizePassphrase` of
+   * `@lango/envelope` takes it away. The receiver zeroes it.
    */
   readonly secret: Bytes;
   /**
    * Whether any process of the same user could have read it as well: true for the keyring, for the keyfile, for
-   * `master.key` and for files named by the environment; false for what was given to this command alone.
+   * `master.key`, for the unlock agent and for files named by the environment; false for what was given to this command alone.
    */
   readonly ambient: boolean;
-  /** The slots that it may open, in the order of the slot file; never empty. */
+  /**
+   * The slots that it may open, in the order of the slot file; never empty. Of kind `agent`: the one with which the vault was
+   * opened for the agent, which may be gone by now.
+   */
   readonly slotIds: readonly string[];
   /** What its slot is labelled, where the source has a name for it: `ENCRYPTION_KEY v1`. */
   readonly slotLabel?: string | undefined;
@@ -113,18 +142,24 @@ export interface UnlockOptions {
   readonly passphraseStdin?: boolean | undefined;
   /** `--master-key-fd`: like `passphraseFd`, with a key that {@link parseMasterKey} takes. */
   readonly masterKeyFd?: number | undefined;
+  /** `--recovery-words-fd`: like `passphraseFd`, with 24 words that {@link parseRecoveryWords} takes. */
+  readonly recoveryWordsFd?: number | undefined;
   /** What stands before `passphrase` in the names of the options that errors show: `old-` for `--old-passphrase-fd`. Default none. */
   readonly optionPrefix?: string | undefined;
   /** `--unlock-with`: passes over every source of another kind. */
-  readonly unlockWith?: SlotKind | undefined;
+  readonly unlockWith?: CredentialKind | undefined;
   /** Passes over every ambient source, see {@link Credential.ambient}. For commands that want fresh consent. Default false. */
   readonly skipAmbient?: boolean | undefined;
   /** `security.keyring.enabled`: whether the keyring is asked for a passphrase. Default false. */
   readonly keyringEnabled?: boolean | undefined;
   /** Default: none, and the keyring is skipped. */
   readonly keyring?: KeyringBackend | undefined;
+  /** Default: none is configured, and provider slots are skipped. */
+  readonly providerSlots?: ProviderSlots | undefined;
   /** Asks on the terminal. `undefined` means that the person gave up. Absent: there is no terminal, or `--no-input`. */
   readonly prompt?: ((label: string) => Promise<Bytes | undefined>) | undefined;
+  /** The same for recovery words, which nobody types unseen. They are asked for only with `unlockWith: "recovery"`. */
+  readonly promptWords?: ((label: string) => Promise<Bytes | undefined>) | undefined;
   /** Whether the command itself leaves standard input alone, so that a passphrase may come from there. */
   readonly stdinFree: boolean;
   /**
@@ -153,7 +188,8 @@ export interface Unlocker {
    *
    * @throws CryptoError `ERR_LOCKED` when no source gave anything (the hint lists each with its reason);
    *   `ERR_INVALID_ARGUMENT` for flags that contradict each other or a descriptor that is not open; `ERR_CONFIG` for a
-   *   source that is there but unusable: a file that others can read, a key of another length, two variables that differ.
+   *   source that is there but unusable: a file that others can read, a key of another length, two variables that differ;
+   *   `ERR_WRONG_PASSPHRASE` for recovery words that are none, and for a provider that has the key but cannot unwrap the slot's.
    */
   obtain(slots: readonly SlotInfo[]): Promise<UnlockResult>;
   /**
@@ -164,7 +200,7 @@ export interface Unlocker {
   obtainNewPassphrase(options?: NewPassphraseOptions): Promise<NewPassphrase>;
   /**
    * Tells what `obtain` would do, in its order, up to and including the source that would be used or would fail.
-   * Never prompts and reads no descriptor; files, variables and the keyring are read and forgotten. A keyring that is
+   * Never prompts, reads no descriptor and asks no provider; files, variables and the keyring are read and forgotten. A keyring that is
    * locked may show a dialog of its own.
    *
    * @throws CryptoError `ERR_INVALID_ARGUMENT` for flags that contradict each other.

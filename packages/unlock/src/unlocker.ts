@@ -1,14 +1,16 @@
 import { CryptoError, isCryptoError, zero } from "@lango/crypto-core";
+import { agentSource } from "./agent/source.ts";
 import { askTwice } from "./ask-twice.ts";
 import { flagSources } from "./flag-sources.ts";
 import { masterKeySources } from "./master-key-sources.ts";
 import { passphraseSources, prompt } from "./passphrase-sources.ts";
+import { providerSlotSources } from "./provider-sources.ts";
+import { recoveryWords } from "./recovery-source.ts";
 import { type Attempt, type Source, skipped, TOO_OPEN } from "./source.ts";
 import { type Surroundings, surroundingsOf } from "./surroundings.ts";
 import type {
   SkippedSource,
   SlotInfo,
-  SlotKind,
   SourceDescription,
   Unlocker,
   UnlockOptions,
@@ -17,12 +19,14 @@ import type {
 /**
  * Makes an {@link Unlocker} that looks into these sources, in this order; a flag excludes all others:
  *
- * 1. flags: `--passphrase-fd`, `--passphrase-file`, `--passphrase-stdin`, `--master-key-fd`;
- * 2. master key: `LANGO_MASTER_KEY` (or `AUTHSOME_MASTER_KEY`), `ENCRYPTION_KEY` with its other versions, keyring,
+ * 1. flags: `--passphrase-fd`, `--passphrase-file`, `--passphrase-stdin`, `--master-key-fd`, `--recovery-words-fd`;
+ * 2. the unlock agent, while one runs;
+ * 3. master key: `LANGO_MASTER_KEY` (or `AUTHSOME_MASTER_KEY`), `ENCRYPTION_KEY` with its other versions, keyring,
  *    `master.key` in the home;
- * 3. provider slots;
- * 4. passphrase: keyring, keyfile (`passphrase` in the home, or `LANGO_KEYFILE`), `LANGO_PASSPHRASE`,
- *    `$CREDENTIALS_DIRECTORY/lango.passphrase`, `/run/secrets/lango_passphrase`, prompt, standard input.
+ * 4. provider slots, in the order of the slot file;
+ * 5. passphrase: keyring, keyfile (`passphrase` in the home, or `LANGO_KEYFILE`), `LANGO_PASSPHRASE`,
+ *    `$CREDENTIALS_DIRECTORY/lango.passphrase`, `/run/secrets/lango_passphrase`, prompt, standard input;
+ * 6. recovery words, at a prompt that comes only when they are asked for by name.
  *
  * Only sources for which the vault has a slot count. One that is absent, locked or out of reach is skipped; the first
  * that gives a value is the last that is asked, whether or not the value opens anything. Each variable has a `_FILE` form.
@@ -38,9 +42,9 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
       return {
         credential: {
           // A raw key may fit slots of several kinds; it is called after the first that will be tried.
-          kind: candidates[0]!.kind,
+          kind: candidates[0]?.kind ?? source.kinds[0]!,
           ...from,
-          slotIds: candidates.map((slot) => slot.id),
+          slotIds: found.slotIds ?? candidates.map((slot) => slot.id),
           ...(found.others === undefined ? {} : { others: found.others }),
         },
         skipped,
@@ -90,7 +94,7 @@ function plan(
     if (unlockWith !== undefined && !source.kinds.includes(unlockWith)) {
       return `--unlock-with ${unlockWith} passes over it`;
     }
-    if (fitting(source, slots).length === 0) {
+    if (!source.kinds.includes("agent") && fitting(source, slots).length === 0) {
       return `the vault has no ${source.opens?.what ?? source.kinds.join(" or ")} slot`;
     }
     return whyTooOpen(around, source);
@@ -99,20 +103,14 @@ function plan(
     flag !== undefined
       ? [flag]
       : [
+          agentSource(around),
           ...masterKeySources(around),
-          unasked("provider slot", "provider", "this version does not open provider slots"),
+          ...providerSlotSources(around, slots),
           ...passphraseSources(around, around.prompt),
-          unasked("recovery words", "recovery", "this version does not take recovery words"),
+          recoveryWords(around),
         ];
   return { sources, passOver };
 }
-
-const unasked = (name: string, kind: SlotKind, reason: string): Source => ({
-  name,
-  kinds: [kind],
-  ambient: false,
-  take: async () => skipped(reason),
-});
 
 const fitting = (source: Source, slots: readonly SlotInfo[]): readonly SlotInfo[] =>
   slots.filter((slot) => source.kinds.includes(slot.kind) && (source.opens?.fits(slot) ?? true));

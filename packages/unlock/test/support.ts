@@ -16,7 +16,11 @@ export function temporaryFolder(): string {
 }
 
 export const slots = (...kinds: SlotKind[]): SlotInfo[] =>
-  kinds.map((kind, index) => ({ id: `slot-${index}`, kind }));
+  kinds.map((kind, index) => ({
+    id: `slot-${index}`,
+    kind,
+    ...(kind === "provider" ? { uri: "pkcs11:one" } : {}),
+  }));
 
 /** A key that no test writes anywhere else. */
 export const KEY_HEX = "9f8e7d6c5b4a39281706f5e4d3c2b1a0ff00112233445566778899aabbccddee";

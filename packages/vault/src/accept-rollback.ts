@@ -8,6 +8,7 @@ import { suspendCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
 import { openContext } from "./open-context.ts";
+import { isBefore, type Pin, readPin } from "./pins.ts";
 import { retireDataKeys } from "./retire-data-keys.ts";
 import { checkRow } from "./rows.ts";
 import { settle, standing, vaultRow, writeKeyslots } from "./slot-file-state.ts";
@@ -47,7 +48,8 @@ const accept = async (
   verifyKeyslots(vaultKey, keyslots);
   const row = await vaultRow(context.store);
   checkRow(context.keys.rows, "vault", row);
-  const found = standing(row, keyslots);
+  const pin = paths.slotRow && (await readPin(paths.pins, keyslots.vaultId));
+  const found = isBefore(pin, keyslots) ? "newer" : standing(row, keyslots);
   if (found !== "older" && found !== "newer") {
     await settle(context, paths, vaultKey);
     return { older: "none", generation: keyslots.generation, retiredDataKeys: 0, setAside: [] };
@@ -55,7 +57,7 @@ const accept = async (
   const older = found === "older" ? "keyslots" : "store";
   const next = buildKeyslots(vaultKey, {
     vaultId: keyslots.vaultId,
-    generation: nextGeneration(row, keyslots),
+    generation: nextGeneration(row, keyslots, pin),
     slots: keyslots.slots,
   });
   let retiredDataKeys = 0;
@@ -87,9 +89,9 @@ const accept = async (
   return { older, generation: next.generation, retiredDataKeys, setAside };
 };
 
-/** Above everything that either file has seen. */
-const nextGeneration = (row: VaultRow, { generation }: Keyslots): number =>
-  Math.max(row.slotGeneration, row.pendingGeneration ?? 0, generation) + 1;
+/** Above everything that either file, or this machine, has seen. */
+const nextGeneration = (row: VaultRow, { generation }: Keyslots, pin: Pin | undefined): number =>
+  Math.max(row.slotGeneration, row.pendingGeneration ?? 0, generation, pin?.generation ?? 0) + 1;
 
 const setAnchorsAside = async (paths: HomePaths, generation: number): Promise<string[]> => {
   const names: string[] = [];

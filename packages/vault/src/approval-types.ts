@@ -160,12 +160,27 @@ export interface HandleInfo {
   readonly expiresAt: number;
 }
 
+/** A handle that holds, without what it takes to use it. */
+export interface HeldHandle extends HandleUse {
+  /** SHA-256 of the handle, 64 hexadecimal digits. */
+  readonly id: string;
+  readonly by: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly uses: number;
+  readonly maxUses: number;
+}
+
 /**
  * Handles for values of secrets. Everything that is wrong with one (unknown, spent, too old, of another session, tool,
  * destination or secret; a secret that is not there or may not be seen) is the same `ERR_DENIED`; the audit tells which.
  */
 export interface Handles {
   issue(handle: NewHandle): Promise<HandleInfo>;
+  /** Those that hold, oldest first. */
+  list(): Promise<HeldHandle[]>;
+  /** Takes one back by its id. @throws {@link CryptoError} `ERR_NOT_FOUND`. */
+  revoke(id: string): Promise<void>;
   /** Whether {@link consume} would give the value now. */
   check(handle: string, use: HandleUse & AudienceOption): Promise<boolean>;
   /** Gives the value once the use is counted and in the audit, in one transaction. */

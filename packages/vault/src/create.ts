@@ -20,7 +20,7 @@ import {
   serializeKeyslots,
   verifyKeyslots,
 } from "@lango/envelope";
-import { openStore, type Store } from "@lango/store";
+import { openStore, type Store, type VaultState } from "@lango/store";
 import { type AuditKey, auditKeyAad } from "./audit/chain.ts";
 import { createAuditLog } from "./audit/log.ts";
 import { changeOf } from "./audit/row-hashes.ts";
@@ -31,10 +31,11 @@ import { inspectHome } from "./home.ts";
 import { checkKdf } from "./kdf.ts";
 import { type HomePaths, homePaths } from "./keyslots-file.ts";
 import { makeFolder } from "./make-folder.ts";
+import { pathsOn } from "./place.ts";
 import { withMac } from "./rows.ts";
 import { settle } from "./slot-file-state.ts";
 import { reached } from "./stages.ts";
-import type { CreateVaultOptions, Vault } from "./types.ts";
+import type { CreateVaultOptions, HomeState, Vault } from "./types.ts";
 import { createUseCounters } from "./use-counters.ts";
 import { assembleVault } from "./vault.ts";
 
@@ -57,8 +58,7 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
   const credential = options.credentials[0];
   if (!credential)
     throw new CryptoError("ERR_INVALID_ARGUMENT", "A vault needs a credential to open it");
-  const paths = homePaths(home);
-  await refuseExisting(home);
+  await refuseExisting(options);
   const vaultId = randomBytesFresh(16);
   const vaultKey = randomBytesFresh(32);
   const keys = deriveVaultKeys(vaultKey, vaultId);
@@ -68,11 +68,15 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     const keyslots = await createKeyslots(vaultKey, vaultId, options);
     const first = await makeFirstKeys({ vaultId, keys, clock }, options.defaultKey);
     makeFolder(home);
-    const store = await openStore({ file: paths.database, mode: "create" });
+    const store = await openStore({
+      ...(options.store ? { url: options.store.url } : { file: homePaths(home).database }),
+      mode: "create",
+    });
     opened = store;
+    const paths = options.store ? pathsOn(home, store) : homePaths(home);
     const made = await store.withLock(async () => {
       // Another process may have been faster.
-      await refuseExisting(home);
+      await refuseExisting(options);
       return onboard({ store, paths, vaultId, vaultKey, keys, keyslots, first, clock });
     });
     return assembleVault({
@@ -94,18 +98,28 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
   }
 };
 
-const refuseExisting = async (home: string): Promise<void> => {
+const refuseExisting = async ({ home, store }: CreateVaultOptions): Promise<void> => {
+  // Also with a database: what lies outside of it, as the anchors, is of one vault.
   const state = await inspectHome(home);
+  const there = store && (state === "absent" || state === "half-made") ? "the database" : home;
+  refuse(there, there === home ? state : await inspectHome(home, store));
+};
+
+const refuse = (where: string, state: HomeState): void => {
   if (state === "absent" || state === "half-made") return;
   if (state === "ready") {
-    throw new CryptoError("ERR_CONFLICT", `There is a vault in ${home} already`, {
+    throw new CryptoError("ERR_CONFLICT", `There is a vault in ${where} already`, {
       context: { hint: "Choose another folder with LANGO_HOME" },
     });
   }
-  throw new CryptoError("ERR_CONFLICT", `There is something in ${home}: ${state.damaged.message}`, {
-    cause: state.damaged,
-    ...(isCryptoError(state.damaged) ? { context: state.damaged.context } : {}),
-  });
+  throw new CryptoError(
+    "ERR_CONFLICT",
+    `There is something in ${where}: ${state.damaged.message}`,
+    {
+      cause: state.damaged,
+      ...(isCryptoError(state.damaged) ? { context: state.damaged.context } : {}),
+    },
+  );
 };
 
 const createKeyslots = async (
@@ -141,7 +155,7 @@ interface OnboardOptions extends Pick<VaultContext, "store" | "vaultId" | "keys"
   readonly first: FirstKeys;
 }
 
-/** Rows first, marked `onboarding`; the slots last, since only they make a vault of the rows; then `ready`. */
+/** Rows first, marked `onboarding`; the slots last, since only they make a vault of the rows; then `ready`. Slots that are a row come with the others. */
 const onboard = async (
   options: OnboardOptions,
 ): Promise<{ context: VaultContext; auditKey: AuditKey }> => {
@@ -151,8 +165,13 @@ const onboard = async (
   const counters = createUseCounters({ store, clock });
   const context: VaultContext = { store, vaultId, keys, log, counters, clock };
   reached("onboard:database");
-  await insertRows(context, keyslots, audit.sealed, first);
+  const state = paths.slotRow ? "ready" : "onboarding";
+  await insertRows(context, keyslots, audit.sealed, first, state);
   reached("onboard:rows");
+  if (paths.slotRow) {
+    await settle(context, paths, vaultKey);
+    return { context, auditKey: audit.key };
+  }
   const bytes = serializeKeyslots(keyslots);
   await replaceFile(paths.keyslotsBackup, bytes, "onboard-backup");
   await replaceFile(paths.keyslots, bytes, "onboard", async (written) =>
@@ -183,12 +202,13 @@ const insertRows = async (
   keyslots: Keyslots,
   auditKey: Bytes,
   { key, version, dataKey }: FirstKeys,
+  state: VaultState,
 ): Promise<void> => {
   const { store, keys, log, clock } = context;
   const vault = withMac(keys.rows, "vault", {
     vaultId: keyslots.vaultId,
     format: 1,
-    state: "onboarding",
+    state,
     createdAt: clock(),
     slotGeneration: keyslots.generation,
     slotMac: fromHex(keyslots.mac) ?? new Uint8Array(),
@@ -201,6 +221,12 @@ const insertRows = async (
     // What an interrupted onboarding left: nobody can open it.
     await tx.reset();
     await tx.vault.insert(vault);
+    if (state === "ready") {
+      await tx.keyslots.insert({
+        generation: keyslots.generation,
+        document: serializeKeyslots(keyslots),
+      });
+    }
     await tx.keys.insert(key);
     if (version) await tx.keys.insertVersion(version);
     await tx.dataKeys.insert(dataKey);

@@ -8,20 +8,20 @@ import {
   type KeyslotsFile,
   readKeyslots,
 } from "./keyslots-file.ts";
-import type { HomeState } from "./types.ts";
+import { checkComplete, checkNotMoved, isAbsent, openPlace } from "./place.ts";
+import type { HomeState, StoreAddress } from "./types.ts";
 
 /**
- * Tells what a home folder holds, without a key and without changing anything.
+ * Tells what a home folder holds, or a database beside it, without a key and without changing anything.
  *
  * `half-made` is only what an onboarding leaves that died before its last step: it holds nothing, and `createVault` makes
  * it anew. Any other mix of files is `damaged`, with an error that says what was found; it is never touched.
  *
  * @throws {@link CryptoError} `ERR_ACCESS_DENIED`, `ERR_UNAVAILABLE`, `ERR_BUSY` when the files cannot be read now.
  */
-export const inspectHome = async (home: string): Promise<HomeState> => {
-  const paths = homePaths(home);
+export const inspectHome = async (home: string, store?: StoreAddress): Promise<HomeState> => {
   try {
-    return await inspect(paths);
+    return await (store ? inspectDatabase(home, store) : inspect(homePaths(home)));
   } catch (error) {
     if (isCryptoError(error) && !NOT_NOW.has(error.code)) return { damaged: error };
     throw error;
@@ -47,6 +47,26 @@ const inspect = async (paths: HomePaths): Promise<HomeState> => {
   if (row ? row.state === "onboarding" : isEmpty) return "half-made";
   const hint = row && (await isBackupOf(row, paths)) ? backupHint(paths) : undefined;
   throw mixed(`${paths.database} is there, ${paths.keyslots} is not`, hint);
+};
+
+/** Rows and slots come in one transaction: there is no half-made vault but an empty database. */
+const inspectDatabase = async (home: string, address: StoreAddress): Promise<HomeState> => {
+  const place = await openPlace({ home, store: address }, "read").catch((error) => {
+    if (isAbsent(error)) return undefined;
+    throw error;
+  });
+  if (!place?.store) return "absent";
+  await using store = place.store;
+  await checkComplete(store, store.location);
+  await checkNotMoved(store, store.location);
+  const [row, file] = [await store.vault.get(), await readKeyslots(place.paths)];
+  if (row && file) {
+    checkSameVault(row, file);
+    return "ready";
+  }
+  if (row || file)
+    throw mixed(`${store.location} has ${row ? "a vault without slots" : "slots without a vault"}`);
+  return "absent";
 };
 
 const readVaultRow = async (
@@ -97,11 +117,18 @@ export const openDatabase = async (
 };
 
 /** The error of whoever wants to open a home without slots. */
-export const noVault = async (home: string): Promise<CryptoError> => {
-  const state = await inspectHome(home);
+export const noVault = async ({
+  home,
+  store,
+}: {
+  readonly home: string;
+  readonly store?: StoreAddress | undefined;
+}): Promise<CryptoError> => {
+  const state = await inspectHome(home, store);
   if (typeof state === "object" && isCryptoError(state.damaged)) return state.damaged;
   const found = state === "half-made" ? "an onboarding that was interrupted" : "no vault";
-  return new CryptoError("ERR_LOCKED", `There is ${found} in ${home}`, {
+  const where = store ? "the database that is configured" : home;
+  return new CryptoError("ERR_LOCKED", `There is ${found} in ${where}`, {
     context: { hint: "Create a vault with: lango onboard" },
   });
 };

@@ -6,6 +6,7 @@ export type { ConfiguredSince, ConfiguredValue, Fingerprints } from "./fingerpri
 export { inspectHome } from "./home.ts";
 export type * from "./key-types.ts";
 export { makeFolder } from "./make-folder.ts";
+export { moveVault } from "./move.ts";
 export { openVault } from "./open.ts";
 export type * from "./provider-types.ts";
 export { readVault } from "./read.ts";

@@ -1,13 +1,20 @@
 import { join } from "node:path";
 import { type Bytes, CryptoError, isCryptoError } from "@lango/crypto-core";
 import { type Keyslots, parseKeyslots } from "@lango/envelope";
+import type { StoreReads } from "@lango/store";
 import { readSmallFile } from "./files.ts";
 
-/** The files of a home. */
+/** Where the parts of a vault are: files of its home, or for rows and slots a server. */
 export interface HomePaths {
+  /** The slots' file; with {@link slotRow}, what errors call them. */
   readonly keyslots: string;
   readonly keyslotsBackup: string;
+  /** The database's file, or its address without a password. */
   readonly database: string;
+  /** The slots where they are a row of the database. Absent: they are a file. */
+  readonly slotRow?: Pick<StoreReads, "keyslots">;
+  /** The newest slots that this machine has seen in a database. */
+  readonly pins: string;
   readonly unlockFailures: string;
   readonly anchors: string;
   /** What was the file of anchors until it was full. */
@@ -23,6 +30,7 @@ export const homePaths = (home: string): HomePaths => ({
   anchors: join(home, "audit-anchors.jsonl"),
   anchorsBefore: join(home, "audit-anchors.1.jsonl"),
   spool: join(home, "audit-spool.jsonl"),
+  pins: join(home, "pins.json"),
 });
 
 /** A keyslots file as it is on disk. */
@@ -32,14 +40,16 @@ export interface KeyslotsFile {
 }
 
 /**
- * Reads a keyslots file and checks its limits and its hash, before any key derivation.
+ * Reads the slots and checks its limits and its hash, before any key derivation.
  *
  * @returns `undefined` when there is none.
  * @throws {@link CryptoError} `ERR_INTEGRITY` or `ERR_MALFORMED_ENVELOPE` for a damaged one (the backup is named, never
  *   taken silently: it might be what an attacker wants); `ERR_CONFIG` for one that others can read.
  */
 export const readKeyslots = async (paths: HomePaths): Promise<KeyslotsFile | undefined> => {
-  const bytes = await readSmallFile(paths.keyslots);
+  const bytes = paths.slotRow
+    ? (await paths.slotRow.keyslots.get())?.document
+    : await readSmallFile(paths.keyslots);
   if (bytes === undefined) return undefined;
   try {
     return { bytes, keyslots: parseKeyslots(bytes) };
@@ -55,4 +65,6 @@ export const readKeyslots = async (paths: HomePaths): Promise<KeyslotsFile | und
 };
 
 export const backupHint = (paths: HomePaths): string =>
-  `${paths.keyslotsBackup} is a copy of the same generation: if you did not expect a change, copy it over keyslots.json`;
+  paths.slotRow
+    ? "Restore the database from a backup"
+    : `${paths.keyslotsBackup} is a copy of the same generation: if you did not expect a change, copy it over keyslots.json`;

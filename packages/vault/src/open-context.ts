@@ -1,13 +1,23 @@
 import { createSecretKey } from "node:crypto";
-import { type Bytes, fromHex, isCryptoError, zero } from "@lango/crypto-core";
+import {
+  type Bytes,
+  CryptoError,
+  fromHex,
+  isCryptoError,
+  parseKeyUri,
+  zero,
+} from "@lango/crypto-core";
 import {
   deriveVaultKeys,
   type Keyslots,
   openSlot,
   openValue,
+  type Slot,
+  unwrapSlotKey,
   type VaultKeys,
+  verifyKeyslots,
 } from "@lango/envelope";
-import type { Store, VaultRow } from "@lango/store";
+import type { VaultRow } from "@lango/store";
 import type { Credential, CredentialKey, SlotInfo, UnlockResult } from "@lango/unlock";
 import { type AuditKey, auditKeyAad } from "./audit/chain.ts";
 import { createAuditLog, createStamp } from "./audit/log.ts";
@@ -16,7 +26,8 @@ import type { VaultContext } from "./context.ts";
 import { keepNewer, type NewerKey } from "./env-slots.ts";
 import { checkSameVault, noVault, openDatabase } from "./home.ts";
 import { keepForUpgrade } from "./kdf-upgrade.ts";
-import { type HomePaths, homePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
+import { type HomePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
+import { checkComplete, isAbsent, openPlace, type Place } from "./place.ts";
 import { checkRow } from "./rows.ts";
 import { vaultRow } from "./slot-file-state.ts";
 import type { OpenVaultOptions, UnlockedBy } from "./types.ts";
@@ -46,15 +57,16 @@ export interface OpenedContext {
 
 /** Finds a credential, opens a slot with it and the database with its key, and checks that they are of one vault. */
 export const openContext = async (options: OpenVaultOptions): Promise<OpenedContext> => {
-  const { home, clock = Date.now, audit, busyTimeoutMs } = options;
-  const paths = homePaths(home);
-  const file = await readKeyslots(paths);
-  if (!file) throw await noVault(home);
-
-  const { credential, skipped } = await obtain(options, file.keyslots);
+  const { clock = Date.now, audit, busyTimeoutMs } = options;
+  const place = await openPlace(options, "open").catch(async (error) => {
+    throw isAbsent(error) ? await noVault(options) : error;
+  });
+  const { paths } = place;
+  const { file, unlocked } = await findCredential(options, place);
+  const { credential, skipped } = unlocked;
   const { kind } = credential;
   const forUpgrade = keepForUpgrade(file.keyslots, credential);
-  let store: Store | undefined;
+  let store = place.store;
   let keys: VaultKeys | undefined;
   let opened: Bytes | undefined;
   let newer: readonly NewerKey[] = [];
@@ -72,7 +84,8 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
     opened = vaultKey;
     newer = found.newer;
     const { source, ambient } = used;
-    store = await openDatabase(paths, "open", busyTimeoutMs);
+    store ??= await openDatabase(paths, "open", busyTimeoutMs);
+    await checkComplete(store, paths.database);
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
     keys = deriveVaultKeys(vaultKey, vaultId);
     const row = await vaultRow(store);
@@ -102,11 +115,44 @@ export const openContext = async (options: OpenVaultOptions): Promise<OpenedCont
   }
 };
 
-const obtain = ({ unlock }: OpenVaultOptions, { slots }: Keyslots): Promise<UnlockResult> => {
-  const infos = slots.map(
-    ({ id, kind, label }): SlotInfo => ({ id, kind, ...(label === undefined ? {} : { label }) }),
-  );
+/** Reads the slots and asks for what opens one of them. */
+const findCredential = async (
+  options: OpenVaultOptions,
+  { paths, store }: Place,
+): Promise<{ readonly file: KeyslotsFile; readonly unlocked: UnlockResult }> => {
+  try {
+    const file = await readKeyslots(paths);
+    if (!file) throw await noVault(options);
+    return { file, unlocked: await obtain(options, file.keyslots) };
+  } catch (error) {
+    await store?.close();
+    // A source that had something knew already that it opens nothing.
+    if (isCryptoError(error) && error.code === "ERR_WRONG_PASSPHRASE") {
+      await noteUnlockFailure(paths, error.message, error, (options.clock ?? Date.now)());
+    }
+    throw error;
+  }
+};
+
+const obtain = ({ unlock }: OpenVaultOptions, keyslots: Keyslots): Promise<UnlockResult> => {
+  const infos = keyslots.slots.map((slot) => slotInfo(keyslots, slot));
   return typeof unlock === "function" ? unlock(infos) : unlock.obtain(infos);
+};
+
+/** With the unwrapping of a provider slot, for whoever has its provider. */
+const slotInfo = (keyslots: Keyslots, slot: Slot): SlotInfo => {
+  const { id, kind, label, uri } = slot;
+  return {
+    ...{ id, kind },
+    ...(label === undefined ? {} : { label }),
+    ...(uri === undefined
+      ? {}
+      : {
+          uri,
+          unwrap: (provider) =>
+            unwrapSlotKey(keyslots, slot, { provider, keyId: parseKeyUri(uri).keyId }),
+        }),
+  };
 };
 
 interface OpenedSlot {
@@ -123,6 +169,7 @@ const openAnySlot = async (keyslots: Keyslots, credential: Credential): Promise<
   const tried: readonly CredentialKey[] = [credential, ...(credential.others ?? [])];
   let wrong: unknown;
   try {
+    if (credential.kind === "agent") return openByAgent(keyslots, credential);
     for (const [index, used] of tried.entries()) {
       for (const slot of keyslots.slots) {
         if (!credential.slotIds.includes(slot.id)) continue;
@@ -143,6 +190,31 @@ const openAnySlot = async (keyslots: Keyslots, credential: Credential): Promise<
 
 const sourcesOf = ({ source, others = [] }: Credential): string =>
   [source, ...others.map((other) => other.source)].join(", ");
+
+/**
+ * Takes the vault key that an agent holds. It opens no longer than the slot would: a passphrase that was changed since, and a
+ * slot that was removed, end it too.
+ */
+const openByAgent = (keyslots: Keyslots, credential: Credential): OpenedSlot => {
+  const { secret, slotIds, source } = credential;
+  const slotId = slotIds[0] ?? "";
+  const stale = (why: string, cause?: unknown): CryptoError =>
+    new CryptoError(
+      "ERR_WRONG_PASSPHRASE",
+      `What the agent holds opens the vault no more: ${why} (from ${source})`,
+      { context: { hint: 'Run "lango lock", and then "lango unlock" again' }, cause },
+    );
+  if (!keyslots.slots.some(({ id }) => id === slotId)) {
+    throw stale("the slot that it was opened with was changed or removed");
+  }
+  try {
+    verifyKeyslots(secret, keyslots);
+  } catch (error) {
+    // A file that was altered and one of another vault key look the same to whoever has only this key.
+    throw stale("keyslots.json is of another vault key, or was altered", error);
+  }
+  return { vaultKey: secret.slice(), slotId, used: credential, newer: [] };
+};
 
 const openAuditKey = (keys: VaultKeys, vaultId: Bytes, row: VaultRow): AuditKey => {
   const material = openValue(keys.wrap, row.auditKey, auditKeyAad(vaultId, row.auditEpoch));

@@ -8,12 +8,13 @@ import { companionInfo } from "./companions.ts";
 import { createGate } from "./gate.ts";
 import { checkSameVault, mixed, noVault, openDatabase } from "./home.ts";
 import { keyInfo, keyUri } from "./key-registry.ts";
-import { homePaths, readKeyslots } from "./keyslots-file.ts";
+import { type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
 import { checkAudience, isHiddenFrom } from "./names.ts";
+import { checkComplete, checkNotMoved, isAbsent, openPlace } from "./place.ts";
 import { secretInfo } from "./secrets.ts";
 import { listSlots } from "./slots.ts";
 import { readStatus } from "./status.ts";
-import type { Audience, LockedVault, SecretInfo } from "./types.ts";
+import type { Audience, LockedVault, SecretInfo, StoreAddress } from "./types.ts";
 
 /**
  * Opens what can be seen of a vault without its key: names, times, counts, slots and the links of the log. Writes nothing.
@@ -21,19 +22,31 @@ import type { Audience, LockedVault, SecretInfo } from "./types.ts";
  * @throws {@link CryptoError} `ERR_LOCKED` when there is no vault; `ERR_INTEGRITY`, `ERR_MALFORMED_ENVELOPE` or
  *   `ERR_CONFLICT` for files that are damaged or do not belong together; as `openStore` of `@lango/store`.
  */
-export const readVault = async ({ home }: { readonly home: string }): Promise<LockedVault> => {
-  const paths = homePaths(home);
-  const file = await readKeyslots(paths);
-  if (!file) throw await noVault(home);
-  const store = await openDatabase(paths, "read");
+export const readVault = async (options: {
+  readonly home: string;
+  readonly store?: StoreAddress | undefined;
+}): Promise<LockedVault> => {
+  const { home } = options;
+  const place = await openPlace(options, "read").catch(async (error) => {
+    throw isAbsent(error) ? await noVault(options) : error;
+  });
+  const { paths } = place;
+  let opened = place.store;
+  let file: KeyslotsFile | undefined;
   try {
-    const row = await store.vault.get();
+    file = await readKeyslots(paths);
+    if (!file) throw await noVault(options);
+    opened ??= await openDatabase(paths, "read");
+    const row = await opened.vault.get();
     if (!row) throw mixed(`${paths.database} has no vault, ${paths.keyslots} has`);
     checkSameVault(row, file);
+    await checkComplete(opened, paths.database);
+    await checkNotMoved(opened, paths.database);
   } catch (error) {
-    await store.close();
+    await opened?.close();
     throw error;
   }
+  const store = opened;
   const gate = createGate("The vault");
   const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
   const vault: LockedVault = {

@@ -1,10 +1,13 @@
 import { setImmediate } from "node:timers/promises";
 import { isCryptoError, zero } from "@lango/crypto-core";
 import type { DataKey } from "@lango/envelope";
-import type { SealedVersion, VersionPlace } from "@lango/store";
-import { BATCH, type ResealContext } from "./rotation-reseal.ts";
+import type { SealedPage, SealedVersion, VersionPlace } from "@lango/store";
+import type { ResealContext } from "./rotation-reseal.ts";
 import type { RotateOptions } from "./rotation-types.ts";
-import { aadOf, openVersion } from "./sealed-version.ts";
+import { aadOf, doesNotOpen, openVersion } from "./sealed-version.ts";
+
+/** Smaller than a batch: nobody waits for a page, and it holds the event loop and memory for less. */
+const PAGE: SealedPage = { limit: 100, maxBytes: 4 * 1024 * 1024 };
 
 /** How often a page is read again because a data key that it names was destroyed since. */
 const MAX_ATTEMPTS = 3;
@@ -38,10 +41,12 @@ const openPage = async (
   after: VersionPlace | undefined,
 ): Promise<SealedVersion[]> => {
   for (let attempt = 1; ; attempt += 1) {
-    const page = await context.store.secrets.walkSealed(after, BATCH);
+    const page = await context.store.secrets.walkSealed(after, PAGE);
+    let reading = page[0];
     try {
       const openers = new Map<string, DataKey>();
-      for (const { dataKeyId, size } of page) {
+      for (reading of page) {
+        const { dataKeyId, size } = reading;
         if (!openers.has(dataKeyId)) openers.set(dataKeyId, await dataKeys.opener(dataKeyId, size));
       }
       for (const row of page) {
@@ -52,7 +57,8 @@ const openPage = async (
       // Its data key was destroyed since the page was read, or left the cache.
       const again =
         isCryptoError(error) && (error.code === "ERR_KEY_RETIRED" || error.code === "ERR_CLOSED");
-      if (!again || attempt === MAX_ATTEMPTS) throw error;
+      if (!again) throw error;
+      if (attempt === MAX_ATTEMPTS) throw reading ? doesNotOpen(reading, error) : error;
     }
   }
 };

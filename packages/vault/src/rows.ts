@@ -1,4 +1,4 @@
-import { createHash, createHmac, type KeyObject } from "node:crypto";
+import { createHmac, hash, type KeyObject } from "node:crypto";
 import {
   type Bytes,
   bytesEqual,
@@ -169,8 +169,7 @@ export const checkRow = <T extends SteeringTable>(
 export const steeringHash = <T extends SteeringTable>(table: T, row: SteeringTables[T]): string =>
   sha256Hex(concat(canonical(table, row), row.mac));
 
-export const sha256Hex = (bytes: Uint8Array): string =>
-  createHash("sha256").update(bytes).digest("hex");
+export const sha256Hex = (bytes: Uint8Array): string => hash("sha256", bytes, "hex");
 
 const hmac = (key: KeyObject, bytes: Uint8Array): Bytes =>
   toPlain(createHmac("sha256", key).update(bytes).digest());

@@ -22,13 +22,16 @@ export const openVersion = (row: SealedVersion, dataKey: DataKey, aad: Uint8Arra
     return openValue(dataKey, row.sealed, aad);
   } catch (error) {
     if (!isCryptoError(error) || error.code === "ERR_CLOSED") throw error;
-    // Whoever looks after the vault has to know which one it is.
-    throw new CryptoError("ERR_DECRYPTION_FAILED", `${nameOf(row)} does not open`, {
-      cause: error,
-      context: { hint: HINT },
-    });
+    throw doesNotOpen(row, error);
   }
 };
+
+/** Whoever looks after the vault has to know which one it is. */
+export const doesNotOpen = (row: SealedVersion, cause: CryptoError): CryptoError =>
+  new CryptoError("ERR_DECRYPTION_FAILED", `${nameOf(row)} does not open`, {
+    cause,
+    context: { hint: HINT },
+  });
 
 const HINT =
   "Every other value still opens. Put it back from a backup, or delete the secret; then: lango security rotate --resume";

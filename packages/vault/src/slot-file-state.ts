@@ -9,10 +9,12 @@ import type { VaultContext } from "./context.ts";
 import { readSmallFile, replaceFile, temporaryOf } from "./files.ts";
 import { type HomePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
 import { checkRow, withMac } from "./rows.ts";
+import { checkPin, isNoted, writeSlotRow } from "./slot-row-state.ts";
 import { reached } from "./stages.ts";
 
 // The keyslots file and the vault row say the same: which generation of the slots is in force. A file that is older than
-// the row was brought back (with it a passphrase that was changed); a row that is older, with an old database.
+// the row was brought back (with it a passphrase that was changed); a row that is older, with an old database. Slots that
+// are a row themselves go the same way through here; slot-row-state.ts has what is different.
 
 /** How a file stands to the vault row. `pending`: it was renamed into place, but the row does not know yet. */
 export type Standing = "current" | "pending" | "older" | "newer";
@@ -54,6 +56,10 @@ export const settle = async (
   checkRow(context.keys.rows, "vault", row);
   const found = standing(row, file.keyslots);
   if (found === "older" || found === "newer") throw rolledBack(found, row, file.keyslots, paths);
+  if (paths.slotRow) {
+    await checkPin(context, paths, file.keyslots);
+    return file;
+  }
   if (!isFinal(row)) await commitSlots(context, row, file.keyslots);
   await rm(temporaryOf(paths.keyslots), { force: true });
   if (!(await isBackedUp(paths, file))) {
@@ -68,7 +74,9 @@ export const isSettled = async (
   paths: HomePaths,
   file: KeyslotsFile,
 ): Promise<boolean> =>
-  isFinal(row) && standing(row, file.keyslots) === "current" && (await isBackedUp(paths, file));
+  isFinal(row) &&
+  standing(row, file.keyslots) === "current" &&
+  (await (paths.slotRow ? isNoted(paths, file) : isBackedUp(paths, file)));
 
 export const isFinal = (row: VaultRow): boolean => row.state === "ready" && row.pendingMac === null;
 
@@ -91,6 +99,7 @@ export const writeKeyslots = async (
   const { store, keys, log } = context;
   const row = await vaultRow(store);
   checkRow(keys.rows, "vault", row);
+  if (paths.slotRow) return writeSlotRow(context, paths, row, next, check, entry, also);
   const pending = withMac(keys.rows, "vault", {
     ...row,
     pendingGeneration: next.generation,

@@ -69,3 +69,11 @@ export interface EncryptionKeyForSlot {
   /** The variable that it came from, for the log. */
   readonly variable: string;
 }
+
+/** What `handOver` of a vault gives. */
+export interface HandedOver {
+  /** 32 bytes; the caller zeroes them. */
+  readonly vaultKey: Bytes;
+  /** The slot that has to be there for the key to open the vault. */
+  readonly slotId: string;
+}

@@ -5,23 +5,37 @@ import type {
   CryptoProvider,
   SignatureAlgorithm,
 } from "@lango/crypto-core";
-import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
-import type { SkippedSource, SlotInfo, Unlocker, UnlockResult } from "@lango/unlock";
+import type { Kdf, SlotCredential } from "@lango/envelope";
+import type {
+  CredentialKind,
+  SkippedSource,
+  SlotInfo,
+  Unlocker,
+  UnlockResult,
+} from "@lango/unlock";
 import type { Approvals } from "./approval-types.ts";
 import type { Companions } from "./companion-types.ts";
 import type { Fingerprints } from "./fingerprints.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
 import type { Rotation, RotationStatus, VaultDataKeys } from "./rotation-types.ts";
-import type { SlotSummary, Slots } from "./slot-types.ts";
+import type { HandedOver, SlotSummary, Slots } from "./slot-types.ts";
 
 /** Who asks. An `agent` cannot see or name secrets under `wallet/` and `system/`. */
 export type Audience = "owner" | "agent";
+
+/** A PostgreSQL database that holds the rows and the slots of a vault. */
+export interface StoreAddress {
+  /** `postgres://user:password@host:port/database`, as `openStore` of `@lango/store` takes it. */
+  readonly url: string;
+}
 
 /** What `createVault` takes. */
 export interface CreateVaultOptions {
   /** The folder of the vault, e.g. `~/.lango`; made with mode 0700 when it is not there. */
   readonly home: string;
+  /** Where its rows and slots are. Default: files in the home. */
+  readonly store?: StoreAddress | undefined;
   /** What shall open the vault: 1 to 32, one keyslot each. The caller zeroes the secrets in them. */
   readonly credentials: readonly SlotCredential[];
   /** Key derivation of passphrase credentials that name none. Default: `defaultKdf()` of `@lango/envelope`. */
@@ -40,6 +54,8 @@ export interface CreateVaultOptions {
 /** What `openVault` takes. */
 export interface OpenVaultOptions {
   readonly home: string;
+  /** Where its rows and slots are. Default: files in the home. The log's outer files and pins are in the home in any case. */
+  readonly store?: StoreAddress | undefined;
   /** Finds the passphrase or key; called once, with the slots of the vault. Its secret is zeroed here. */
   readonly unlock:
     | Pick<Unlocker, "obtain">
@@ -85,8 +101,40 @@ export interface AuditOptions {
 /** What `acceptRollback` takes; as `openVault`. */
 export type AcceptRollbackOptions = Pick<
   OpenVaultOptions,
-  "home" | "unlock" | "busyTimeoutMs" | "clock"
+  "home" | "store" | "unlock" | "busyTimeoutMs" | "clock"
 >;
+/** What `moveVault` takes. */
+export interface MoveVaultOptions extends AcceptRollbackOptions {
+  /** Where the vault goes: a database, or files of the home. */
+  readonly to: StoreAddress | "home";
+  /**
+   * Has lango look at the new place from now on, e.g. by changing a setting. Called when the vault is whole there and nobody
+   * can write to the old place any more; the old files are put aside after it.
+   */
+  readonly switchOver: () => Promise<void>;
+  readonly onProgress?: ((progress: MoveProgress) => void) | undefined;
+  /** Ends the move before anything has changed, with `signal.reason`. Later it is too late, and not looked at. */
+  readonly signal?: AbortSignal | undefined;
+}
+/** How far a move is, in rows. */
+export interface MoveProgress {
+  readonly stage: "copy" | "verify";
+  readonly done: number;
+  readonly total: number;
+}
+/** What `moveVault` did. */
+export interface MovedVault {
+  /** The old place and the new one, as errors name them: without passwords. */
+  readonly from: string;
+  readonly to: string;
+  /** Rows that were copied and compared; 0 when an earlier call had done that already. */
+  readonly rows: number;
+  /** Data keys that seal nothing new any more. */
+  readonly retiredDataKeys: number;
+  /** Names of the old files in the home, which were renamed. They still hold the vault as it was. */
+  readonly setAside: readonly string[];
+}
+
 /** What `acceptRollback` found and did. */
 export interface AcceptedRollback {
   /** Which file was from earlier; `none`: they fit, or only an interrupted change had to be ended. */
@@ -104,8 +152,9 @@ export type HomeState = "absent" | "half-made" | "ready" | { readonly damaged: E
 
 /** How the vault was opened. */
 export interface UnlockedBy {
+  /** By an agent: the slot with which the vault was opened for it. */
   readonly slotId: string;
-  readonly kind: SlotKind;
+  readonly kind: CredentialKind;
   /** `LANGO_PASSPHRASE`, `keyfile`, `prompt`, … */
   readonly source: string;
   /** Whether any process of the same user can read that source too. */
@@ -131,6 +180,13 @@ export interface Vault extends AsyncDisposable {
   readonly dataKeys: VaultDataKeys;
   readonly audit: Audit;
   status(): Promise<VaultStatus>;
+  /**
+   * Gives the vault key to an agent that keeps it for later openings, once a row of the log says so.
+   *
+   * @param detail - What the row says of the agent: how long it may keep the key.
+   * @throws `ERR_DENIED` when an agent opened this vault: its key would never end.
+   */
+  handOver(detail: string): Promise<HandedOver>;
   /** Waits for audit rows under way, zeroes every key and closes the store. Idempotent. */
   close(): Promise<void>;
 }
@@ -156,6 +212,8 @@ export interface LockedVault extends AsyncDisposable {
 
 export interface VaultStatus {
   readonly id: string;
+  /** Where the rows are: a file, or the address of a server without its password. */
+  readonly location: string;
   readonly locked: boolean;
   readonly createdAt: number;
   readonly secretCount: number;
@@ -175,7 +233,10 @@ export interface VaultStatus {
   readonly rootedIn: string | null;
   /** The rotation that was begun and has not ended; `null` when there is none. */
   readonly rotation: RotationStatus | null;
-  /** How `keyslots.json` stands to the database. `unfinished`: the next opening ends a change that was interrupted. */
+  /**
+   * How the slots stand to the database. `unfinished`: the next opening ends a change that was interrupted; `older`: the slots
+   * are from earlier; `newer`: the database is.
+   */
   readonly slotFile: "settled" | "unfinished" | "older" | "newer";
   /** Absent while locked. */
   readonly unlockedBy?: UnlockedBy | undefined;

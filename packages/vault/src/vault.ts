@@ -13,6 +13,7 @@ import { createDataKeys } from "./data-keys.ts";
 import { auditFailure } from "./failures.ts";
 import { createFingerprints } from "./fingerprints.ts";
 import { createGate } from "./gate.ts";
+import { handOver } from "./hand-over.ts";
 import { createKeyRegistry } from "./key-registry.ts";
 import { createKeys } from "./keys.ts";
 import type { HomePaths } from "./keyslots-file.ts";
@@ -100,6 +101,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
         unlockedBy,
         ...(anchorer ? { anchors: anchorer.status() } : {}),
       })),
+    handOver: (detail) => gate.run(() => handOver(context, vaultKey, unlockedBy, detail)),
     close() {
       closing ??= close();
       return closing;

@@ -563,6 +563,62 @@ describe("a handle", () => {
     expect(await check(handle, BOX)).toBe(false);
   });
 
+  test("is listed while it holds, without what it takes to use it, and can be taken back", async () => {
+    const clock = clockAt(1_800_000_000_000);
+    const { vault, issue, list, check, revoke } = await made(clock.read);
+    const first = await issue({ ...BOX, uses: 3, by: "terminal" });
+    const second = await issue({ ...BOX, minutes: 1 });
+    const [held, other] = await list();
+    expect(held).toEqual({
+      ...{ ...BOX, id: held!.id, by: "terminal", uses: 0, maxUses: 3 },
+      ...{ createdAt: clock.now, expiresAt: first.expiresAt },
+    });
+    expect(JSON.stringify(await list())).not.toContain(first.handle);
+    clock.now = second.expiresAt;
+    expect(await list()).toEqual([held]);
+    await revoke(held!.id);
+    expect(await check(first.handle, BOX)).toBe(false);
+    expect(await list()).toEqual([]);
+    await expectCode(() => revoke(held!.id), "ERR_NOT_FOUND");
+    const grant = await vault.approvals.grants.add(grantOf());
+    await expectCode(() => revoke(grant.id), "ERR_NOT_FOUND");
+    await expectCode(() => vault.approvals.grants.revoke(other!.id), "ERR_NOT_FOUND");
+    expect((await actions(vault)).filter((action) => action === "handle.revoke")).toHaveLength(1);
+    await sound(vault);
+  });
+
+  test("counts as a use of its secret", async () => {
+    const home = newHome();
+    const vault = await makeVault(home);
+    await vault.secrets.set("api/key", bytes("value"));
+    const { handle } = await vault.approvals.handles.issue({ ...BOX, uses: 2 });
+    await vault.approvals.handles.consume(handle, BOX);
+    await vault.approvals.handles.consume(handle, BOX);
+    await vault.close();
+    expect(await (await reopen(home)).secrets.list()).toMatchObject([{ uses: 2 }]);
+  });
+
+  test("is one of at most 1,000 of its secret; those that are over make room, and go", async () => {
+    const clock = clockAt(1_800_000_000_000);
+    const { vault, issue, consume } = await made(clock.read);
+    const short = await issue({ ...BOX, minutes: 1 });
+    const spent = await issue(BOX);
+    await consume(spent.handle, BOX);
+    for (let i = 1; i < 1000; i++) await issue({ ...BOX, minutes: 60 });
+    const full = await expectCode(() => issue(BOX), "ERR_CONFLICT");
+    expect(full.context.hint).toMatch(/[Rr]evoke/);
+    // Another secret has its own.
+    await issue({ ...BOX, secret: "wallet/seed" });
+    clock.now = short.expiresAt;
+    const last = await issue({ ...BOX, minutes: 60 });
+    expect(text((await consume(last.handle, BOX)).value)).toBe("value");
+    await sound(vault);
+    await vault.close();
+    const database = new Sqlite(join(vault.home, "lango.db"), { readonly: true });
+    expect(database.prepare("SELECT count(*) AS n FROM permits").get()).toEqual({ n: 1001 });
+    database.close();
+  });
+
   test("that was changed in the database is refused", async () => {
     const home = newHome();
     const vault = await makeVault(home);

@@ -9,10 +9,10 @@ import { loadConfig } from "../config/load.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { standing, uncheckedWishes, unmetWishes } from "./in-force.ts";
-import { probe } from "./probe.ts";
 import { hardenProcess } from "./process.ts";
 import { installCommand, packageOf } from "./provider-packages.ts";
 import { configuredKey, requireSettings } from "./provider-settings.ts";
+import { openProviders } from "./providers.ts";
 import { unlockOptions } from "./vault.ts";
 import { whyNoNewFile } from "./write-probe.ts";
 
@@ -148,6 +148,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
       return fault(detail, 'Set it back, or run "lango security provider migrate --to local:NAME"');
     }
     if (name !== "local" && args.flag("probe")) {
+      const { probe } = await import("./probe.ts");
       const { healthy, reason } = await probe(context, security);
       // While it cannot be reached, nothing can be wrapped again.
       if (!healthy) return fault(`${name} is not healthy: ${reason ?? "it gave no reason"}`);
@@ -235,10 +236,12 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     await using reader = await readVault({ home });
     const slots = await reader.slots.list();
     const { security } = await loadConfig(home);
+    await using providers = await openProviders(context, security);
     const unlocker = createUnlocker({
       ...unlockOptions(context, args, args.flag("passphrase-stdin")),
       prompt: undefined,
       keyringEnabled: security.keyring.enabled,
+      providerSlots: providers.slots,
     });
     const sources = await unlocker.describe(slots);
     if (sources.every(({ state }) => state === "skipped")) {

@@ -2,29 +2,40 @@ import type { Peers } from "@lango/companion";
 import { CryptoError } from "@lango/crypto-core";
 import { readVault, type Vault } from "@lango/vault";
 
-/** Pins of a vault that is opened later than they are handed on: each is checked against its MAC when it is read. */
+/** Pins of a vault that is opened later than they are handed on. */
 export interface LatePeers extends Peers {
-  readFrom(vault: Vault): void;
+  /**
+   * From now on each pin is checked against its MAC when it is read.
+   *
+   * @throws CryptoError `ERR_INTEGRITY` for a device that was spoken to before, and is not one that the vault knows.
+   */
+  readFrom(vault: Vault): Promise<void>;
 }
 
-export function latePeers(): LatePeers {
+/**
+ * A companion may have to open the vault in which its pin is. Until then the pins count as they stand in the database: such a
+ * device is only given what its own key wrapped, and a wrong answer opens nothing. Whom it was is checked once the vault is open.
+ */
+export function latePeers(home: string): LatePeers {
+  const before = unverifiedPeers(home);
+  const seen = new Set<string>();
   let vault: Vault | undefined;
-  const companions = (): Vault["companions"] => {
-    if (vault !== undefined) return vault.companions;
-    throw new CryptoError(
-      "ERR_LOCKED",
-      "The pins of companions are in the vault, which is not open",
-      {
-        context: {
-          hint: "A companion's key can keep data of the vault, but not open the vault itself",
-        },
-      },
-    );
-  };
   return {
-    find: async (fingerprint) => companions().find(fingerprint),
-    replacePin: async (id, fingerprint) => companions().replacePin(id, fingerprint),
-    readFrom(opened) {
+    async find(fingerprint) {
+      if (vault !== undefined) return vault.companions.find(fingerprint);
+      const peer = await before.find(fingerprint);
+      if (peer !== undefined) seen.add(fingerprint);
+      return peer;
+    },
+    replacePin: async (id, fingerprint) =>
+      (vault?.companions ?? before).replacePin(id, fingerprint),
+    async readFrom(opened) {
+      for (const fingerprint of seen) {
+        if ((await opened.companions.find(fingerprint))?.state === "active") continue;
+        throw new CryptoError("ERR_INTEGRITY", "A device opened the vault that it does not know", {
+          context: { hint: "Somebody changed lango.db: compare it, lango audit verify --rows" },
+        });
+      }
       vault = opened;
     },
   };

@@ -6,6 +6,7 @@ import type { Arguments } from "./arguments.ts";
 import { filesOf, forbiddenMode } from "./checks.ts";
 import type { Context } from "./context.ts";
 import { hardenProcess } from "./process.ts";
+import { openProviders } from "./providers.ts";
 import { requireYes } from "./terminal.ts";
 import { unlockOptions, withVault } from "./vault.ts";
 
@@ -67,11 +68,13 @@ async function mendRollback(context: Context, args: Arguments): Promise<string[]
   );
   hardenProcess();
   const { security } = await loadConfig(context.home);
+  await using providers = await openProviders(context, security);
   const { older, generation, retiredDataKeys, setAside } = await acceptRollback({
     home: context.home,
     unlock: createUnlocker({
       ...unlockOptions(context, args, true),
       keyringEnabled: security.keyring.enabled,
+      providerSlots: providers.slots,
     }),
   });
   const what = older === "store" ? "database" : "keyslots.json";

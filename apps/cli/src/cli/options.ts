@@ -36,11 +36,16 @@ const UNLOCK_OPTIONS: Readonly<Record<string, Option>> = {
     value: "N",
     summary: "read the master key from file descriptor N",
   },
+  "recovery-words-fd": {
+    type: "string",
+    value: "N",
+    summary: "read the 24 recovery words from file descriptor N",
+  },
   "unlock-with": {
     type: "string",
     value: "KIND",
-    choices: ["passphrase", "recovery", "master-key-file", "env", "keyring", "provider"],
-    summary: "use only keyslots of this kind",
+    choices: ["passphrase", "recovery", "master-key-file", "env", "keyring", "provider", "agent"],
+    summary: "use only keyslots of this kind; recovery asks for the words",
   },
 };
 

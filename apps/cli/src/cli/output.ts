@@ -32,6 +32,10 @@ export function writeNote(line: string): void {
   } catch {}
 }
 
+/** `1 file`, `2 files`. */
+export const counted = (count: number, what: string): string =>
+  `${count} ${what}${count === 1 ? "" : "s"}`;
+
 /** The one document of `--json`. */
 export function writeJson(document: Readonly<Record<string, unknown>>): void {
   writeAll(1, `${JSON.stringify({ schemaVersion: 1, ...document })}\n`);

@@ -44,6 +44,26 @@ export const alsoConfigured = ({ signer, kms }: KeySettings): string[] => [
   ),
 ];
 
+/** The environment variable of a token's PIN. */
+export const PIN = "LANGO_PKCS11_PIN";
+
+/**
+ * Of which providers a slot could open the vault, by scheme, and whether any process of this user could have it opened as
+ * well. A PIN that was given to this command alone makes the difference; credentials of a cloud lie in files and services,
+ * and a companion may answer by itself.
+ */
+export const ambientSchemes = (
+  schemes: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, boolean>> =>
+  Object.fromEntries(schemes.map((scheme) => [scheme, !(scheme === "pkcs11" && env[PIN])]));
+
+/** The providers that the settings configure. */
+export const configuredSchemes = (settings: KeySettings): string[] => [
+  ...(settings.signer.provider === "local" ? [] : [settings.signer.provider]),
+  ...alsoConfigured(settings),
+];
+
 /**
  * What a provider is configured with; settings that are empty, or of another provider, are left out. The keys belong to
  * the provider of `security.signer.provider`, and so does the endpoint while that is not `local`.

@@ -8,10 +8,11 @@ import {
   isCryptoError,
   loadProvider,
   type ProviderEnv,
+  parseKeyUri,
   type ResilienceOptions,
 } from "@lango/crypto-core";
 import type { Pkcs11Provider } from "@lango/crypto-pkcs11";
-import { isUnlockVariable, withoutUnlockVariables } from "@lango/unlock";
+import { isUnlockVariable, type ProviderSlots, withoutUnlockVariables } from "@lango/unlock";
 import { readVault } from "@lango/vault";
 import { durationMs } from "../config/forms.ts";
 import { absentProvider } from "./absent-provider.ts";
@@ -21,12 +22,15 @@ import { importProvider, installCommand } from "./provider-packages.ts";
 import { type ProviderRecord, writeRecord } from "./provider-record.ts";
 import {
   alsoConfigured,
+  ambientSchemes,
   inWordsOfConfig,
   type KeySettings,
+  PIN,
   requireSettings,
   settingsFor,
   targetOf,
 } from "./provider-settings.ts";
+import { providerFor } from "./remote-key.ts";
 import { makeRpcProvider } from "./rpc-provider.ts";
 
 /** The providers of one command, by the scheme of their keys. */
@@ -36,24 +40,37 @@ export interface Providers extends AsyncDisposable {
   readonly byScheme: Readonly<Record<string, CryptoProvider>>;
   /** Whether new values may be sealed under a local key while one cannot be reached. */
   readonly fallbackToLocal: Readonly<Record<string, boolean>>;
+  /** The same providers, for slots that one of them opens. */
+  readonly slots: ProviderSlots;
 }
 
 /**
- * Makes the providers that the settings name. With `local` nothing is loaded, unless the vault has keys of another provider
+ * Makes the providers that the settings name. With `local` nothing is loaded, unless the vault has keys or slots of another provider
  * that is configured; the SDK of one is loaded when its first call is made. One that is not installed, or badly configured,
  * fails where it is used.
+ *
+ * @param wanted - A scheme that is made too if it is configured, whatever the vault has.
  */
-export async function openProviders(context: Context, settings: KeySettings): Promise<Providers> {
+export async function openProviders(
+  context: Context,
+  settings: KeySettings,
+  wanted?: string,
+): Promise<Providers> {
   const { signer, kms } = settings;
   const names = [
     ...(signer.provider === "local" ? [] : [signer.provider]),
-    ...(await namedByVault(context.home, alsoConfigured(settings))),
+    ...(await namedByVault(context.home, alsoConfigured(settings), wanted)),
   ];
-  const peers = latePeers();
+  const peers = latePeers(context.home);
   const made = await Promise.all(names.map((name) => makeWatched(context, name, settings, peers)));
+  const byScheme = Object.fromEntries(made.map(({ provider }) => [provider.name, provider]));
   return {
     peers,
-    byScheme: Object.fromEntries(made.map(({ provider }) => [provider.name, provider])),
+    byScheme,
+    slots: {
+      ambient: ambientSchemes(Object.keys(byScheme), context.env),
+      open: async (scheme) => providerFor(byScheme, scheme),
+    },
     fallbackToLocal: Object.fromEntries(
       made.map(({ provider: { name } }) => [
         name,
@@ -67,12 +84,21 @@ export async function openProviders(context: Context, settings: KeySettings): Pr
   };
 }
 
-/** Those of some providers of which the vault has keys. */
-async function namedByVault(home: string, names: readonly string[]): Promise<string[]> {
+/** Those of some providers of which the vault has keys or slots, and the one that is wanted. */
+async function namedByVault(
+  home: string,
+  names: readonly string[],
+  wanted: string | undefined,
+): Promise<string[]> {
   if (names.length === 0) return [];
   await using vault = await readVault({ home });
-  const keys = await vault.keys.list();
-  return names.filter((name) => keys.some(({ provider }) => provider === name));
+  const slots = await vault.slots.list();
+  const used = [
+    wanted,
+    ...(await vault.keys.list()).map(({ provider }) => provider),
+    ...slots.flatMap(({ uri }) => (uri === undefined ? [] : [parseKeyUri(uri).scheme])),
+  ];
+  return names.filter((name) => used.includes(name));
 }
 
 /** The provider of `security.signer.provider`, which is not `local`, without a vault: to ask it how it is. */
@@ -178,8 +204,6 @@ export async function makeProvider(
       : error;
   }
 }
-
-const PIN = "LANGO_PKCS11_PIN";
 
 /** The environment for a provider: nothing that opens the vault, and the PIN for the one provider that asks for it. */
 const envFor = (name: string, { env }: Context): ProviderEnv => ({

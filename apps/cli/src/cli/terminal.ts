@@ -1,4 +1,5 @@
-import { type Bytes, bytesEqual, CryptoError, zero } from "@lango/crypto-core";
+import { type Bytes, bytesEqual, CryptoError, utf8, zero } from "@lango/crypto-core";
+import { onOtherScreen } from "../terminal/other-screen.ts";
 import { confirm, promptHidden, promptLine } from "../terminal/prompt.ts";
 import { usageError } from "./arguments.ts";
 import { isTerminal } from "./color.ts";
@@ -23,6 +24,12 @@ export const askSecret = (label: string): Promise<Bytes | undefined> =>
 /** Asks for a line that may be seen. `undefined` when the person gave up. */
 export const askLine = (label: string): Promise<string | undefined> =>
   orInterrupted(promptLine(label));
+
+/** Asks for recovery words, which are shown as they are typed, on the screen that does not stay. */
+export const askWords = async (label: string): Promise<Bytes | undefined> => {
+  const line = await onOtherScreen(() => askLine(label));
+  return line?.trim() ? utf8(line) : undefined;
+};
 
 /** Asks twice and insists on the same answer. The caller zeroes it. */
 export async function askSecretTwice(label: string, again: string): Promise<Bytes> {

@@ -1,5 +1,10 @@
 import { type Bytes, CryptoError, isCryptoError } from "@lango/crypto-core";
-import { createUnlocker, type SlotKind, type Unlocker, type UnlockOptions } from "@lango/unlock";
+import {
+  type CredentialKind,
+  createUnlocker,
+  type Unlocker,
+  type UnlockOptions,
+} from "@lango/unlock";
 import { openVault, type Vault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import { type Arguments, usageError } from "./arguments.ts";
@@ -11,7 +16,7 @@ import { locked } from "./locked.ts";
 import { hardenProcess } from "./process.ts";
 import { auditProviderChange } from "./provider-change.ts";
 import { openProviders, type Providers } from "./providers.ts";
-import { askSecret, canAsk } from "./terminal.ts";
+import { askSecret, askWords, canAsk } from "./terminal.ts";
 
 export interface VaultNeeds {
   /** Whether the command leaves standard input alone, so that a passphrase may come from there. Default true. */
@@ -20,6 +25,8 @@ export interface VaultNeeds {
   readonly freshConsent?: boolean;
   /** Is given the passphrase that opened the vault, which then has to be one: a copy, to zero when done. */
   readonly keepPassphrase?: (passphrase: Bytes) => void;
+  /** A scheme whose provider the command uses although the vault may have no key of it yet. */
+  readonly scheme?: string | undefined;
   /** What the person has just typed; nothing else opens the vault. Zeroed here. */
   readonly passphrase?: Bytes;
 }
@@ -39,12 +46,15 @@ export async function withVault<T>(
   hardenProcess();
   const { audit, security } = await loadConfig(context.home);
   const { keepPassphrase } = needs;
+  // Closed after the vault, which may anchor its log with a key of one.
+  await using providers = await openProviders(context, security, needs.scheme);
   const unlocker =
     fresh === undefined
-      ? configuredUnlocker(context, args, needs, security.keyring.enabled)
+      ? configuredUnlocker(context, args, needs, {
+          keyringEnabled: security.keyring.enabled,
+          providerSlots: providers.slots,
+        })
       : givenJustNow(fresh);
-  // Closed after the vault, which may anchor its log with a key of one.
-  await using providers = await openProviders(context, security);
   await using vault = await openVault({
     home: context.home,
     providers: providers.byScheme,
@@ -60,7 +70,7 @@ export async function withVault<T>(
       ...(audit.anchor === "" ? {} : { anchor: audit.anchor }),
     },
   });
-  providers.peers.readFrom(vault);
+  await providers.peers.readFrom(vault);
   if (context.verbose) {
     context.note(`unlocked by ${vault.unlockedBy.source}`);
     for (const { source, reason } of vault.unlockedBy.skipped) {
@@ -77,12 +87,12 @@ function configuredUnlocker(
   context: Context,
   args: Arguments,
   { stdinFree = true, freshConsent, keepPassphrase }: VaultNeeds,
-  keyringEnabled: boolean,
+  settings: Pick<UnlockOptions, "keyringEnabled" | "providerSlots">,
 ): Pick<Unlocker, "obtain"> {
   const options = {
     ...unlockOptions(context, args, stdinFree),
     ...(keepPassphrase ? { unlockWith: "passphrase" as const } : {}),
-    keyringEnabled,
+    ...settings,
   };
   const unlocker = freshConsent ? consentingUnlocker(options) : createUnlocker(options);
   return explaining(context, options, unlocker);
@@ -90,7 +100,7 @@ function configuredUnlocker(
 
 /** Read to its end for the passphrase, standard input would seem empty to the command. */
 function refuseStdin(args: Arguments): void {
-  for (const option of ["passphrase-fd", "master-key-fd"]) {
+  for (const option of ["passphrase-fd", "master-key-fd", "recovery-words-fd"]) {
     if (args.number(option, 0) === 0) {
       throw usageError(
         `--${option} 0: this command reads its input from standard input`,
@@ -148,9 +158,11 @@ export const unlockOptions = (
   passphraseFile: args.string("passphrase-file"),
   passphraseStdin: args.flag("passphrase-stdin"),
   masterKeyFd: args.number("master-key-fd", 0),
-  unlockWith: args.string("unlock-with") as SlotKind | undefined,
+  recoveryWordsFd: args.number("recovery-words-fd", 0),
+  unlockWith: args.string("unlock-with") as CredentialKind | undefined,
   keyring: lazyKeyring(context),
   prompt: canAsk(context) ? askSecret : undefined,
+  promptWords: canAsk(context) ? askWords : undefined,
   stdinFree,
 });
 

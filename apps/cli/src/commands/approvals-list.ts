@@ -1,18 +1,20 @@
-import type { GrantInfo } from "@lango/vault";
+import type { GrantInfo, HeldHandle } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
 import { table, when } from "../cli/output.ts";
 import { withVault } from "../cli/vault.ts";
 
-/** Lists the grants that hold, and the last requests and decisions. */
+/** Lists the grants and handles that hold, and the last requests and decisions. */
 export const run: Handler = (context, args) =>
   withVault(context, args, {}, async ({ approvals }) => {
     const grants = await approvals.grants.list();
+    const handles = await approvals.handles.list();
     const history = await approvals.history(args.number("count") ?? 20);
     const decisions = history.map(({ seq, ts, action, target, outcome, code, detail, about }) => ({
       ...{ seq, ts, action, target, outcome, code, detail },
       ...about,
     }));
-    return { data: { grants, decisions }, text: [grantTable(grants), decided()].join("\n\n") };
+    const parts = [grantTable(grants), handleTable(handles), decided()];
+    return { data: { grants, handles, decisions }, text: parts.filter(Boolean).join("\n\n") };
 
     function decided(): string {
       return (
@@ -29,6 +31,15 @@ export const run: Handler = (context, args) =>
       );
     }
   });
+
+const handleTable = (handles: readonly HeldHandle[]): string =>
+  table(
+    ["HANDLE", "SECRET", "TOOL", "FOR", "SESSION", "UNTIL", "USES", "BY"],
+    handles.map(({ id, secret, tool, destination, session, expiresAt, uses, maxUses, by }) => [
+      ...[id, secret, tool, destination, session],
+      ...[when(expiresAt), `${uses} of ${maxUses}`, by],
+    ]),
+  );
 
 const grantTable = (grants: readonly GrantInfo[]): string =>
   table(

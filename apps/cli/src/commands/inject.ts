@@ -4,7 +4,8 @@ import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
 import { inputOf, MAX_BUFFERED_BYTES, outputOf, readInput, writeFileWhole } from "../cli/files.ts";
-import { writeAll } from "../cli/output.ts";
+import { counted, writeAll } from "../cli/output.ts";
+import { withReader } from "../cli/reader.ts";
 import { askYes } from "../cli/terminal.ts";
 import { withVault } from "../cli/vault.ts";
 
@@ -21,13 +22,17 @@ export const run: Handler = async (context, args) => {
   const parts = parseReferences(template);
   const names = [...new Set(parts.flatMap((part) => (typeof part === "string" ? [] : part.name)))];
   await requireConsent(context, args, names, out);
+  if (args.flag("dry-run")) return preview(context, names, out);
   // Like --reveal: what every process of this user can read is nobody's consent.
   const needs = { freshConsent: true, stdinFree: inputOf(args) !== undefined };
   return withVault(context, args, needs, async (vault) => {
     const values = new Map<string, Uint8Array>();
     try {
       for (const name of names) values.set(name, (await vault.secrets.get(name)).value);
-      await vault.audit.append({ action: "secret.inject", detail: `${names.length} secrets` });
+      await vault.audit.append({
+        action: "secret.inject",
+        detail: counted(names.length, "secret"),
+      });
       const whole = concat(
         ...parts.map((part) =>
           typeof part === "string" ? Buffer.from(part, "latin1") : values.get(part.name)!,
@@ -42,10 +47,24 @@ export const run: Handler = async (context, args) => {
     } finally {
       zero(...values.values());
     }
-    const text = `wrote ${out}, with ${names.length} secrets in it`;
+    const text = `wrote ${out}, with ${counted(names.length, "secret")} in it`;
     return out === undefined ? {} : { data: { out, secrets: names }, text };
   });
 };
+
+/** What would be written where; names that do not exist are the fault that they would be. */
+const preview = (context: Context, names: readonly string[], out = "standard output") =>
+  withReader(context, async (vault) => {
+    const known = new Set((await vault.secrets.list()).map(({ name }) => name));
+    const missing = names.filter((name) => !known.has(name));
+    if (missing.length > 0) {
+      throw new CryptoError("ERR_NOT_FOUND", `There is no secret ${missing.join(", ")}`);
+    }
+    return {
+      data: { dryRun: true, out, secrets: names },
+      text: `would write ${out}, with ${counted(names.length, "secret")} in it`,
+    };
+  });
 
 /** As Latin-1, so that every byte of the template comes out again. */
 function parseReferences(template: Uint8Array): (string | { readonly name: string })[] {

@@ -1,13 +1,13 @@
-import { type Bytes, randomBytesFresh, toBase64, utf8, zero } from "@lango/crypto-core";
+import { type Bytes, zero } from "@lango/crypto-core";
 import { normalizePassphrase } from "@lango/envelope";
-import type { SlotSummary, Vault } from "@lango/vault";
+import type { Vault } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
 import { keyringOf } from "../cli/keyring.ts";
+import { addKeyringSlot } from "../cli/keyring-slot.ts";
 import { askYes } from "../cli/terminal.ts";
 import { withVault } from "../cli/vault.ts";
 import { loadConfig } from "../config/load.ts";
-import { setSetting } from "../config/set.ts";
 
 const SETTING = "security.keyring.enabled";
 
@@ -42,32 +42,11 @@ export const run: Handler = async (context, args) => {
   }
 };
 
-/** A slot of its own: the passphrase stays out of the keyring, and either can go without the other. */
 async function storeKey(context: Context, vault: Vault) {
-  const keyring = keyringOf(context, vault.id);
-  const before = (await vault.slots.list()).filter(({ kind }) => kind === "keyring");
-  const old = await keyring.get("master-key");
-  const key = randomBytesFresh(32);
-  const text = utf8(toBase64(key));
-  let slot: SlotSummary;
-  try {
-    await keyring.set("master-key", text);
-    try {
-      slot = await vault.slots.add({ kind: "keyring", key, label: keyring.name });
-    } catch (error) {
-      // As it was: an older slot may be opened by the older key.
-      if (old === undefined) await keyring.delete("master-key");
-      else await keyring.set("master-key", old);
-      throw error;
-    }
-  } finally {
-    zero(key, text, old);
-  }
-  // Their key is gone.
-  for (const { id } of before) await vault.slots.remove(id);
+  const { slot, replaced, keyring } = await addKeyringSlot(context, vault);
   return {
-    data: { slot, replaced: before.map(({ id }) => id) },
-    text: `The keyring (${keyring.name}) now opens the vault, with slot ${slot.id}`,
+    data: { slot, replaced },
+    text: `The keyring (${keyring}) now opens the vault, with slot ${slot.id}`,
   };
 }
 
@@ -84,7 +63,10 @@ async function storePassphrase(context: Context, vault: Vault, passphrase: Uint8
   const enabled =
     security.keyring.enabled ||
     (await askYes(context, `Set ${SETTING}, so that the keyring is asked for the passphrase?`));
-  if (enabled && !security.keyring.enabled) await setSetting(context.home, SETTING, "true");
+  if (enabled && !security.keyring.enabled) {
+    const { setSetting } = await import("../config/set.ts");
+    await setSetting(context.home, SETTING, "true");
+  }
   if (!enabled) context.note(`It is not asked before: lango settings set ${SETTING} true`);
   return {
     data: { passphrase: true, enabled },

@@ -32,7 +32,10 @@ export const run: Handler = async (context, args): Promise<Result> => {
       const config = await loadConfig(context.home);
       using scanner = await loadScanner(context, vault, signal);
       await using surface = await companionSurface(context, config.security.signer, vault);
-      using session = createMcpSession({ vault, providers, scanner, config, surface });
+      using session = createMcpSession({
+        ...{ vault, providers, scanner, config, surface },
+        onWarning: (text) => context.warn(text),
+      });
       const log = takeOverConsole(session.guard);
       tellWhoIsWho(context, vault.unlockedBy);
       await serveMcp({

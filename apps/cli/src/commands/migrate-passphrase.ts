@@ -67,7 +67,7 @@ export const run: Handler = async (context, args) => {
     const data = { slot, keyfile: keyfile ?? null, keyring };
     if (!rotate) return { data, text: changed };
     context.note(changed);
-    providers?.peers.readFrom(vault);
+    await providers?.peers.readFrom(vault);
     const rotation = await runRotation(context, args, vault, "start");
     for (const sentence of NOT_REVOKED) context.note(sentence);
     return { data: { ...data, rotation }, text: `${changed}; ${rotatedText(rotation)}` };

@@ -1,5 +1,6 @@
 import type { Handler } from "../cli/command.ts";
 import { interruptible } from "../cli/interrupt.ts";
+import { counted } from "../cli/output.ts";
 import { withVault } from "../cli/vault.ts";
 
 /** Has providers wrap the data keys that were sealed while they could not be reached. */
@@ -15,11 +16,9 @@ export const run: Handler = (context, args) =>
       const atMost = all ? degradedDataKeys + ofProviders : degradedDataKeys;
       return {
         data: { dryRun: true, degraded: degradedDataKeys, atMost },
-        text: `would wrap at most ${counted(atMost)} again`,
+        text: `would wrap at most ${counted(atMost, "data key")} again`,
       };
     }
     const { rewrapped } = await interruptible((signal) => vault.providers.rewrap({ all, signal }));
-    return { data: { rewrapped }, text: `wrapped ${counted(rewrapped)} again` };
+    return { data: { rewrapped }, text: `wrapped ${counted(rewrapped, "data key")} again` };
   });
-
-const counted = (count: number): string => `${count} data ${count === 1 ? "key" : "keys"}`;

@@ -1,5 +1,10 @@
-import { type Bytes, isCryptoError, utf8, zero } from "@lango/crypto-core";
-import { parseRecoveryWords, type SlotInfo, type UnlockResult } from "@lango/unlock";
+import { type Bytes, zero } from "@lango/crypto-core";
+import {
+  createUnlocker,
+  parseRecoveryWords,
+  type SlotInfo,
+  type UnlockResult,
+} from "@lango/unlock";
 import { openVault, type SlotSummary, type Vault } from "@lango/vault";
 import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
@@ -9,8 +14,7 @@ import { requireVault } from "../cli/home.ts";
 import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
 import { obtainNewPassphrase } from "../cli/new-passphrase.ts";
 import { hardenProcess } from "../cli/process.ts";
-import { askLine, askYes, canAsk } from "../cli/terminal.ts";
-import { onOtherScreen } from "../terminal/other-screen.ts";
+import { askWords, askYes, canAsk } from "../cli/terminal.ts";
 
 /** 24 words with numbers and line ends are less than this. */
 const MAX_WORDS_BYTES = 4096;
@@ -25,7 +29,7 @@ export const run: Handler = async (context, args) => {
   try {
     await using vault = await openVault({
       home: context.home,
-      unlock: async (slots) => credentialOf(slots, entropy),
+      unlock: async (slots) => obtain(context, slots, entropy),
     });
     const old = (await vault.slots.list()).filter(({ kind }) => kind === "passphrase");
     if (args.flag("dry-run")) {
@@ -46,37 +50,29 @@ export const run: Handler = async (context, args) => {
   }
 };
 
-async function readWords(context: Context, args: Arguments): Promise<Bytes> {
+/** The words of `--words-file`; `undefined` for those that a person is asked for. */
+async function readWords(context: Context, args: Arguments): Promise<Bytes | undefined> {
   const file = args.string("words-file");
-  if (file !== undefined) {
-    const text = await readInput(file, MAX_WORDS_BYTES);
-    try {
-      return await parseRecoveryWords(text);
-    } finally {
-      zero(text);
-    }
-  }
-  if (!canAsk(context)) {
+  if (file === undefined) {
+    if (canAsk(context)) return undefined;
     throw usageError(
       "The recovery words are missing, and nobody can be asked",
       "Give them with --words-file FILE",
     );
   }
-  return onOtherScreen(async () => {
-    for (;;) {
-      const line = await askLine("The 24 recovery words, on one line:\n");
-      if (line === undefined || line.trim() === "") throw usageError("Nothing was entered");
-      try {
-        return await parseRecoveryWords(utf8(line));
-      } catch (error) {
-        if (!isCryptoError(error)) throw error;
-        process.stderr.write(`${error.message}\n\n`);
-      }
-    }
-  });
+  const text = await readInput(file, MAX_WORDS_BYTES);
+  try {
+    return await parseRecoveryWords(text);
+  } finally {
+    zero(text);
+  }
 }
 
-const credentialOf = (slots: readonly SlotInfo[], entropy: Uint8Array): UnlockResult => {
+async function obtain(
+  { home }: Context,
+  slots: readonly SlotInfo[],
+  entropy: Uint8Array | undefined,
+): Promise<UnlockResult> {
   const slotIds = slots.filter(({ kind }) => kind === "recovery").map(({ id }) => id);
   if (slotIds.length === 0) {
     throw usageError(
@@ -84,12 +80,16 @@ const credentialOf = (slots: readonly SlotInfo[], entropy: Uint8Array): UnlockRe
       'Make them with "lango security recovery setup"',
     );
   }
+  if (entropy === undefined) {
+    const asking = { home, env: {}, unlockWith: "recovery", stdinFree: false } as const;
+    return createUnlocker({ ...asking, promptWords: askWords }).obtain(slots);
+  }
   const secret = new Uint8Array(entropy);
   return {
     credential: { kind: "recovery", source: "recovery words", secret, ambient: false, slotIds },
     skipped: [],
   };
-};
+}
 
 async function removeOld(
   context: Context,

@@ -5,7 +5,7 @@ import { isTerminal } from "../cli/color.ts";
 import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
 import { readChunks } from "../cli/files.ts";
-import { printable, writeAll } from "../cli/output.ts";
+import { counted, printable, writeAll } from "../cli/output.ts";
 import { withVault } from "../cli/vault.ts";
 import { findFiles } from "../scan/find-files.ts";
 import { loadScanner } from "../scan/load-scanner.ts";
@@ -36,7 +36,7 @@ export const run: Handler = async (context, args) => {
     writeAll(1, `${JSON.stringify({ schemaVersion: 1, ok: true, data })}\n`);
     return { exit };
   }
-  const summary = `${places.length} places in ${files} files, ${bytes} bytes`;
+  const summary = `${counted(places.length, "place")} in ${counted(files, "file")}, ${counted(bytes, "byte")}`;
   context.note(summary);
   const lines = places.map(
     ({ path, line, name, form }) => `${printable(path)}:${line}: ${name} (${form})`,
@@ -116,7 +116,7 @@ class Progress {
     this.#last = performance.now();
     this.#isWritten = true;
     const mebibytes = Math.floor(this.bytes / 2 ** 20);
-    writeAll(2, `\r\u001b[2K${this.files} files, ${mebibytes} MiB`);
+    writeAll(2, `\r\u001b[2K${counted(this.files, "file")}, ${mebibytes} MiB`);
   }
 
   end(): void {

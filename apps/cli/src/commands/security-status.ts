@@ -5,9 +5,16 @@ import type { Handler } from "../cli/command.ts";
 import { readCompanionRecords } from "../cli/companion-record.ts";
 import type { Context } from "../cli/context.ts";
 import { standing, uncheckedWishes } from "../cli/in-force.ts";
+import { lazyKeyring } from "../cli/keyring.ts";
 import { facts, when } from "../cli/output.ts";
 import { type ProviderRecord, readRecord } from "../cli/provider-record.ts";
-import { configuredKey, type KeySettings, targetOf } from "../cli/provider-settings.ts";
+import {
+  ambientSchemes,
+  configuredKey,
+  configuredSchemes,
+  type KeySettings,
+  targetOf,
+} from "../cli/provider-settings.ts";
 import { canAsk } from "../cli/terminal.ts";
 import { wouldUnlock } from "../cli/would-unlock.ts";
 import { loadConfig, readConfigFile } from "../config/load.ts";
@@ -37,6 +44,8 @@ export const run: Handler = async (context, args) => {
     home: context.home,
     env: context.env,
     keyringEnabled: keyring.enabled,
+    keyring: lazyKeyring(context),
+    providerSlots: { ambient: ambientSchemes(configuredSchemes(wishes), context.env) },
     // Nobody is asked; whether there is somebody to ask decides what would be used.
     prompt: canAsk(context) ? async () => undefined : undefined,
     stdinFree: true,

@@ -1,9 +1,9 @@
 import type { Handler } from "../cli/command.ts";
 import { printable } from "../cli/output.ts";
-import { getSetting } from "../config/get.ts";
 
 /** Shows one setting or a group of them; a token is hidden. */
 export const run: Handler = async ({ home }, args) => {
+  const { getSetting } = await import("../config/get.ts");
   const key = args.positional("KEY");
   const value = await getSetting(home, key);
   const text = typeof value === "string" ? value : JSON.stringify(value);

@@ -1,9 +1,9 @@
 import type { Handler } from "../cli/command.ts";
 import { table } from "../cli/output.ts";
-import { listSettings } from "../config/get.ts";
 
 /** Shows every setting. */
 export const run: Handler = async ({ home }) => {
+  const { listSettings } = await import("../config/get.ts");
   const settings = await listSettings(home);
   return {
     data: { settings },

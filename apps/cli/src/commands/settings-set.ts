@@ -1,9 +1,9 @@
 import type { Handler } from "../cli/command.ts";
-import { getSetting, requireSetting } from "../config/get.ts";
-import { setSetting } from "../config/set.ts";
 
 /** Changes one setting in config.json. */
 export const run: Handler = async ({ home }, args) => {
+  const { getSetting, requireSetting } = await import("../config/get.ts");
+  const { setSetting } = await import("../config/set.ts");
   const key = args.positional("KEY");
   requireSetting(key);
   const dryRun = args.flag("dry-run");

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { CryptoError, randomBytesFresh, toHex, utf8, zero } from "@lango/crypto-core";
+import { CryptoError, parseKeyUri, randomBytesFresh, toHex, utf8, zero } from "@lango/crypto-core";
 import { isEncryptionKeySlot, readMasterKey } from "@lango/unlock";
 import type { SlotSummary, Vault } from "@lango/vault";
 import { type Arguments, usageError } from "../cli/arguments.ts";
@@ -9,9 +9,15 @@ import type { Context } from "../cli/context.ts";
 import { writeFileWhole } from "../cli/files.ts";
 import { requireVault } from "../cli/home.ts";
 import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
+import { addKeyringSlot } from "../cli/keyring-slot.ts";
 import { obtainNewPassphrase } from "../cli/new-passphrase.ts";
 import { writeAll } from "../cli/output.ts";
+import { configuredKey } from "../cli/provider-settings.ts";
+import type { Providers } from "../cli/providers.ts";
+import { addRecoveryWords, requireSomebodyToShow } from "../cli/recovery-words.ts";
+import { findRemoteKey, providerFor } from "../cli/remote-key.ts";
 import { withVault } from "../cli/vault.ts";
+import { loadConfig } from "../config/load.ts";
 
 /** Lets something else open the vault, too. */
 export const run: Handler = async (context, args) => {
@@ -25,25 +31,34 @@ export const run: Handler = async (context, args) => {
       "Hand it over with --key-fd N: openssl rand -hex 32 makes one",
     );
   }
-  return withVault(context, args, { freshConsent: true }, async (vault) => {
+  if (args.string("uri") !== undefined && kind !== "provider") {
+    throw usageError("--uri is for --kind provider: the other kinds have no key elsewhere");
+  }
+  if (kind === "recovery") requireSomebodyToShow(context);
+  const uri = args.string("uri");
+  const scheme = uri === undefined ? undefined : parseKeyUri(uri).scheme;
+  return withVault(context, args, { freshConsent: true, scheme }, async (vault, providers) => {
     if (args.flag("dry-run")) {
       return { data: { dryRun: true, kind }, text: `would add a slot of kind ${kind}` };
     }
-    const { slot, note } = await ADD[kind](context, args, vault, label);
+    const { slot, note } = await ADD[kind]({ context, args, vault, providers, label });
     if (note !== undefined) context.note(note);
     return { data: { slot }, text: `Added slot ${slot.id} (${slot.kind})` };
   });
 };
 
-type Add = (
-  context: Context,
-  args: Arguments,
-  vault: Vault,
-  label: string | undefined,
-) => Promise<{ readonly slot: SlotSummary; readonly note?: string }>;
+interface Wish {
+  readonly context: Context;
+  readonly args: Arguments;
+  readonly vault: Vault;
+  readonly providers: Providers["byScheme"];
+  readonly label: string | undefined;
+}
 
-const ADD: Readonly<Record<"passphrase" | "master-key-file" | "env", Add>> = {
-  async passphrase(context, args, vault, label) {
+type Add = (wish: Wish) => Promise<{ readonly slot: SlotSummary; readonly note?: string }>;
+
+const ADD: Readonly<Record<SlotSummary["kind"], Add>> = {
+  async passphrase({ context, args, vault, label }) {
     const { kdf, acceptWeakKdf } = chooseKdf(args);
     const passphrase = await obtainNewPassphrase(context, args);
     try {
@@ -57,7 +72,7 @@ const ADD: Readonly<Record<"passphrase" | "master-key-file" | "env", Add>> = {
       zero(passphrase);
     }
   },
-  async "master-key-file"(context, _args, vault, label) {
+  async "master-key-file"({ context, vault, label }) {
     const path = join(context.home, "master.key");
     // It may be all that opens this vault, or another.
     if (existsSync(path)) throw new CryptoError("ERR_CONFLICT", `There is a ${path} already`);
@@ -72,7 +87,7 @@ const ADD: Readonly<Record<"passphrase" | "master-key-file" | "env", Add>> = {
       zero(key, text);
     }
   },
-  async env(_context, args, vault, label) {
+  async env({ args, vault, label }) {
     const key = await readMasterKey(args.number("key-fd", 0)!, "--key-fd");
     try {
       const slot = await vault.slots.add({ kind: "env", key, label });
@@ -81,5 +96,28 @@ const ADD: Readonly<Record<"passphrase" | "master-key-file" | "env", Add>> = {
     } finally {
       zero(key);
     }
+  },
+  async recovery({ vault, label }) {
+    const slot = await addRecoveryWords(vault, label);
+    return { slot, note: "The 24 words open the vault with --unlock-with recovery" };
+  },
+  async keyring({ context, vault, label }) {
+    const { slot, keyring } = await addKeyringSlot(context, vault, label);
+    return { slot, note: `The keyring (${keyring}) opens the vault now` };
+  },
+  async provider({ context, args, vault, providers, label }) {
+    const { security } = await loadConfig(context.home);
+    const uri = args.string("uri") ?? configuredKey(security, "encryption", context.home);
+    const { scheme } = parseKeyUri(uri);
+    const provider = providerFor(providers, scheme);
+    const found = await findRemoteKey(provider, uri, "encryption");
+    if (found.type !== "encryption") {
+      throw new CryptoError("ERR_KEY_USAGE", `${found.uri} is for signing: it wraps no keys`);
+    }
+    const { keyId } = parseKeyUri(found.uri);
+    const slot = await vault.slots.add({
+      ...{ kind: "provider", uri: found.uri, provider, keyId, label },
+    });
+    return { slot, note: `Whoever may use ${found.uri} for decryption opens the vault now` };
   },
 };

@@ -3,6 +3,7 @@ import { createUnlocker } from "@lango/unlock";
 import type { Handler } from "../cli/command.ts";
 import { standing, uncheckedWishes } from "../cli/in-force.ts";
 import { facts } from "../cli/output.ts";
+import { ambientSchemes, configuredSchemes } from "../cli/provider-settings.ts";
 import { withReader } from "../cli/reader.ts";
 import { unlockOptions } from "../cli/vault.ts";
 import { wouldUnlock } from "../cli/would-unlock.ts";
@@ -18,6 +19,7 @@ export const run: Handler = (context, args) =>
     const sources = await createUnlocker({
       ...unlockOptions(context, args, true),
       keyringEnabled: wishes.keyring.enabled,
+      providerSlots: { ambient: ambientSchemes(configuredSchemes(wishes), context.env) },
     }).describe(await vault.slots.list());
     const { used, text } = wouldUnlock(sources);
     const user = userInfo().username;

@@ -15,6 +15,7 @@ export interface Config {
         readonly url: string;
         readonly scoreThreshold: number;
         readonly language: string;
+        readonly onFailure: "deny" | "patterns";
       };
     };
     readonly signer: {
@@ -83,6 +84,7 @@ export const DEFAULTS: Config = {
         url: "http://localhost:5002",
         scoreThreshold: 0.7,
         language: "en",
+        onFailure: "deny",
       },
     },
     signer: { provider: "local", rpcUrl: "", keyId: "", fallbackToLocal: false },

@@ -103,6 +103,11 @@ export const configSchema: z.ZodType<Config> = group({
           interceptor.presidio.language,
           "Language that Presidio expects.",
         ),
+        onFailure: setting(
+          z.enum(["deny", "patterns"]),
+          interceptor.presidio.onFailure,
+          "What becomes of a text while Presidio does not answer: it is kept back, or the patterns have to do.",
+        ),
       }),
     }),
     signer: group({

@@ -9,6 +9,7 @@ import {
   createBroker,
   createGuard,
   createPiiRedactor,
+  createPresidioDetector,
   type Guard,
   type GuardedTool,
   type Scanner,
@@ -34,6 +35,7 @@ export interface McpSessionOptions {
   readonly config: Config;
   /** Where a person is asked besides the client's own forms. */
   readonly surface?: Surface | undefined;
+  readonly onWarning: (text: string) => void;
 }
 
 /**
@@ -41,7 +43,7 @@ export interface McpSessionOptions {
  * person is asked, a companion is another. A terminal of this process is its client's as well, so it is none.
  */
 export function createMcpSession(options: McpSessionOptions): McpSession {
-  const { vault, providers, scanner, config, surface } = options;
+  const { vault, providers, scanner, config, surface, onWarning } = options;
   const { interceptor } = config.security;
   const broker = createBroker({
     vault: vault.approvals,
@@ -59,6 +61,12 @@ export function createMcpSession(options: McpSessionOptions): McpSession {
       redactor: createPiiRedactor({
         disable: interceptor.piiDisabledPatterns as never,
         custom: interceptor.piiCustomPatterns,
+      }),
+      ...(interceptor.presidio.enabled && {
+        detector: createPresidioDetector({
+          ...interceptor.presidio,
+          onSkipped: ({ message }) => onWarning(`${message}; the patterns alone had to do`),
+        }),
       }),
     }),
     session: `mcp-${randomUUID()}`,

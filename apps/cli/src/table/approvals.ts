@@ -41,7 +41,7 @@ export const APPROVALS_COMMANDS: readonly Command[] = [
   },
   {
     path: "approvals revoke",
-    summary: "take a grant back",
+    summary: "take a grant or a handle back",
     examples: ["lango approvals revoke 5f0c3e9a2b7d41f08c6e1a9d"],
     positionals: [{ name: "ID" }],
     unlocks: true,

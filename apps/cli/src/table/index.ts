@@ -1,4 +1,5 @@
 import type { Command } from "../cli/command.ts";
+import { AGENT_COMMANDS } from "./agent.ts";
 import { APPROVALS_COMMANDS } from "./approvals.ts";
 import { COMPANION_COMMANDS } from "./companion.ts";
 import { CRYPTO_COMMANDS } from "./crypto.ts";
@@ -11,6 +12,7 @@ import { SECURITY_COMMANDS } from "./security.ts";
 /** Every command of lango, in the order of help. What is not here does not exist. */
 export const COMMANDS: readonly Command[] = [
   ...GENERAL_COMMANDS,
+  ...AGENT_COMMANDS,
   ...RUNNING_COMMANDS,
   ...SECURITY_COMMANDS,
   ...ROTATION_COMMANDS,

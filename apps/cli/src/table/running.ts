@@ -55,6 +55,7 @@ export const RUNNING_COMMANDS: readonly Command[] = [
       },
     },
     unlocks: true,
+    writes: true,
     load: () => import("../commands/inject.ts"),
   },
   {

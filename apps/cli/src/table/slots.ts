@@ -17,14 +17,14 @@ export const SLOT_COMMANDS: readonly Command[] = [
       "lango security slots add --kind passphrase --label team",
       "lango security slots add --kind master-key-file",
       "lango security slots add --kind env --key-fd 3 3<key.txt",
+      "lango security slots add --kind provider --uri aws-kms:alias/lango",
     ],
     options: {
       kind: {
         type: "string",
         value: "KIND",
-        choices: ["passphrase", "master-key-file", "env"],
-        summary:
-          "passphrase, master-key-file or env; for others see keyring store and recovery setup",
+        choices: ["passphrase", "recovery", "master-key-file", "env", "keyring", "provider"],
+        summary: "passphrase, recovery, master-key-file, env, keyring or provider",
       },
       label: { type: "string", value: "TEXT", summary: "a name for people" },
       ...NEW_PASSPHRASE_OPTIONS,
@@ -32,6 +32,11 @@ export const SLOT_COMMANDS: readonly Command[] = [
         type: "string",
         value: "N",
         summary: "read the key of the slot from file descriptor N (--kind env)",
+      },
+      uri: {
+        type: "string",
+        value: "URI",
+        summary: "the key that opens the slot (--kind provider; default: that of the settings)",
       },
       ...KDF_OPTIONS,
     },

@@ -1,6 +1,6 @@
 import { cardLength, isIban, isRrnCheckDigit } from "./checksums.ts";
 
-export type PiiCategory = "contact" | "identity" | "financial" | "network" | "custom";
+export type PiiCategory = "contact" | "identity" | "financial" | "network" | "custom" | "detected";
 
 /** The names of the patterns that are built in. */
 export type PiiName =

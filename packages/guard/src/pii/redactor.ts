@@ -1,6 +1,7 @@
 import { CryptoError } from "@lango/crypto-core";
 import { compileCustom, type Search } from "./custom.ts";
 import { PII_PATTERNS, type PiiCategory, type PiiName, type PiiPattern } from "./patterns.ts";
+import { REPLACEMENT, replaceFindings } from "./replace.ts";
 
 export interface PiiRedactorOptions {
   /** Patterns to turn on that are off by default. */
@@ -43,7 +44,7 @@ const DEFAULT_TIMEOUT_MS = 2000;
  * @throws {@link CryptoError} `ERR_CONFIG` for a name that is not built in, or a custom pattern that cannot be used.
  */
 export const createPiiRedactor = (options: PiiRedactorOptions = {}): PiiRedactor => {
-  const { enable = [], disable = [], custom = {}, replacement = "[REDACTED]" } = options;
+  const { enable = [], disable = [], custom = {}, replacement = REPLACEMENT } = options;
   for (const name of [...enable, ...disable]) {
     if (!Object.hasOwn(PII_PATTERNS, name)) {
       throw new CryptoError("ERR_CONFIG", `There is no pattern ${JSON.stringify(name)}`, {
@@ -77,13 +78,7 @@ export const createPiiRedactor = (options: PiiRedactorOptions = {}): PiiRedactor
     find,
     redact(text) {
       const findings = find(text);
-      let output = "";
-      let done = 0;
-      for (const { start, end } of findings) {
-        if (start >= done) output += text.slice(done, start) + replacement;
-        done = Math.max(done, end);
-      }
-      return { text: output + text.slice(done), findings };
+      return { text: replaceFindings(text, findings, replacement), findings };
     },
   };
 };

@@ -1,7 +1,9 @@
 import { concat, isBytes, raceSignal } from "@lango/crypto-core";
+import { isDetectorFailure } from "../pii/detector.ts";
+import { cleanAndDetect } from "./clean-and-detect.ts";
 import { cleanThrown } from "./clean-error.ts";
-import { type Cleaning, cleanValue } from "./clean-value.ts";
-import { createByteFilter, createEncoder } from "./filter.ts";
+import type { Cleaning } from "./clean-value.ts";
+import { createByteFilter, createEncoder, detectBytes } from "./filter.ts";
 
 /**
  * What a stream gives, masked. Text and bytes are one stream, whose chunks may cut a secret anywhere, and each chunk comes out as
@@ -32,7 +34,10 @@ async function* steps(
   source: AsyncIterable<unknown>,
   cleaning: Cleaning,
 ): AsyncGenerator<unknown, undefined, undefined> {
-  const filter = createByteFilter(cleaning.parts);
+  const { parts, signal } = cleaning;
+  const filter = createByteFilter(parts);
+  const through = (chunk: Uint8Array): Promise<Uint8Array> =>
+    detectBytes(parts, filter.write(chunk), signal);
   const encoder = createEncoder();
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let iterator: AsyncIterator<unknown> | undefined;
@@ -47,19 +52,20 @@ async function* steps(
       const chunk: unknown = step.value;
       if (typeof chunk === "string") {
         isText = true;
-        const text = decoder.decode(filter.write(encoder.write(chunk)), { stream: true });
+        const text = decoder.decode(await through(encoder.write(chunk)), { stream: true });
         if (text !== "") yield text;
       } else if (isBytes(chunk)) {
         isText = false;
-        const bytes = filter.write(chunk);
+        const bytes = await through(chunk);
         if (bytes.length > 0) yield bytes;
       } else {
         // Its own record of what was seen: a stream may give the same object again, changed.
-        yield cleanValue(chunk, { ...cleaning, seen: new Map() });
+        yield await cleanAndDetect(chunk, { ...cleaning, seen: new Map() });
       }
     }
     isOver = true;
-    const rest = concat(filter.write(encoder.end()), filter.end());
+    const held = concat(filter.write(encoder.end()), filter.end());
+    const rest = await detectBytes(parts, held, signal);
     const text = isText ? decoder.decode(rest) : "";
     if (text !== "") yield text;
     if (!isText && rest.length > 0) yield rest;
@@ -70,7 +76,11 @@ async function* steps(
       end(iterator);
       throw error;
     }
-    throw cleanThrown(error, { ...cleaning, seen: new Map() });
+    if (isDetectorFailure(error)) {
+      end(iterator);
+      throw error;
+    }
+    throw await cleanAndDetect(error, { ...cleaning, seen: new Map() }, cleanThrown);
   } finally {
     if (!isOver) end(iterator);
   }

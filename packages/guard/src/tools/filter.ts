@@ -1,4 +1,5 @@
 import { CryptoError, concat, toPlain, utf8 } from "@lango/crypto-core";
+import { detectIn, type PiiDetector } from "../pii/detector.ts";
 import type { PiiRedactor } from "../pii/redactor.ts";
 import type { Scanner } from "../scanner/scanner.ts";
 import type { MaskOptions } from "../scanner/types.ts";
@@ -7,6 +8,10 @@ export interface FilterParts {
   readonly scanner: Scanner;
   /** Absent: personal data is let through. */
   readonly redactor?: PiiRedactor | undefined;
+  /** Looks at what goes out after everything else did. */
+  readonly detector?: PiiDetector | undefined;
+  /** The last to see a whole text; see `cleanAndDetect`. */
+  readonly last?: ((text: string) => string) | undefined;
   readonly onFinding?: MaskOptions["onFinding"];
 }
 
@@ -26,30 +31,35 @@ const textOf = (bytes: Uint8Array): string =>
 const MAX_LINE_BYTES = 64 * 1024;
 
 /** Masks a whole text. */
-export const filterText = ({ scanner, redactor, onFinding }: FilterParts, text: string): string => {
+export const filterText = (parts: FilterParts, text: string): string => {
+  const { scanner, onFinding } = parts;
   const { output, findings } = scanner.scan(bytesOf(text));
   for (const finding of findings) onFinding?.(finding);
-  const masked = findings.length === 0 ? text : textOf(output);
-  return redactor === undefined ? masked : redactor.redact(masked).text;
+  return redactText(parts, findings.length === 0 ? text : textOf(output));
+};
+
+const redactText = ({ redactor, last }: FilterParts, masked: string): string => {
+  const redacted = redactor === undefined ? masked : redactor.redact(masked).text;
+  return last === undefined ? redacted : last(redacted);
 };
 
 /** Masks bytes that are there as a whole; personal data is looked for where they are UTF-8. Never the given memory itself. */
-export const filterBytes = (
-  { scanner, redactor, onFinding }: FilterParts,
-  bytes: Uint8Array,
-): Uint8Array<ArrayBuffer> => {
+export const filterBytes = (parts: FilterParts, bytes: Uint8Array): Uint8Array<ArrayBuffer> => {
+  const { scanner, redactor, last, onFinding } = parts;
   const { output, findings } = scanner.scan(bytes);
   for (const finding of findings) onFinding?.(finding);
-  return redactor === undefined ? new Uint8Array(output) : redactBytes(redactor, output);
+  if (redactor === undefined && last === undefined) return new Uint8Array(output);
+  return redactBytes(parts, output);
 };
 
 /**
- * Masks a stream. What may be the beginning of a secret is held back until more comes; with a redactor, so is each line until
- * its end, as personal data is found in whole lines only.
+ * Masks a stream. What may be the beginning of a secret is held back until more comes; with a redactor or a detector, so is each
+ * line until its end, as personal data is found in whole lines only. The detector itself is left to `detectBytes`.
  */
-export const createByteFilter = ({ scanner, redactor, onFinding }: FilterParts): ByteFilter => {
+export const createByteFilter = (parts: FilterParts): ByteFilter => {
+  const { scanner, redactor, detector, onFinding } = parts;
   const masker = scanner.createMasker(onFinding === undefined ? {} : { onFinding });
-  if (redactor === undefined) {
+  if (redactor === undefined && detector === undefined) {
     return {
       write: (chunk) => concat(...masker.write(chunk)),
       end: () => concat(...masker.end()),
@@ -61,7 +71,7 @@ export const createByteFilter = ({ scanner, redactor, onFinding }: FilterParts):
     let end = isLast ? all.length : all.lastIndexOf(LINE_FEED) + 1;
     if (all.length - end > MAX_LINE_BYTES) end = all.length;
     line = all.slice(end);
-    return redactBytes(redactor, all.subarray(0, end));
+    return redactBytes({ scanner, redactor }, all.subarray(0, end));
   };
   return {
     write: (chunk) => redact(concat(...masker.write(chunk)), false),
@@ -101,14 +111,39 @@ export const createEncoder = (): { write(text: string): Uint8Array; end(): Uint8
   };
 };
 
-const redactBytes = (redactor: PiiRedactor, bytes: Uint8Array): Uint8Array<ArrayBuffer> => {
-  let text: string;
+const redactBytes = (parts: FilterParts, bytes: Uint8Array): Uint8Array<ArrayBuffer> => {
+  const text = decode(bytes);
+  const redacted = text === undefined ? undefined : redactText(parts, text);
+  return redacted === undefined || redacted === text ? toPlain(bytes) : utf8(redacted);
+};
+
+/** A text with what the detector finds in it replaced. */
+export const detectText = async (
+  { detector }: FilterParts,
+  text: string,
+  signal?: AbortSignal | undefined,
+): Promise<string> => {
+  if (detector === undefined || text === "") return text;
+  return (await detectIn(detector, [text], signal)).get(text) ?? text;
+};
+
+/** The same of what has come out of a {@link ByteFilter}. */
+export const detectBytes = async (
+  parts: FilterParts,
+  bytes: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> => {
+  const text = parts.detector && decode(bytes);
+  if (text === undefined) return bytes;
+  const redacted = await detectText(parts, text, signal);
+  return redacted === text ? bytes : utf8(redacted);
+};
+
+/** `undefined` for what is no text, in which no personal data could be found. */
+const decode = (bytes: Uint8Array): string | undefined => {
   try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    // No text, so no personal data that the patterns could find.
-    return toPlain(bytes);
+    return undefined;
   }
-  const redacted = redactor.redact(text);
-  return redacted.findings.length === 0 ? toPlain(bytes) : utf8(redacted.text);
 };

@@ -1,4 +1,4 @@
-import { type Bytes, CryptoError } from "@lango/crypto-core";
+import { type Bytes, CryptoError, concat, utf8 } from "@lango/crypto-core";
 import type { AuditHead, AuditRow } from "../rows.ts";
 import { type Executor, type ReadExecutor, statement } from "../statement.ts";
 import type { AuditReads, AuditRows } from "../store.ts";
@@ -59,6 +59,21 @@ const MOVE_HEAD = statement((q, p: AuditHead & { ifSeq: number; ifHash: Bytes })
     .where("hash", "=", p.ifHash),
 );
 
+const END = statement((q, p: { hash: Bytes }) =>
+  q.updateTable("audit_head").set({ hash: p.hash }).where("id", "=", 1),
+);
+
+/** In the place of the hash, where every writer looks: 32 zero bytes, which are no hash of a row, and where the vault is now. */
+const endMark = (movedTo: string): Bytes => concat(new Uint8Array(HASH_BYTES), utf8(movedTo));
+
+const movedToOf = ({ hash }: AuditHead): string | undefined =>
+  hash.length > HASH_BYTES ? new TextDecoder().decode(hash.subarray(HASH_BYTES)) : undefined;
+
+const moved = (to: string): CryptoError =>
+  new CryptoError("ERR_CONFLICT", `The vault was moved to ${to}`, {
+    context: { hint: "Open it there: the setting store, or DATABASE_URL, says where lango looks" },
+  });
+
 const emptyHead = (): AuditHead => ({ seq: 0, hash: new Uint8Array(HASH_BYTES) });
 
 export const auditReads = (executor: ReadExecutor): AuditReads => ({
@@ -67,6 +82,11 @@ export const auditReads = (executor: ReadExecutor): AuditReads => ({
   async page(from, limit) {
     checkLimit(limit);
     return executor.all(PAGE, { from, limit });
+  },
+
+  async movedTo() {
+    const head = await executor.first(HEAD, {});
+    return head && movedToOf(head);
   },
 
   async tail(limit) {
@@ -78,7 +98,16 @@ export const auditReads = (executor: ReadExecutor): AuditReads => ({
 export const auditRows = (executor: Executor): AuditRows => ({
   ...auditReads(executor),
 
-  lockHead: async () => (await executor.first(LOCK_HEAD, {})) ?? emptyHead(),
+  async lockHead() {
+    const head = (await executor.first(LOCK_HEAD, {})) ?? emptyHead();
+    const to = movedToOf(head);
+    if (to !== undefined) throw executor.abandon(moved(to));
+    return head;
+  },
+
+  async endHere(movedTo) {
+    await executor.run(END, { hash: endMark(movedTo) });
+  },
 
   async append(rows) {
     const [first, last] = [rows[0], rows.at(-1)];
@@ -86,14 +115,15 @@ export const auditRows = (executor: Executor): AuditRows => ({
     rows.forEach((row, index) => {
       if (row.seq !== first.seq + index) throw broken(`row ${row.seq} is out of order`);
     });
-    for (const row of rows) await executor.run(INSERT, row);
-    // The head comes last: on a server it is the row that all writers wait for.
     const head = { seq: last.seq, hash: last.hash };
+    // Not one by one: a server gets them all in one go.
+    const inserted = rows.map((row) => executor.run(INSERT, row));
     const moved =
       first.seq === 1
-        ? await executor.run(FIRST_HEAD, head)
-        : await executor.run(MOVE_HEAD, { ...head, ifSeq: first.seq - 1, ifHash: first.prev });
-    if (moved === 0) {
+        ? executor.run(FIRST_HEAD, head)
+        : executor.run(MOVE_HEAD, { ...head, ifSeq: first.seq - 1, ifHash: first.prev });
+    await Promise.all([...inserted, moved]);
+    if ((await moved) === 0) {
       throw executor.abandon(broken(`row ${first.seq} does not follow its last row`));
     }
   },

@@ -81,8 +81,8 @@ const COUNT_BY = statement((q, p: { dataKeyId: string }) =>
     .select((eb) => eb.fn.countAll<number>().as("count")),
 );
 
-// As when a value is written: the data key must be active in the very statement that uses it.
-const RESEAL = statement((q, p: Reseal) =>
+// As when a value is written: the data key must be active in the very statement that uses it, and until the commit.
+const RESEAL = statement((q, p: Reseal, dialect) =>
   q
     .updateTable("secret_versions")
     .set({ sealed: p.sealed, data_key_id: p.dataKeyId })
@@ -94,6 +94,7 @@ const RESEAL = statement((q, p: Reseal) =>
         selectFrom("data_keys")
           .where("id", "=", p.dataKeyId)
           .where("state", "=", sql.lit("active" as const))
+          .$if(dialect.rowLocks, (locked) => locked.forShare())
           .select("id"),
       ),
     ),
@@ -144,14 +145,14 @@ export const sealedRows = (executor: Executor): SealedReads & Pick<SecretRows, "
   ...sealedReads(executor),
 
   async reseal(values) {
-    const done: boolean[] = [];
-    for (const value of values) {
-      const changed = (await executor.run(RESEAL, value)) > 0;
+    // Not one by one: a server gets them all in one go.
+    const changes = await Promise.all(values.map((value) => executor.run(RESEAL, value)));
+    const done = changes.map((count) => count > 0);
+    for (const { dataKeyId } of values.filter((_, index) => !done[index])) {
       // Not because of the value: then none of the others would take it either.
-      if (!changed && !(await executor.first(IS_ACTIVE, { id: value.dataKeyId }))) {
-        throw executor.abandon(retired(value.dataKeyId));
+      if (!(await executor.first(IS_ACTIVE, { id: dataKeyId }))) {
+        throw executor.abandon(retired(dataKeyId));
       }
-      done.push(changed);
     }
     return done;
   },

@@ -89,8 +89,9 @@ const INSERT = statement((q, p: SecretRow) =>
   }),
 );
 
-// The data key must be active in the very statement that uses it, so that a rotation cannot slip in between.
-const INSERT_VERSION = statement((q, p: SecretVersionRow) =>
+// The data key must be active in the very statement that uses it, so that a rotation cannot slip in between; and stay so until
+// the commit, or a rotation on a server would look for what it seals again before this row can be seen.
+const INSERT_VERSION = statement((q, p: SecretVersionRow, dialect) =>
   q
     .insertInto("secret_versions")
     .columns(["secret_id", "version", "data_key_id", "sealed", "size", "created_at"])
@@ -99,6 +100,7 @@ const INSERT_VERSION = statement((q, p: SecretVersionRow) =>
         .selectFrom("data_keys")
         .where("id", "=", p.dataKeyId)
         .where("state", "=", sql.lit("active" as const))
+        .$if(dialect.rowLocks, (locked) => locked.forShare())
         .select([
           eb.val(p.secretId).as("secret_id"),
           eb.val(p.version).as("version"),

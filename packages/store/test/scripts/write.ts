@@ -1,10 +1,11 @@
-// Writes in transactions until it is killed, or as often as it is told: `write.ts <file> <times> [hold]`.
+// Writes in transactions until it is killed, or as often as it is told: `write.ts <file or URL> <times> [hold]`.
 // Each transaction adds a secret and an audit row, so that both counts are equal in every committed state.
 import { openStore } from "@lango/store";
 import { auditRow, hex, secretRow, versionRow } from "../rows.ts";
+import { placeOf } from "./place.ts";
 
-const [file, times, hold] = process.argv.slice(2) as [string, string, string?];
-const store = await openStore({ file, mode: "open", busyTimeoutMs: 30_000 });
+const [place, times, hold] = process.argv.slice(2) as [string, string, string?];
+const store = await openStore({ ...placeOf(place), mode: "open", busyTimeoutMs: 30_000 });
 const [dataKey] = await store.dataKeys.list();
 if (dataKey === undefined) throw new Error("no data key");
 console.log("ready");

@@ -6,10 +6,9 @@ import type { VaultContext } from "../context.ts";
 import { auditFailure } from "../failures.ts";
 import type { Gate } from "../gate.ts";
 import { checkText } from "./about.ts";
-import { addIn, checkPermits, useIn, whyNot } from "./permits.ts";
+import { addIn, checkPermits, revoke, useIn, whyNot } from "./permits.ts";
 import { acceptedTerms, readTerms, termsOf } from "./terms.ts";
 
-const ID = /^[0-9a-f]{24}$/;
 const MINUTE_MS = 60_000;
 const MAX_MINUTES = 30 * 24 * 60;
 
@@ -55,19 +54,7 @@ export const createGrants = (context: VaultContext, gate: Gate): Grants => {
         ),
       ),
 
-    revoke: (id) =>
-      gate.run(() =>
-        audited("grant.revoke", () =>
-          store.transaction("full", async (tx) => {
-            // Revoking is always safe: a row that was changed can be taken away, too.
-            const row = ID.test(id) ? await tx.permits.find(id) : undefined;
-            if (row?.kind !== "grant") throw new CryptoError("ERR_NOT_FOUND", "No such grant");
-            await tx.permits.remove(id);
-            const removed: NewEntry = { action: "grant.revoke", target: id };
-            await log.appendIn(tx, { ...removed, rows: [["permits", id, null]] });
-          }),
-        ),
-      ),
+    revoke: (id) => gate.run(() => audited("grant.revoke", () => revoke(context, "grant", id))),
 
     match: (query) =>
       gate.run(() =>

@@ -18,7 +18,7 @@ import { checkRow, sha256Hex } from "../rows.ts";
 import type { SecretReader } from "../secret-read.ts";
 import type { Audience } from "../types.ts";
 import { checkText } from "./about.ts";
-import { addIn, useIn, whyNot } from "./permits.ts";
+import { addIn, checkPermits, revoke, useIn, whyNot } from "./permits.ts";
 
 const HANDLE_BYTES = 16;
 const MINUTE_MS = 60_000;
@@ -87,6 +87,18 @@ export const createHandles = (context: VaultContext, reader: SecretReader, gate:
           return { handle, expiresAt: permit.expiresAt };
         });
       }),
+
+    list: () =>
+      gate.run(async () =>
+        checkPermits(context, await store.permits.list("handle"))
+          .filter((row) => whyNot(row, clock()) === undefined)
+          .map(({ id, terms, approvedBy, createdAt, expiresAt, maxUses, uses }) => ({
+            ...(JSON.parse(terms) as HandleUse),
+            ...{ id, by: approvedBy, createdAt, expiresAt, uses, maxUses: maxUses ?? MAX_USES },
+          })),
+      ),
+
+    revoke: (id) => gate.run(() => revoke(context, "handle", id)),
 
     check: (handle, { audience, ...use }) =>
       gate.run(async () => {

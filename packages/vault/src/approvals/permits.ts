@@ -52,6 +52,25 @@ export const removeAllIn = async (
   return permits.map(({ id }) => ["permits", id, null]);
 };
 
+/**
+ * Takes one back. Revoking is always safe: a row that was changed can be taken away, too.
+ *
+ * @throws {@link CryptoError} `ERR_NOT_FOUND` when there is none of that kind with this id.
+ */
+export const revoke = (
+  { store, log }: VaultContext,
+  kind: PermitRow["kind"],
+  id: string,
+): Promise<void> =>
+  store.transaction("full", async (tx) => {
+    const row = await tx.permits.find(id);
+    if (row?.kind !== kind) throw new CryptoError("ERR_NOT_FOUND", `No such ${kind}`);
+    await log.appendIn(tx, {
+      ...{ action: `${kind}.revoke`, target: kind === "grant" ? id : row.subject },
+      rows: await removeAllIn(tx, [row]),
+    });
+  });
+
 /** Counts a use, with its row of the log. The caller has read and judged the permit in this transaction. */
 export const useIn = async (
   tx: StoreTransaction,

@@ -10,6 +10,7 @@ import {
   fallbackLoop,
   migrateLoop,
   onboardLoop,
+  rotateLoop,
   secretsLoop,
 } from "./work.ts";
 
@@ -29,5 +30,6 @@ const loops: Record<string, (home: string, say: (line: string) => void) => Promi
   rollback: acceptOnce,
   migrate: migrateLoop,
   fallback: fallbackLoop,
+  rotate: rotateLoop,
 };
 await loops[work]?.(home, say);

@@ -140,6 +140,17 @@ export const fallbackLoop = async (home: string, say: Say): Promise<void> => {
   }
 };
 
+/** One rotation after the other; one that was interrupted is gone on with. */
+export const rotateLoop = async (home: string, say: Say): Promise<void> => {
+  const vault = await open(home);
+  for (let step = 0; ; step += 1) {
+    say(`begin ${step}`);
+    if (await vault.rotation.status()) await vault.rotation.resume();
+    else await vault.rotation.start();
+    say(`done ${step}`);
+  }
+};
+
 /** What the processes of a test ask for at once. */
 export const ACTION = { session: "s", tool: "exec", secret: "a" } as const;
 export const BOX = { session: "s", tool: "exec", secret: "a", destination: "h:443" } as const;

@@ -1,0 +1,294 @@
+import { execFile, spawn } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { expect, onTestFinished, test } from "vitest";
+import {
+  environment,
+  expectOneFault,
+  fileWith,
+  LANGO,
+  LANGO_IN_SHELL,
+  lango,
+  langoJson,
+  PASSPHRASE,
+  SECRET,
+  vaultHome,
+} from "./support.ts";
+import { Terminal } from "./terminal.ts";
+
+const run = promisify(execFile);
+const LOCKED = { LANGO_PASSPHRASE: undefined };
+const VERIFY = ["audit", "verify"];
+const REVEAL = ["security", "secrets", "get", "api/key", "--reveal"];
+
+interface Started {
+  readonly home: string;
+  readonly pid: number;
+}
+
+/** A home with an agent, which is gone after the test. */
+async function unlocked(...words: string[]): Promise<Started> {
+  const home = await vaultHome();
+  const { document, code, stderr } = await langoJson(["unlock", ...words], { home });
+  expect(code, stderr).toBe(0);
+  const { pid } = document.data;
+  onTestFinished(() => end(pid));
+  return { home, pid };
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It is gone, as it should be.
+  }
+}
+
+const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}/cmdline`);
+const gone = (pid: number) => expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false);
+const socketOf = (home: string): string => join(home, "run", "agent.sock");
+
+const sourceOf = async (home: string): Promise<unknown> =>
+  (await langoJson(["whoami"], { home, env: LOCKED })).document.data.source;
+
+test("opens the vault until it is locked; both are in the log", async () => {
+  const { home, pid } = await unlocked();
+  const options = { home, env: LOCKED };
+  for (let round = 0; round < 3; round += 1) {
+    const ran = await lango(VERIFY, options);
+    expect(ran.code, ran.stderr).toBe(0);
+  }
+  // A value that goes in needs no consent, and a child gets it masked.
+  const set = await lango(["security", "secrets", "set", "new"], { ...options, input: "value" });
+  expect(set.code, set.stderr).toBe(0);
+  const script = ["--", "sh", "-c", 'echo "$KEY"'];
+  const child = await lango(["run", "--env", "KEY=api/key", ...script], options);
+  expect(child.stdout).toBe("[SECRET:api/key]\n");
+  expect(await sourceOf(home)).toBe("unlock agent");
+  const status = await langoJson(["security", "status"], options);
+  expect(status.document.data.unlockSource).toBe("unlock agent");
+
+  const locked = await langoJson(["lock"], options);
+  expect(locked.document.data).toEqual({ locked: true, pid });
+  await gone(pid);
+  expect(readdirSync(join(home, "run")).filter((name) => name.startsWith("agent"))).toEqual([]);
+  expectOneFault(await lango(VERIFY, options), 4, /nothing gave its passphrase/);
+  expect((await langoJson(["lock"], options)).document.data).toEqual({ locked: false });
+  expect(await sourceOf(home)).toBe("stdin");
+  const { document } = await langoJson(["audit", "tail"], { home });
+  const events: { action: string; detail: string; actor: { source: string } }[] =
+    document.data.events;
+  expect(events.find(({ action }) => action === "agent.unlock")).toMatchObject({
+    detail: "for 3600 s, 900 s idle",
+    actor: { source: "LANGO_PASSPHRASE" },
+  });
+  expect(events.find(({ action }) => action === "agent.lock")).toMatchObject({
+    detail: `agent ${pid}`,
+    actor: { source: "unlock agent" },
+  });
+});
+
+test("is nobody's consent: no value, no template, no grant, no other door, no second agent", async () => {
+  const { home } = await unlocked();
+  const options = { home, env: LOCKED };
+  const template = fileWith("{{lango:api/key}}");
+  const out = join(home, "out");
+  const denied: readonly (readonly string[])[] = [
+    REVEAL,
+    ["inject", "-i", template, "-o", out, "--allow", "api/key"],
+    ["approvals", "grant", "secrets.get", "api/key"],
+    ["security", "slots", "add", "--kind", "master-key-file"],
+    ["security", "keyring", "store"],
+  ];
+  for (const words of denied) {
+    const ran = await lango(words, options);
+    expect([2, 5], `${words.join(" ")}: ${ran.stderr}`).toContain(ran.code);
+    expect(ran.stdout + ran.stderr).not.toContain(SECRET);
+  }
+  expectOneFault(await lango(REVEAL, options), 5, /unlock agent can be read by every process/);
+  expect(existsSync(out)).toBe(false);
+  expect(existsSync(join(home, "master.key"))).toBe(false);
+  expectOneFault(await lango(["unlock"], { home }), 9, /holds the key already/);
+  // What is given for the command itself goes before the agent.
+  const shown = await lango([...REVEAL, "--passphrase-file", fileWith(PASSPHRASE)], options);
+  expect(shown.stdout.trim()).toBe(SECRET);
+  const wrong = ["--passphrase-file", fileWith("no such passphrase")];
+  expectOneFault(await lango([...VERIFY, ...wrong], options), 4, /from --passphrase-file/);
+  expect((await lango([...VERIFY, "--unlock-with", "passphrase"], options)).code).toBe(4);
+});
+
+test("wants more than what lies about, and times that make sense", async () => {
+  const home = await vaultHome();
+  expectOneFault(await lango(["unlock", "--no-input"], { home, env: LOCKED }), 4, /passphrase/);
+  for (const words of [
+    ["--for", "25h"],
+    ["--for", "soon"],
+    ["--idle", "0s"],
+  ]) {
+    expectOneFault(await lango(["unlock", ...words], { home }), 2, /is no time from 1s to 24h/);
+  }
+  expect((await lango(["unlock", "--dry-run"], { home })).code).toBe(0);
+  expect(existsSync(socketOf(home))).toBe(false);
+});
+
+test("ends by itself: its time over, unused, its home gone, or by a signal", async () => {
+  const [expired, idle, homeless, ...signalled] = await Promise.all([
+    unlocked("--for", "1s"),
+    unlocked("--idle", "1s"),
+    unlocked(),
+    unlocked(),
+    unlocked(),
+    unlocked(),
+  ]);
+  rmSync(homeless.home, { recursive: true });
+  for (const [index, signal] of (["SIGTERM", "SIGINT", "SIGHUP"] as const).entries()) {
+    process.kill(signalled[index]?.pid ?? 0, signal);
+  }
+  await Promise.all([expired, idle, homeless, ...signalled].map(({ pid }) => gone(pid)));
+  for (const { home } of [expired, idle, ...signalled]) {
+    expect(existsSync(socketOf(home))).toBe(false);
+    expect((await lango(VERIFY, { home, env: LOCKED })).code).toBe(4);
+  }
+});
+
+test("killed, leaves nothing that keeps anybody from anything", async () => {
+  const { home, pid } = await unlocked();
+  process.kill(pid, "SIGKILL");
+  await gone(pid);
+  expect(existsSync(socketOf(home))).toBe(true);
+  expect((await lango(VERIFY, { home, env: LOCKED })).code).toBe(4);
+  expect((await lango(VERIFY, { home })).code).toBe(0);
+  expect((await langoJson(["lock"], { home })).document.data).toEqual({ locked: false });
+  const again = await langoJson(["unlock"], { home });
+  onTestFinished(() => end(again.document.data.pid));
+  expect(again.code, again.stderr).toBe(0);
+  expect((await lango(VERIFY, { home, env: LOCKED })).code).toBe(0);
+});
+
+test("opens no more once its slot was changed, and says how to go on", async () => {
+  const { home, pid } = await unlocked();
+  const files = [
+    ...["--old-passphrase-file", fileWith(PASSPHRASE)],
+    ...["--new-passphrase-file", fileWith("another long passphrase")],
+    ...["--kdf", "pbkdf2-sha256:1000", "--accept-weak-kdf"],
+  ];
+  expect((await lango(["security", "migrate-passphrase", ...files], { home })).code).toBe(0);
+  const ran = await lango(VERIFY, { home, env: LOCKED });
+  expectOneFault(ran, 4, /opens the vault no more: the slot .* was changed/);
+  expect(ran.stderr).toContain('"lango lock"');
+  const locked = await lango(["lock"], { home, env: LOCKED });
+  expect(locked.code).toBe(0);
+  expect(locked.stderr).toMatch(/The log does not have it/);
+  await gone(pid);
+  const env = { LANGO_PASSPHRASE: "another long passphrase" };
+  expect((await lango(VERIFY, { home, env })).code).toBe(0);
+  const { document } = await langoJson(["audit", "tail"], { home });
+  const failed = document.data.events.filter(
+    ({ outcome }: { outcome: string }) => outcome === "failure",
+  );
+  expect(failed[0]).toMatchObject({ action: "vault.unlock", code: "ERR_WRONG_PASSPHRASE" });
+});
+
+test("another user cannot connect, and sees no secret", async () => {
+  const { home, pid } = await unlocked();
+  // Even where the folders above let everybody in, as the other socket shows.
+  for (const path of [home, join(home, ".."), join(home, "../..")]) chmodSync(path, 0o755);
+  const everybody = createServer((socket) => void socket.end("open"));
+  onTestFinished(() => void everybody.close());
+  const open = join(home, "open.sock");
+  await new Promise<void>((resolve) => everybody.listen(open, resolve));
+  chmodSync(open, 0o666);
+  const script = `
+    process.setgroups([]); process.setgid(65534); process.setuid(65534);
+    const { connect } = require("node:net");
+    const { readFileSync } = require("node:fs");
+    for (const path of process.argv.slice(1, 3)) {
+      const tell = (what) => console.log(path + " " + what);
+      connect(path).on("error", ({ code }) => tell(code)).on("data", tell);
+    }
+    for (const path of process.argv.slice(3)) {
+      try { readFileSync(path); console.log(path + " read"); } catch ({ code }) { console.log(path + " " + code); }
+    }`;
+  const files = [join(home, "run", "agent.token"), `/proc/${pid}/environ`, `/proc/${pid}/mem`];
+  const words = ["-e", script, socketOf(home), open, ...files];
+  expect(lstatSync(socketOf(home)).mode & 0o777).toBe(0o600);
+  expect(lstatSync(join(home, "run")).mode & 0o777).toBe(0o700);
+  if (process.getuid?.() !== 0) {
+    // Only root can become another user: what keeps others out was looked at.
+    await expect(run(process.execPath, words)).rejects.toThrow("EPERM");
+    return;
+  }
+  const { stdout } = await run(process.execPath, words);
+  expect(stdout.trim().split("\n").sort()).toEqual(
+    [`${open} open`, ...[socketOf(home), ...files].map((path) => `${path} EACCES`)].sort(),
+  );
+});
+
+test("its process: nothing of the terminal's, no secret to be seen, no core file, no debugger", async () => {
+  const home = await vaultHome();
+  const terminal = new Terminal(
+    "/bin/sh",
+    [
+      "-c",
+      `exec 5</dev/tty 6<'${fileWith("other")}'; ulimit -c unlimited; ${LANGO_IN_SHELL} unlock --json`,
+    ],
+    environment(home, { NODE_OPTIONS: "--max-http-header-size=9000" }),
+  );
+  const ended = await terminal.end();
+  expect(ended.exitCode, terminal.output).toBe(0);
+  const { pid } = JSON.parse(/\{.*\}/.exec(terminal.output)?.[0] ?? "").data;
+  onTestFinished(() => end(pid));
+  // The terminal and the command are gone, and it is still there.
+  await sleep(300);
+  expect((await lango(VERIFY, { home, env: LOCKED })).code).toBe(0);
+  const read = (name: string): string => readFileSync(`/proc/${pid}/${name}`, "latin1");
+  expect(read("environ")).not.toMatch(/LANGO|HOME|NODE/);
+  expect(read("cmdline") + read("environ")).not.toContain(PASSPHRASE);
+  expect(read("limits")).toMatch(/Max core file size +0 +0 /);
+  expect(Number.parseInt(read("coredump_filter"), 16)).toBe(0);
+  // A session of its own, and no terminal: fields 6 and 7 (proc_pid_stat(5)).
+  const [, , , session, tty] = read("stat")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  expect([session, tty]).toEqual([`${pid}`, "0"]);
+  expect(readlinkSync(`/proc/${pid}/cwd`)).toBe("/");
+  const links = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+  expect(links.filter((link) => /tty|pts|lango/.test(link))).toEqual([]);
+  process.kill(pid, "SIGUSR1");
+  await sleep(300);
+  expect(readFileSync("/proc/net/tcp", "latin1")).not.toContain(":240D 00000000:0000 0A");
+  expect((await lango(VERIFY, { home, env: LOCKED })).code).toBe(0);
+});
+
+test("serves many commands at once", async () => {
+  const { home } = await unlocked();
+  const ran = await Promise.all(
+    Array.from({ length: 12 }, () =>
+      lango(["security", "secrets", "get", "api/key"], { home, env: LOCKED }),
+    ),
+  );
+  for (const { code, stderr } of ran) expect(code, stderr).toBe(0);
+});
+
+test("does not keep the command's own pipes open", async () => {
+  const home = await vaultHome();
+  const child = spawn(process.execPath, [...LANGO, "unlock", "--for", "20s"], {
+    env: environment(home),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  // `close` comes when the last holder of both pipes is gone.
+  const code = await new Promise((resolve) => child.once("close", resolve));
+  expect(code).toBe(0);
+  expect((await lango(["lock"], { home, env: LOCKED })).code).toBe(0);
+});

@@ -1,0 +1,189 @@
+import { CryptoError } from "@lango/crypto-core";
+import type { Client, QueryResult } from "pg";
+import type { RetryOptions } from "../busy.ts";
+import type { Dialect } from "../dialect.ts";
+import { bind, type Params, type Statement } from "../statement.ts";
+import type { Address } from "./address.ts";
+import type { PgConstructor } from "./driver.ts";
+import { endsConnection, isLost, mapPostgresError } from "./errors.ts";
+import { quote } from "./quote.ts";
+import { types } from "./types.ts";
+
+/** Also where others are waited for only briefly. */
+const CONNECT_MS = 10_000;
+/** A statement that takes longer is taken for a connection that has gone silent. */
+const STATEMENT_MS = 30_000;
+
+/**
+ * Of every connection. A client that has gone silent must not keep others out: not by a transaction that it left open,
+ * nor by a lock of a session that nobody ends.
+ */
+const SETTINGS = `
+set client_encoding to 'UTF8';
+set bytea_output to 'hex';
+set client_min_messages to 'warning';
+set standard_conforming_strings to on;
+set idle_in_transaction_session_timeout to '60s';
+set tcp_keepalives_idle to 30;
+set tcp_keepalives_interval to 10;
+set tcp_keepalives_count to 3;
+`;
+
+/** Where a database is and how it is spoken to. */
+export interface Place {
+  readonly address: Address;
+  readonly Client: PgConstructor;
+  readonly dialect: Dialect;
+  readonly prepared: PreparedStatements;
+  /** How long to wait for other processes, and for a server that cannot be reached. */
+  readonly timeoutMs: number;
+}
+
+/** How long to try again where nothing was done yet. Reconnecting takes more than a lock of SQLite, so the delays are longer. */
+export const whileLost = ({ timeoutMs }: Place): RetryOptions => ({
+  timeoutMs,
+  isPassing: isLost,
+  maxDelayMs: 500,
+});
+
+interface Prepared {
+  readonly name: string;
+  readonly text: string;
+  readonly parameters: readonly unknown[];
+}
+
+/** The statements of a store, each compiled once and known to every connection by the same name. */
+export class PreparedStatements {
+  readonly #dialect: Dialect;
+  readonly #known = new Map<object, Prepared>();
+
+  constructor(dialect: Dialect) {
+    this.#dialect = dialect;
+  }
+
+  get<P, R>(statement: Statement<P, R>): Prepared {
+    let prepared = this.#known.get(statement);
+    if (prepared === undefined) {
+      const { sql, parameters } = statement.compile(this.#dialect);
+      prepared = { name: `lango_${this.#known.size}`, text: sql, parameters };
+      this.#known.set(statement, prepared);
+    }
+    return prepared;
+  }
+}
+
+export interface ExecOptions {
+  /** Milliseconds until the connection is taken for dead. Default 30,000; 0 for work of any length. */
+  readonly withinMs?: number;
+}
+
+/**
+ * One connection. Its methods throw {@link CryptoError}s. Statements are sent without waiting for the answers to those
+ * before. Once it is `lost` it stays so.
+ */
+export class Link {
+  readonly #client: Client;
+  readonly #place: Place;
+  #ending: Promise<void> | undefined;
+
+  private constructor(place: Place, client: Client) {
+    this.#place = place;
+    this.#client = client;
+  }
+
+  /** @param settings - SQL for this connection alone. */
+  static async open(place: Place, settings = ""): Promise<Link> {
+    const { address, Client } = place;
+    const client = new Client({
+      host: address.host,
+      port: address.port,
+      ...(address.user === undefined ? {} : { user: address.user }),
+      ...(address.database === undefined ? {} : { database: address.database }),
+      // A function keeps the driver from looking into other places, with a warning.
+      password: () => (address.password ?? process.env["PGPASSWORD"]) as string,
+      ssl: address.ssl,
+      application_name: address.applicationName,
+      connectionTimeoutMillis: CONNECT_MS,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 30_000,
+      pipeline: true,
+      types,
+    });
+    const link = new Link(place, client);
+    // Told here as well when nothing is asked; without a listener it would end the process.
+    client.on("error", () => link.close());
+    try {
+      await client.connect();
+    } catch (error) {
+      void link.close();
+      throw mapPostgresError(error, address.location);
+    }
+    await link.exec(`${SETTINGS}set search_path to ${quote(address.schema)};${settings}`);
+    return link;
+  }
+
+  get lost(): boolean {
+    return this.#ending !== undefined;
+  }
+
+  async first<P extends Params<P>, R>(
+    statement: Statement<P, R>,
+    params: P,
+  ): Promise<R | undefined> {
+    return (await this.#run(statement, params)).rows[0] as R | undefined;
+  }
+
+  async all<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<R[]> {
+    return (await this.#run(statement, params)).rows as R[];
+  }
+
+  async run<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<number> {
+    return (await this.#run(statement, params)).rowCount ?? 0;
+  }
+
+  /** Runs SQL of several statements, and returns the result of each. */
+  async exec(sql: string, { withinMs = STATEMENT_MS }: ExecOptions = {}): Promise<QueryResult[]> {
+    const results: QueryResult | QueryResult[] = await this.#send({
+      text: sql,
+      query_timeout: withinMs,
+    });
+    return Array.isArray(results) ? results : [results];
+  }
+
+  /** Ends the connection, and with it what it holds on the server. Never fails. */
+  close(): Promise<void> {
+    this.#ending ??= this.#client.end().catch(() => undefined);
+    return this.#ending;
+  }
+
+  #run<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<QueryResult> {
+    const { name, text, parameters } = this.#place.prepared.get(statement);
+    return this.#send({
+      name,
+      text,
+      values: bind(parameters, params),
+      query_timeout: STATEMENT_MS,
+    });
+  }
+
+  async #send(query: Query): Promise<QueryResult> {
+    const { location } = this.#place.address;
+    if (this.lost)
+      throw new CryptoError("ERR_UNAVAILABLE", `The connection to ${location} was lost`);
+    try {
+      return await this.#client.query(query);
+    } catch (error) {
+      const mapped = mapPostgresError(error, location);
+      if (error !== mapped && endsConnection(error)) void this.close();
+      throw mapped;
+    }
+  }
+}
+
+/** A query as the driver takes it; its types lack the limit of time. */
+interface Query {
+  readonly name?: string;
+  readonly text: string;
+  readonly values?: unknown[];
+  readonly query_timeout: number;
+}

@@ -1,0 +1,83 @@
+import { CryptoError } from "@lango/crypto-core";
+import { APPLIED, checkApplied, RECORD } from "../migrate.ts";
+import type { Migration } from "../migrations.ts";
+import { LOCK_WRITERS } from "./begin.ts";
+import type { Link, Place } from "./link.ts";
+import { quote } from "./quote.ts";
+
+/** What there is of a vault: nothing yet, or the version of its schema. */
+export type Found = undefined | number;
+
+/**
+ * Looks at the schema.
+ *
+ * @throws {@link CryptoError} `ERR_CONFLICT` when it is of a newer Lango; `ERR_INTEGRITY` when others made it.
+ */
+export async function inspect(
+  link: Link,
+  { address }: Place,
+  migrations: readonly Migration[],
+): Promise<Found> {
+  const literal = `'${address.schema.replaceAll("'", "''")}'`;
+  // The catalogue answers without any right on the schema, and without the schema.
+  const [tables] = await link.exec(`
+    select c.relname as name
+      from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      where n.nspname = ${literal} and c.relkind in ('r', 'p', 'v', 'm', 'f')`);
+  const names = tables?.rows.map((row) => row.name) ?? [];
+  if (names.length === 0) return undefined;
+  if (!names.includes("migrations")) {
+    throw new CryptoError(
+      "ERR_INTEGRITY",
+      `${address.location} is the schema of another application`,
+      { context: { hint: "It was left as it is; choose another with ?schema= in the URL." } },
+    );
+  }
+  const applied = await link.all(APPLIED, {});
+  const version = applied.at(-1)?.version ?? 0;
+  checkApplied(version, () => applied, migrations, address.location);
+  return version;
+}
+
+/** Applies what is missing, each migration in one transaction. The caller holds the lock of the schema. */
+export async function migrate(
+  link: Link,
+  place: Place,
+  migrations: readonly Migration[],
+): Promise<void> {
+  for (;;) {
+    const version = await inspect(link, place, migrations);
+    const next = migrations[version ?? 0];
+    if (next === undefined) return;
+    const before =
+      version === undefined
+        ? await schemaToMake(link, place)
+        : // Waits for the transactions of an older lango, which look at the version under the same lock.
+          LOCK_WRITERS;
+    await link.exec(`begin; ${before}`);
+    try {
+      await link.exec(next.sql(place.dialect.types), { withinMs: 0 });
+      const { version: applied, name, checksum } = next;
+      await link.run(RECORD, { version: applied, name, checksum, appliedAt: Date.now() });
+      await link.exec("commit", { withinMs: 0 });
+    } catch (error) {
+      if (!link.lost) await link.exec("rollback");
+      throw error;
+    }
+  }
+}
+
+/** The schema may be there, empty, made by somebody who may make schemas. */
+async function schemaToMake(link: Link, { address }: Place): Promise<string> {
+  const [encoding, schema] = await link.exec(
+    "show server_encoding; select current_schema() is not null as found",
+  );
+  if (encoding?.rows[0]?.server_encoding !== "UTF8") {
+    throw new CryptoError(
+      "ERR_CONFIG",
+      `The database of ${address.location} does not keep text as UTF-8`,
+      { context: { hint: "Make one with: createdb --encoding=UTF8 --template=template0" } },
+    );
+  }
+  return schema?.rows[0]?.found === true ? "" : `create schema ${quote(address.schema)}`;
+}

@@ -1,0 +1,2 @@
+/** A name as a quoted identifier. */
+export const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;
