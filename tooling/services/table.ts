@@ -7,6 +7,7 @@ import { phoneServices } from "./phone.ts";
 import { pkcs11Services } from "./pkcs11.ts";
 import { presidioServices } from "./presidio.ts";
 import type { Service } from "./service.ts";
+import { sqlcipherServices } from "./sqlcipher.ts";
 import { terminalServices } from "./terminal.ts";
 
 /** Only what a test really uses. A server is started by the test that needs it; see server.ts. */
@@ -46,5 +47,6 @@ export const services: readonly Service[] = [
   ...phoneServices,
   ...pkcs11Services,
   ...presidioServices,
+  ...sqlcipherServices,
   ...terminalServices,
 ];

@@ -168,7 +168,7 @@ describe("faults in the settings", () => {
       "security.kms.maxRetries: ",
       'security.kms.timeoutPerOperation: must be a duration from 1ms to 10m, such as "5s"',
       "security.kms.colour: there is no such setting",
-      "security.dbEncryption.cipherPageSize: must be a power of two from 512 to 65536",
+      "security.dbEncryption.cipherPageSize: must be a power of two from 1024 to 65536",
       "security.signer.provider: must be local, rpc, aws-kms, gcp-kms, azure-kv, pkcs11 or the name of a scoped package",
       "gateway.port: ",
       "gateway.auth.token: ",

@@ -81,9 +81,10 @@ describe("security status", () => {
       expect(stdout).toMatch(/^database +not encrypted \(security.dbEncryption.enabled is true,/m);
     }
     const { document } = await langoJson(["doctor"], { home });
-    expect(finding(document, "settings")).toMatchObject({
+    expect(finding(document, "encryption")).toMatchObject({
       ok: false,
-      detail: expect.stringMatching(/nothing was migrated/),
+      detail: "the database is in plaintext, but security.dbEncryption.enabled is true",
+      fix: expect.stringContaining("lango security db-migrate"),
     });
     expect(finding(document, "provider")).toMatchObject({
       ok: false,

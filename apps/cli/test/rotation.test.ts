@@ -155,7 +155,12 @@ describe("lango keys retire", () => {
 
     await lango(["security", "secrets", "delete", "api/key", "--yes"], { home });
     const dry = await langoJson(["keys", "retire", "--dry-run"], { home });
-    expect(dry.document.data.wouldRetire).toMatchObject([{ state: "decrypt-only", values: 0 }]);
+    expect(dry.document.data).toMatchObject({
+      dryRun: true,
+      retired: [{ state: "decrypt-only", values: 0 }],
+      needed: [],
+    });
+    expect(dataKeyStates(home)).toEqual(["active", "decrypt-only"]);
     expectOneFault(await lango(["keys", "retire"], { home }), 2, /This needs a yes/);
     const retired = await langoJson(["keys", "retire", "--yes"], { home });
     expect(retired.document.data.retired).toMatchObject([{ state: "retired", values: 0 }]);

@@ -8,6 +8,7 @@ export {
 } from "./data-key-cache.ts";
 export { hkdf } from "./encoding.ts";
 export { fileError } from "./file-errors.ts";
+export { type InheritedKeys, type InheritedName, sealInherited } from "./inherited.ts";
 export { type JsonValue, jcs, parseJsonStrict } from "./json.ts";
 export {
   defaultKdf,
@@ -51,5 +52,5 @@ export {
   sealValue,
   type ValueHeader,
 } from "./value.ts";
-export { deriveVaultKeys, type VaultKeys } from "./vault-keys.ts";
+export { deriveVaultKeys, type RowsKeys, type VaultKeys } from "./vault-keys.ts";
 export type { UnwrappingProvider, WrappingProvider } from "./wrapping.ts";

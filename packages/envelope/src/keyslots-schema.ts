@@ -1,5 +1,6 @@
 import { CryptoError, fromBase64, fromHex, isCryptoError, parseKeyUri } from "@lango/crypto-core";
 import { DATA_KEY_ID_BYTES } from "./data-key.ts";
+import { INHERITED_KEY_BYTES, INHERITED_NAMES } from "./inherited.ts";
 import type { JsonValue } from "./json.ts";
 import { type KdfJson, kdfFromJson } from "./kdf.ts";
 import type { Keyslots, Slot, SlotKind } from "./keyslots.ts";
@@ -46,7 +47,8 @@ export const checkKeyslots = (value: JsonValue): Keyslots => {
       { context: { hint: "Update lango" } },
     );
   }
-  checkKeys(file, "", ["generation", "mac", "sha256", "slots", "vaultId", "version"]);
+  const needed = ["generation", "mac", "sha256", "slots", "vaultId", "version"];
+  checkKeys(file, "", needed, ["inherited"]);
   check(version === 1, "/version", "is not 1");
   check(isHex(file["vaultId"], VAULT_ID_BYTES), "/vaultId", "is not 32 hex characters");
   check(Number.isSafeInteger(generation) && Number(generation) >= 1, "/generation", "is no count");
@@ -61,6 +63,7 @@ export const checkKeyslots = (value: JsonValue): Keyslots => {
     check(!ids.has(id), `/slots/${index}/id`, "is used twice");
     ids.add(id);
   }
+  if (file["inherited"] !== undefined) checkInherited(file["inherited"]);
   return file as unknown as Keyslots;
 };
 
@@ -94,6 +97,17 @@ const checkSlot = (value: JsonValue, path: string): Slot => {
     check(wrapped > 0 && wrapped <= MAX_WRAPPED_BYTES, `${path}/wrapped`, "is no wrapped key");
   }
   return slot as unknown as Slot;
+};
+
+const checkInherited = (value: JsonValue): void => {
+  const inherited = asObject(value, "/inherited");
+  checkKeys(inherited, "/inherited", [], INHERITED_NAMES);
+  // An empty one is left out, so that there is one way to write a file.
+  check(Object.keys(inherited).length > 0, "/inherited", "has no keys");
+  for (const [name, sealed] of Object.entries(inherited)) {
+    const isKey = base64Bytes(sealed) === SEALED_OVERHEAD_BYTES + INHERITED_KEY_BYTES;
+    check(isKey, `/inherited/${name}`, "is no sealed key");
+  }
 };
 
 const checkKdf = (value: JsonValue | undefined, path: string): void => {

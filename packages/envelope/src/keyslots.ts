@@ -7,6 +7,7 @@ import {
   isCryptoError,
   utf8,
 } from "@lango/crypto-core";
+import type { InheritedKeys } from "./inherited.ts";
 import { type JsonValue, jcs, parseJsonStrict } from "./json.ts";
 import type { KdfJson } from "./kdf.ts";
 import { checkKeyslots } from "./keyslots-schema.ts";
@@ -54,6 +55,8 @@ export interface Keyslots {
   readonly generation: number;
   /** 1 to 32 slots. */
   readonly slots: readonly Slot[];
+  /** Keys of an earlier vault key that go on, if there are any. */
+  readonly inherited?: InheritedKeys;
   /** Hex SHA-256 of JCS of all other members: tells damage from a wrong passphrase. */
   readonly sha256: string;
   /** Hex HMAC-SHA-256, under a key from the vault key, of JCS of all members but `mac` and `sha256`. */
@@ -113,10 +116,16 @@ export const serializeKeyslots = (keyslots: Keyslots): Bytes => {
  */
 export const buildKeyslots = (
   vaultKey: Uint8Array,
-  content: Pick<Keyslots, "vaultId" | "generation" | "slots">,
+  content: Pick<Keyslots, "vaultId" | "generation" | "slots"> & {
+    /** Left out of the file when it has no keys. */
+    readonly inherited?: InheritedKeys | undefined;
+  },
 ): Keyslots => {
-  const { vaultId, generation, slots } = content;
-  const unsigned = { version: 1, vaultId, generation, slots } as const;
+  const { vaultId, generation, slots, inherited = {} } = content;
+  const unsigned = {
+    ...({ version: 1, vaultId, generation, slots } as const),
+    ...(Object.keys(inherited).length === 0 ? {} : { inherited }),
+  };
   const signed = { ...unsigned, mac: computeMac(vaultKey, unsigned).toString("hex") };
   const keyslots = { ...signed, sha256: checksum(signed) };
   return checkKeyslots(keyslots as unknown as JsonValue);

@@ -1,17 +1,25 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
-import { type Bytes, CryptoError, zero } from "@lango/crypto-core";
+import { type Bytes, CryptoError, toPlain, zero } from "@lango/crypto-core";
 import { createDataKey, DATA_KEY_ID_BYTES, type DataKey } from "./data-key.ts";
 import { hkdf } from "./encoding.ts";
+import { type InheritedKeys, type InheritedName, openInherited } from "./inherited.ts";
 
 export const VAULT_KEY_BYTES = 32;
 export const VAULT_ID_BYTES = 16;
+
+/** The HMAC-SHA-256 keys of the rows that steer security. */
+export interface RowsKeys {
+  /** What rows are written with. */
+  readonly current: KeyObject;
+  /** What rows may still be under while all are being written anew. */
+  readonly former?: KeyObject;
+}
 
 /** The keys that come from a vault key, each for one purpose. */
 export interface VaultKeys {
   /** Seals the vault's data keys, its audit key and local key material. */
   readonly wrap: DataKey;
-  /** HMAC-SHA-256 key of the rows that steer security. */
-  readonly rows: KeyObject;
+  readonly rows: RowsKeys;
   /** HMAC-SHA-256 key of the keyslots file. */
   readonly slotFile: KeyObject;
   /** HMAC-SHA-256 key of what approvals commit to. */
@@ -22,42 +30,65 @@ export interface VaultKeys {
    * @throws {@link CryptoError} `ERR_CLOSED` after `destroy`.
    */
   database(): Bytes;
+  /** The raw key under which an encrypted database may still be while it is being written anew; the caller zeroes it. */
+  formerDatabase(): Bytes | undefined;
   /** Drops what can be dropped: `wrap` and `database` throw `ERR_CLOSED` afterwards. Idempotent. */
   destroy(): void;
 }
 
 /**
- * Derives the keys of a vault: HKDF-SHA-256(vault key, salt = vault id, info), each with an info of its own.
+ * Derives the keys of a vault: HKDF-SHA-256(vault key, salt = vault id, info), each with an info of its own. Those that
+ * the vault inherited are opened instead.
  *
  * @param vaultKey - 32 bytes, copied: the caller zeroes them.
  * @param vaultId - 16 bytes.
- * @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` for another length.
+ * @param inherited - Of the keyslots file whose MAC was checked.
+ * @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` for another length; `ERR_DECRYPTION_FAILED` for inherited keys that
+ *   are not of this vault key, this vault and this name.
  */
-export const deriveVaultKeys = (vaultKey: Uint8Array, vaultId: Uint8Array): VaultKeys => {
+export const deriveVaultKeys = (
+  vaultKey: Uint8Array,
+  vaultId: Uint8Array,
+  inherited: InheritedKeys = {},
+): VaultKeys => {
   checkVaultKey(vaultKey, vaultId);
-  const wrapKey = hkdf(vaultKey, vaultId, "lango/v1/wrap");
-  const wrap = createDataKey(
-    wrapKey,
-    hkdf(vaultKey, vaultId, "lango/v1/wrap-id", DATA_KEY_ID_BYTES),
-  );
-  zero(wrapKey);
+  const wrap = deriveWrapKey(vaultKey, vaultId);
+  const opened = (name: InheritedName): KeyObject | undefined =>
+    openInherited(wrap, vaultId, inherited, name);
+  const former = opened("formerRows");
+  const rows = opened("rows") ?? macKey(vaultKey, vaultId, "lango/v1/rows");
   // Kept for `database` only, which few vaults need.
   let root: KeyObject | undefined = createSecretKey(vaultKey);
+  const inheritedDatabase = opened("database");
+  const formerDatabase = opened("formerDatabase");
   return {
     wrap,
-    rows: macKey(vaultKey, vaultId, "lango/v1/rows"),
+    rows: { current: rows, ...(former ? { former } : {}) },
     slotFile: deriveSlotFileKey(vaultKey, vaultId),
-    approvals: macKey(vaultKey, vaultId, "lango/v1/approvals"),
+    approvals: opened("approvals") ?? macKey(vaultKey, vaultId, "lango/v1/approvals"),
     database: () => {
       if (root === undefined)
         throw new CryptoError("ERR_CLOSED", "The vault's keys were destroyed");
-      return hkdf(root, vaultId, "lango/v1/database");
+      return inheritedDatabase
+        ? toPlain(inheritedDatabase.export())
+        : hkdf(root, vaultId, "lango/v1/database");
     },
+    formerDatabase: () => formerDatabase && toPlain(formerDatabase.export()),
     destroy: () => {
       wrap.destroy();
       root = undefined;
     },
   };
+};
+
+const deriveWrapKey = (vaultKey: Uint8Array, vaultId: Uint8Array): DataKey => {
+  const wrapKey = hkdf(vaultKey, vaultId, "lango/v1/wrap");
+  const id = hkdf(vaultKey, vaultId, "lango/v1/wrap-id", DATA_KEY_ID_BYTES);
+  try {
+    return createDataKey(wrapKey, id);
+  } finally {
+    zero(wrapKey);
+  }
 };
 
 /** The HMAC key of the keyslots file alone, for whoever has just opened a slot. */

@@ -2,6 +2,7 @@ import { isCryptoError } from "@lango/crypto-core";
 import {
   buildKeyslots,
   createSlot,
+  deriveVaultKeys,
   open,
   openValue,
   parseJsonStrict,
@@ -9,6 +10,7 @@ import {
   readStreamHeader,
   readValueHeader,
   seal,
+  sealInherited,
   sealStream,
   sealValue,
   serializeKeyslots,
@@ -87,10 +89,19 @@ describe("parsers under mutated and random input", () => {
       }),
       await createSlot(vaultKey, vaultId, { kind: "env", key: bytes(32), label: "ci" }),
     ];
-    const valid = serializeKeyslots(
-      buildKeyslots(vaultKey, { vaultId: toHex(vaultId), generation: 1, slots }),
+    const keys = deriveVaultKeys(vaultKey, vaultId);
+    const inherited = sealInherited(keys.wrap, vaultId, {
+      ...{ rows: keys.rows.current, formerRows: keys.slotFile },
+      ...{ approvals: keys.approvals, database: keys.slotFile, formerDatabase: keys.slotFile },
+    });
+    const content = { vaultId: toHex(vaultId), generation: 1, slots };
+    const valid = [content, { ...content, inherited }].map((each) =>
+      serializeKeyslots(buildKeyslots(vaultKey, each)),
     );
-    const outcomes = await rig("keyslots", [valid], parseKeyslots);
+    const outcomes = await rig("keyslots", valid, (input) => {
+      const parsed = parseKeyslots(input);
+      deriveVaultKeys(vaultKey, vaultId, parsed.inherited).destroy();
+    });
     expectBoth(outcomes, "ERR_INTEGRITY", "ERR_MALFORMED_ENVELOPE");
   });
 

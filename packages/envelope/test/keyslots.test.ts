@@ -1,4 +1,4 @@
-import { createHash, createHmac } from "node:crypto";
+import { createHash, createHmac, createSecretKey } from "node:crypto";
 import {
   buildKeyslots,
   createSlot,
@@ -12,6 +12,7 @@ import {
   openValue,
   parseKeyslots,
   type Slot,
+  sealInherited,
   sealValue,
   serializeKeyslots,
   unwrapSlotKey,
@@ -301,6 +302,11 @@ describe("the keyslots file", () => {
       [{ ...keyslots, slots: Array(33).fill(slot) }, "/slots has 33 slots, more than 32"],
       [{ ...keyslots, slots: [slot, slot] }, "/slots/1/id is used twice"],
       [{ ...keyslots, slots: [7] }, "/slots/0 is no object"],
+      [{ ...keyslots, inherited: [] }, "/inherited is no object"],
+      [{ ...keyslots, inherited: {} }, "/inherited has no keys"],
+      [{ ...keyslots, inherited: { wrap: slot.sealed } }, '/inherited/"wrap" is no known key'],
+      [{ ...keyslots, inherited: { rows: "AAAA" } }, "/inherited/rows is no sealed key"],
+      [{ ...keyslots, inherited: { database: 1 } }, "/inherited/database is no sealed key"],
       [withSlot({ kind: "yubikey" }), "/slots/0/kind is no kind of slot"],
       [withSlot({ id: "zz" }), "/slots/0/id is not 24 hex characters"],
       [withSlot({ uri: "local:x" }), '/slots/0/"uri" is no known key'],
@@ -387,13 +393,67 @@ describe("the keys of a vault", () => {
     expect(keys.wrap.id).toEqual(hkdf(vaultKey, vaultId, "lango/v1/wrap-id", 12));
     const mac = (key: Parameters<typeof createHmac>[1]) =>
       createHmac("sha256", key).update("x").digest("hex");
-    expect(mac(keys.rows)).toBe(mac(hkdf(vaultKey, vaultId, "lango/v1/rows")));
+    expect(mac(keys.rows.current)).toBe(mac(hkdf(vaultKey, vaultId, "lango/v1/rows")));
     expect(mac(keys.slotFile)).toBe(mac(hkdf(vaultKey, vaultId, "lango/v1/slotfile")));
     expect(mac(keys.approvals)).toBe(mac(hkdf(vaultKey, vaultId, "lango/v1/approvals")));
     const again = deriveVaultKeys(vaultKey, vaultId);
     expect(openValue(again.wrap, sealValue(keys.wrap, text("dek"), bytes(0)), bytes(0))).toEqual(
       text("dek"),
     );
+  });
+
+  describe("of a vault that had another vault key before", () => {
+    const nextKey = pattern(32, 6);
+    const before = deriveVaultKeys(vaultKey, vaultId);
+    const { wrap } = deriveVaultKeys(nextKey, vaultId);
+    const inherited = sealInherited(wrap, vaultId, {
+      ...{ rows: before.rows.current, approvals: before.approvals },
+      database: createSecretKey(before.database()),
+    });
+
+    it("go on where they are inherited, and are new elsewhere", () => {
+      const keys = deriveVaultKeys(nextKey, vaultId, inherited);
+      expect(keys.rows.current.equals(before.rows.current)).toBe(true);
+      expect(keys.rows.former).toBeUndefined();
+      expect(keys.approvals.equals(before.approvals)).toBe(true);
+      expect(keys.database()).toEqual(before.database());
+      expect(keys.slotFile.equals(before.slotFile)).toBe(false);
+      expect(keys.wrap.id).not.toEqual(before.wrap.id);
+      keys.destroy();
+      expect(keys.formerDatabase()).toBeUndefined();
+      const former = sealInherited(wrap, vaultId, {
+        ...{ formerRows: before.rows.current, formerDatabase: createSecretKey(before.database()) },
+      });
+      const renewing = deriveVaultKeys(nextKey, vaultId, former);
+      expect(renewing.formerDatabase()).toEqual(before.database());
+      expect(renewing.database()).not.toEqual(before.database());
+      expect(renewing.rows.former?.equals(before.rows.current)).toBe(true);
+      expect(renewing.rows.current.equals(before.rows.current)).toBe(false);
+    });
+
+    it("open under this vault key, vault and name alone", async () => {
+      const { rows, approvals } = inherited;
+      for (const derive of [
+        () => deriveVaultKeys(vaultKey, vaultId, inherited),
+        () => deriveVaultKeys(nextKey, pattern(16, 10), inherited),
+        () => deriveVaultKeys(nextKey, vaultId, { rows: approvals!, approvals: rows! }),
+      ]) {
+        expect(await codeOf(derive)).toBe("ERR_DECRYPTION_FAILED");
+      }
+    });
+
+    it("are under the MAC of the file, which has no such member without them", async () => {
+      const content = { vaultId: toHex(vaultId), generation: 2, slots };
+      const without = buildKeyslots(nextKey, { ...content, inherited: {} });
+      expect(without).toEqual(buildKeyslots(nextKey, content));
+      expect(Object.keys(without)).not.toContain("inherited");
+      const written = buildKeyslots(nextKey, { ...content, inherited });
+      expect(parseKeyslots(serializeKeyslots(written))).toEqual(written);
+      verifyKeyslots(nextKey, written);
+      const { rows: _, ...fewer } = inherited;
+      const altered = { ...written, inherited: fewer };
+      expect(await codeOf(() => verifyKeyslots(nextKey, altered))).toBe("ERR_INTEGRITY");
+    });
   });
 
   it("are others for another vault id", () => {

@@ -2,10 +2,12 @@ import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { CryptoError } from "@lango/crypto-core";
 import { retryBusy } from "./busy.ts";
+import { type Cipher, useCipher } from "./cipher.ts";
 import { Connection } from "./connection.ts";
 import type { Dialect } from "./dialect.ts";
-import type { SqliteConstructor } from "./driver.ts";
+import type { SqliteConstructor, SqliteDatabase } from "./driver.ts";
 import { exists } from "./files.ts";
+import { fileId, isSameFile, noteOpen } from "./open-files.ts";
 
 /** "LNGO": marks a database as ours (https://sqlite.org/pragma.html#pragma_application_id). */
 export const APPLICATION_ID = 0x4c4e474f;
@@ -30,6 +32,8 @@ export interface Place {
   readonly sqlite: SqliteConstructor;
   readonly dialect: Dialect;
   readonly timeoutMs: number;
+  /** Of an encrypted database. */
+  readonly cipher?: Cipher | undefined;
 }
 
 /** The connection of the transactions. */
@@ -43,11 +47,20 @@ export function openReader(place: Place, mode: "create" | "open" | "read"): Prom
   const { file, timeoutMs } = place;
   const readonly = mode === "read" && !isWritable(file);
   return retryBusy(timeoutMs, () => {
-    if (readonly && !exists(`${file}-wal`)) return identified(connectSnapshot(place), file);
-    // A connection that may write tidies up -wal and -shm when it is the last; it must still write no row.
-    const extra = "pragma query_only = on";
-    return identified(connect(place, { file, readonly, extra }), file);
+    for (;;) {
+      const connection = identified(connectReader(place, readonly), file);
+      // While it waited for somebody's lock, that one may have put another file into its place.
+      if (!connection.isReplaced()) return connection;
+      connection.close();
+    }
   });
+}
+
+function connectReader(place: Place, readonly: boolean): Connection {
+  const { file } = place;
+  if (readonly && !exists(`${file}-wal`)) return connectSnapshot(place);
+  // A connection that may write tidies up -wal and -shm when it is the last; it must still write no row.
+  return connect(place, { file, readonly, extra: "pragma query_only = on" });
 }
 
 const isWritable = (file: string): boolean =>
@@ -65,7 +78,13 @@ const isWritable = (file: string): boolean =>
  * into memory whole, marked in its header (bytes 18 and 19) as one without a log.
  */
 function connectSnapshot(place: Place): Connection {
-  const { file } = place;
+  const { file, cipher } = place;
+  if (cipher !== undefined) {
+    throw new CryptoError(
+      "ERR_ACCESS_DENIED",
+      `${file} is encrypted, and can be read only where it may be written`,
+    );
+  }
   const before = statSync(file);
   const bytes = readFileSync(file);
   if (statSync(file).mtimeMs !== before.mtimeMs || exists(`${file}-wal`)) {
@@ -75,8 +94,11 @@ function connectSnapshot(place: Place): Connection {
   return connect(place, { file: bytes, readonly: true });
 }
 
+/** What SQLite calls a database without a file. */
+export const MEMORY = ":memory:";
+
 interface ConnectOptions {
-  /** A path, or the bytes of a database. */
+  /** A path, {@link MEMORY}, or the bytes of a database. */
   readonly file: string | Uint8Array;
   readonly readonly?: boolean;
   /** Pragmas of this connection alone. */
@@ -84,20 +106,44 @@ interface ConnectOptions {
 }
 
 /** A connection with the settings that every one has; nothing was read yet. */
-export function connect(
-  { sqlite, dialect }: Place,
-  { file, readonly = false, extra = "" }: ConnectOptions,
-): Connection {
-  const fileMustExist = typeof file === "string";
-  const database = new sqlite(file, { readonly, fileMustExist, timeout: 0 });
+export function connect(place: Place, options: ConnectOptions): Connection {
+  const { file, extra = "" } = options;
+  const connection =
+    typeof file === "string" && file !== MEMORY
+      ? connectFile(place, file, options)
+      : new Connection(construct(place, options), place.dialect);
   try {
-    database.exec(PRAGMAS + extra);
-    return new Connection(database, dialect);
+    connection.database.exec(PRAGMAS + extra);
+    return connection;
   } catch (error) {
-    database.close();
+    connection.close();
     throw error;
   }
 }
+
+function connectFile(place: Place, path: string, options: ConnectOptions): Connection {
+  for (;;) {
+    const before = fileId(path);
+    const database = construct(place, options);
+    try {
+      const id = fileId(path);
+      // Renamed into place at this very moment: nobody knows which of the two was opened.
+      if (id === undefined || !isSameFile(before, id)) {
+        database.close();
+        continue;
+      }
+      if (place.cipher !== undefined) useCipher(database, place.cipher);
+      const closed = noteOpen(id, place.cipher !== undefined);
+      return new Connection(database, place.dialect, { path, id, closed });
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  }
+}
+
+const construct = ({ sqlite }: Place, { file, readonly = false }: ConnectOptions): SqliteDatabase =>
+  new sqlite(file, { readonly, fileMustExist: typeof file === "string", timeout: 0 });
 
 /** Refuses a database of another application. Also the first read: a file that is no database shows itself here. */
 function identified(connection: Connection, file: string): Connection {
@@ -108,7 +154,7 @@ function identified(connection: Connection, file: string): Connection {
       context: { hint: "It was left as it is." },
     });
   } catch (error) {
-    connection.database.close();
+    connection.close();
     throw error;
   }
 }

@@ -1,6 +1,7 @@
-import { toPlain } from "@lango/crypto-core";
+import { CryptoError, toPlain } from "@lango/crypto-core";
 import type { Dialect } from "./dialect.ts";
 import type { SqliteDatabase, SqliteStatement } from "./driver.ts";
+import { type FileId, fileId, isSameFile } from "./open-files.ts";
 import { bind, type Params, type Statement } from "./statement.ts";
 
 interface Prepared {
@@ -8,15 +9,46 @@ interface Prepared {
   readonly parameters: readonly unknown[];
 }
 
+/** The file of a connection as it was when it was opened. */
+export interface OpenedFile {
+  readonly path: string;
+  readonly id: FileId;
+  /** To call when the connection is closed. */
+  readonly closed: () => void;
+}
+
 /** A SQLite connection that prepares each {@link Statement} once. Synchronous; throws the driver's own errors. */
 export class Connection {
   readonly database: SqliteDatabase;
   readonly #dialect: Dialect;
+  readonly #file: OpenedFile | undefined;
   readonly #prepared = new Map<object, Prepared>();
 
-  constructor(database: SqliteDatabase, dialect: Dialect) {
+  /** @param file - Which one it is; none for a database in memory. */
+  constructor(database: SqliteDatabase, dialect: Dialect, file?: OpenedFile) {
     this.database = database;
     this.#dialect = dialect;
+    this.#file = file;
+  }
+
+  /** Whether another file has taken the place of this one: what is read here is old, and what is written would be lost. */
+  isReplaced(): boolean {
+    return this.#file !== undefined && !isSameFile(this.#file.id, fileId(this.#file.path));
+  }
+
+  /** @throws {@link CryptoError} `ERR_CONFLICT` when {@link isReplaced}. */
+  checkPlace(): void {
+    if (!this.isReplaced()) return;
+    throw new CryptoError(
+      "ERR_CONFLICT",
+      `${this.#file?.path} was replaced by another lango while it was open`,
+      { context: { hint: "Open the vault again: restart this lango." } },
+    );
+  }
+
+  close(): void {
+    this.database.close();
+    this.#file?.closed();
   }
 
   first<P extends Params<P>, R>(statement: Statement<P, R>, params: P): R | undefined {

@@ -13,6 +13,10 @@ export interface SqliteDatabase {
   prepare(sql: string): SqliteStatement;
   exec(sql: string): unknown;
   close(): unknown;
+  /** Only where there are ciphers: the key of an encrypted database. */
+  key?(key: Buffer): unknown;
+  /** Only where there are ciphers: encrypts every page anew; an empty key decrypts. */
+  rekey?(key: Buffer): unknown;
 }
 
 /** The class that `better-sqlite3` and `better-sqlite3-multiple-ciphers` export. */

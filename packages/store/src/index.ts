@@ -1,3 +1,4 @@
+export { CIPHER_PAGE_SIZES, DEFAULT_CIPHER_PAGE_SIZE } from "./cipher.ts";
 export type { SqliteConstructor, SqliteDatabase, SqliteStatement } from "./driver.ts";
 export {
   type OpenFileOptions,
@@ -32,6 +33,7 @@ export type {
 export type {
   AuditReads,
   AuditRows,
+  CipherState,
   CompanionReads,
   CompanionRows,
   CopyReads,
@@ -51,6 +53,9 @@ export type {
   PolicyRows,
   RawPage,
   RawRow,
+  Recrypted,
+  RecryptOptions,
+  RecryptStage,
   SealedPage,
   SecretChange,
   SecretPage,
@@ -63,3 +68,4 @@ export type {
   VaultRows,
   VersionPlace,
 } from "./store.ts";
+export { RECRYPT_STAGES } from "./store.ts";

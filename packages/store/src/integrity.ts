@@ -1,4 +1,4 @@
-import { connect, type Place } from "./connect.ts";
+import { connect, MEMORY, type Place } from "./connect.ts";
 import type { Connection } from "./connection.ts";
 import type { Migration } from "./migrations.ts";
 
@@ -17,12 +17,12 @@ export function schemaOf(
   place: Place,
   migrations: readonly Migration[],
 ): ReadonlyMap<string, string> {
-  const connection = connect(place, { file: ":memory:" });
+  const connection = connect(place, { file: MEMORY });
   try {
     for (const { sql } of migrations) connection.database.exec(sql(place.dialect.types));
     return readSchema(connection);
   } finally {
-    connection.database.close();
+    connection.close();
   }
 }
 

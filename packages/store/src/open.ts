@@ -1,8 +1,10 @@
 import { renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { CryptoError } from "@lango/crypto-core";
+import { CryptoError, isCryptoError } from "@lango/crypto-core";
 import { retryBusy } from "./busy.ts";
-import { APPLICATION_ID, connect, openReader, openWriter, type Place } from "./connect.ts";
+import { type Cipher, checkCipher, DEFAULT_CIPHER_PAGE_SIZE, requireCiphers } from "./cipher.ts";
+import { APPLICATION_ID, connect, openWriter, type Place } from "./connect.ts";
+import type { Connection } from "./connection.ts";
 import { sqliteDialect } from "./dialect.ts";
 import { loadSqlite, type SqliteConstructor } from "./driver.ts";
 import { checkFile, createPrivate, exists, resolveFile, syncFolder, syncToDisk } from "./files.ts";
@@ -10,10 +12,13 @@ import { schemaOf } from "./integrity.ts";
 import { withFileLock } from "./lock.ts";
 import { backUp, checkedVersion, latestVersion, migrate, tooOld } from "./migrate.ts";
 import { MIGRATIONS, type Migration } from "./migrations.ts";
+import { openEncrypted } from "./open-encrypted.ts";
+import { isPlain } from "./open-files.ts";
 import { openPostgres } from "./postgres/open.ts";
+import { isCopyLeft, recrypt, removeCopy } from "./recrypt.ts";
 import { mapSqliteError } from "./sqlite-errors.ts";
-import { createSqliteStore } from "./sqlite-store.ts";
-import type { Store } from "./store.ts";
+import { type Connections, createSqliteStore } from "./sqlite-store.ts";
+import type { CipherState, Store } from "./store.ts";
 
 interface AnyOptions {
   /**
@@ -32,6 +37,19 @@ export interface OpenFileOptions extends AnyOptions {
   readonly file: string;
   /** Default: `better-sqlite3-multiple-ciphers`, then `better-sqlite3`, whichever is installed. */
   readonly sqlite?: SqliteConstructor;
+  /** The raw key of an encrypted database, 32 bytes, copied. Then the file must be encrypted, and a new one is. */
+  readonly key?: Uint8Array | undefined;
+  /**
+   * In place of `key`: the passphrase that another program gave to `PRAGMA key`, copied. Such a database is only opened, with the
+   * defaults of SQLCipher 4; wrong: `ERR_WRONG_PASSPHRASE`.
+   */
+  readonly passphrase?: Uint8Array | undefined;
+  /** Bytes of a page of a new encrypted database, a power of two from 1,024 to 65,536; of others it is found. Default 4,096. */
+  readonly cipherPageSize?: number | undefined;
+  /**
+   * Mode `create`: asked under the lock whether the file that is there holds nothing and shall be made anew. Default: it stays.
+   */
+  readonly discard?: (() => Promise<boolean>) | undefined;
 }
 
 /** Where a PostgreSQL database is. */
@@ -53,7 +71,8 @@ const DEFAULT_BUSY_MS = 5_000;
  *   - `ERR_INTEGRITY`: damaged, truncated, or not Lango's; the file is left as it is.
  *   - `ERR_CONFLICT`: written by a newer Lango; both versions are named. Or an older one in mode `read`.
  *   - `ERR_CONFIG`: file or folder open to others; the hint has the chmod line.
- *   - `ERR_PROVIDER_NOT_INSTALLED`: no SQLite driver; the hint has the command.
+ *   - `ERR_PROVIDER_NOT_INSTALLED`: no SQLite driver, or with `key` none that can encrypt; the hint has the command.
+ *   - `ERR_LOCKED`: the file is encrypted, and there is no `key`. `ERR_CONFIG`: there is a `key`, and the file is in plaintext.
  *   - `ERR_ACCESS_DENIED`, `ERR_BUSY`: the file cannot be read or written now.
  */
 export const openStore = (options: OpenStoreOptions): Promise<Store> =>
@@ -74,36 +93,131 @@ async function openFile(
 ): Promise<Store> {
   const { mode, busyTimeoutMs: timeoutMs = DEFAULT_BUSY_MS } = options;
   const sqlite = options.sqlite ?? (await loadSqlite());
+  let cipher: Cipher | undefined;
   try {
     const file = resolveFile(options.file);
-    const place: Place = { file, sqlite, dialect: sqliteDialect(), timeoutMs };
-    if (mode === "create" && !exists(file))
-      await withFileLock(place, () => create(place, migrations));
+    cipher = cipherOf(sqlite, options);
+    const wanted: Place = { file, sqlite, dialect: sqliteDialect(), timeoutMs, cipher };
+    if (mode === "create") await createMissing(wanted, migrations, options.discard);
+    if (mode !== "read" && isCopyLeft(file)) await removeDeadCopy(wanted);
     checkNotEmpty(file, checkFile(file));
-    const reader = await openReader(place, mode);
-    try {
-      const version = await retryBusy(timeoutMs, () => checkedVersion(reader, migrations, file));
-      if (version < latestVersion(migrations)) {
-        if (mode === "read") throw tooOld(file);
-        await withFileLock(place, () => upgrade(place, migrations));
-      }
-    } catch (error) {
-      reader.database.close();
-      throw error;
-    }
+    const first = await openChecked(wanted, mode, migrations);
+    let { place } = first;
     return createSqliteStore({
       file,
       version: latestVersion(migrations),
-      reader,
+      connections: connectionsOf(first),
       readOnly: mode === "read",
-      openWriter: () => openWriter(place),
+      recrypt: async ({ key, cipherPageSize, onStage = () => undefined }) => {
+        const pageSize = cipherPageSize ?? place.cipher?.pageSize;
+        const next = cipherOf(sqlite, { key, cipherPageSize: pageSize });
+        return recrypt({
+          ...{ place, cipher: next },
+          onStage: (stage) => {
+            if (stage === "renamed") {
+              place.cipher?.key.fill(0);
+              place = { ...place, cipher: next };
+            }
+            onStage(stage);
+          },
+        });
+      },
+      reopen: async () => {
+        const again = await openChecked(place, mode, migrations);
+        place = again.place;
+        return connectionsOf(again);
+      },
       withLock: (run, { waitMs = timeoutMs } = {}) =>
         withFileLock({ ...place, timeoutMs: waitMs }, run),
       expectedSchema: () => schemaOf(place, migrations),
       timeoutMs,
+      dispose: () => place.cipher?.key.fill(0),
     });
   } catch (error) {
+    cipher?.key.fill(0);
     throw mapSqliteError(error, options.file);
+  }
+}
+
+interface KeyOptions {
+  readonly key?: Uint8Array | undefined;
+  readonly passphrase?: Uint8Array | undefined;
+  readonly cipherPageSize?: number | undefined;
+}
+
+/** The cipher of a key, with a copy of it, for a driver that has one. */
+function cipherOf(
+  sqlite: SqliteConstructor,
+  { key, passphrase, cipherPageSize: pageSize = DEFAULT_CIPHER_PAGE_SIZE }: KeyOptions,
+): Cipher | undefined {
+  const given = key ?? passphrase;
+  if (given === undefined) return undefined;
+  const cipher: Cipher = { key: given.slice(), pageSize, isPassphrase: key === undefined };
+  checkCipher(cipher);
+  requireCiphers(sqlite);
+  return cipher;
+}
+
+interface Opened {
+  readonly place: Place;
+  readonly reader: Connection;
+}
+
+const connectionsOf = ({ place, reader }: Opened): Connections => ({
+  reader,
+  openWriter: () => openWriter(place),
+  cipher: place.cipher && stateOf(place.cipher),
+});
+
+const stateOf = ({ pageSize, isPassphrase }: Cipher): CipherState => ({
+  pageSize,
+  ...(isPassphrase ? { isPassphrase } : {}),
+});
+
+/** Opens the file for reading, with the schema of now. */
+async function openChecked(
+  wanted: Place,
+  mode: OpenFileOptions["mode"],
+  migrations: readonly Migration[],
+): Promise<Opened> {
+  const opened = await openEncrypted(wanted, mode);
+  const { place, reader } = opened;
+  try {
+    const { file, timeoutMs } = place;
+    const version = await retryBusy(timeoutMs, () => checkedVersion(reader, migrations, file));
+    if (version < latestVersion(migrations)) {
+      if (mode === "read") throw tooOld(file);
+      await withFileLock(place, () => upgrade(place, migrations));
+    }
+    return opened;
+  } catch (error) {
+    reader.close();
+    throw error;
+  }
+}
+
+async function createMissing(
+  place: Place,
+  migrations: readonly Migration[],
+  discard: OpenFileOptions["discard"],
+): Promise<void> {
+  const { file } = place;
+  if (exists(file) && discard === undefined) return;
+  await withFileLock(place, async () => {
+    if (exists(file) && (await discard?.())) {
+      // The log first: without its database it would be taken for all that is left.
+      for (const suffix of ["-wal", "-shm", ""]) rmSync(file + suffix, { force: true });
+    }
+    await create(place, migrations);
+  });
+}
+
+/** What a change of the encryption left that was killed. One that runs holds the lock, and removes it itself. */
+async function removeDeadCopy(place: Place): Promise<void> {
+  try {
+    await withFileLock({ ...place, timeoutMs: 0 }, async () => removeCopy(place.file));
+  } catch (error) {
+    if (!isCryptoError(error) || error.code !== "ERR_CONFLICT") throw error;
   }
 }
 
@@ -127,7 +241,10 @@ async function create(place: Place, migrations: readonly Migration[]): Promise<v
     await migrate(connection, dialect, migrations, { file: unfinished, timeoutMs });
     connection.database.exec("pragma journal_mode = wal");
   } finally {
-    connection.database.close();
+    connection.close();
+  }
+  if (place.cipher !== undefined && isPlain(unfinished)) {
+    throw new CryptoError("ERR_INTERNAL", "The SQLite driver wrote plaintext in spite of the key");
   }
   syncToDisk(unfinished);
   renameSync(unfinished, file);
@@ -143,7 +260,7 @@ async function upgrade(place: Place, migrations: readonly Migration[]): Promise<
     backUp(connection, file, version);
     await migrate(connection, dialect, migrations, { file, timeoutMs });
   } finally {
-    connection.database.close();
+    connection.close();
   }
 }
 

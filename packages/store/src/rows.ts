@@ -188,6 +188,8 @@ export interface AuditRow {
 export interface AuditHead {
   readonly seq: number;
   readonly hash: Bytes;
+  /** What the next rows must have. */
+  readonly epoch: number;
 }
 
 /** How many rows there are, kept up to date by every writing transaction; never counted. */

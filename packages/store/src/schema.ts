@@ -83,7 +83,7 @@ export interface Database {
     epoch: number;
     entry: string;
   };
-  audit_head: { id: number; seq: number; hash: Bytes };
+  audit_head: { id: number; seq: number; hash: Bytes; epoch: number };
   companions: {
     id: string;
     name: string;

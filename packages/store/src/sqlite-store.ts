@@ -3,23 +3,43 @@ import { retryBusy } from "./busy.ts";
 import type { Connection } from "./connection.ts";
 import { findDamage } from "./integrity.ts";
 import { isBusy, mapSqliteError } from "./sqlite-errors.ts";
-import type { Durability, Store, StoreTransaction } from "./store.ts";
+import type {
+  CipherState,
+  Durability,
+  Recrypted,
+  RecryptOptions,
+  RecryptStage,
+  Store,
+  StoreTransaction,
+} from "./store.ts";
 import { readsOf } from "./tables.ts";
 import { Turns } from "./turns.ts";
 import { Writer } from "./writer.ts";
+
+/** The file as it is encrypted now. */
+export interface Connections {
+  readonly reader: Connection;
+  readonly openWriter: () => Connection;
+  readonly cipher: CipherState | undefined;
+}
 
 export interface SqliteStoreOptions {
   readonly file: string;
   /** Schema version that every transaction must find. */
   readonly version: number;
-  readonly reader: Connection;
+  readonly connections: Connections;
   /** Mode `read`: no transactions, and no lock, whose file would have to be made. */
   readonly readOnly: boolean;
-  readonly openWriter: () => Connection;
+  /** Makes another file of this one; no connection is open then. Gives those of the new file. */
+  readonly recrypt: (options: RecryptOptions) => Promise<Recrypted>;
+  /** Opens the file that is there now. */
+  readonly reopen: () => Promise<Connections>;
   readonly withLock: Store["withLock"];
   /** The schema that the migrations make. */
   readonly expectedSchema: () => ReadonlyMap<string, string>;
   readonly timeoutMs: number;
+  /** Forgets the key of the database. */
+  readonly dispose: () => void;
 }
 
 /**
@@ -28,12 +48,19 @@ export interface SqliteStoreOptions {
  * transactions the first one reads too: a commit empties the page cache of every connection but its own.
  */
 export function createSqliteStore(options: SqliteStoreOptions): Store {
-  const { file, reader, timeoutMs } = options;
+  const { file, timeoutMs } = options;
+  let connections = options.connections;
+  /** While there are no connections, because the file is made another. Rejects when there will be none again. */
+  let paused: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
   let writer: Writer | undefined;
   const turns = new Turns();
 
-  const idle = (): Connection => writer?.idle() ?? reader;
+  const idle = (): Connection => {
+    const connection = writer?.idle() ?? connections.reader;
+    connection.checkPlace();
+    return connection;
+  };
 
   const checkOpen = () => {
     if (closing !== undefined) throw new CryptoError("ERR_CLOSED", `The store ${file} is closed`);
@@ -45,6 +72,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
   };
 
   const read = <T>(work: () => T): Promise<T> => {
+    if (paused !== undefined) return paused.then(() => read(work));
     try {
       checkOpen();
       return Promise.resolve(work());
@@ -69,7 +97,11 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
   ): Promise<T> {
     try {
       await retryBusy(timeoutMs, () => {
-        writer ??= new Writer({ connection: options.openWriter(), file, version: options.version });
+        writer ??= new Writer({
+          connection: connections.openWriter(),
+          file,
+          version: options.version,
+        });
         writer.begin(durability);
       });
     } catch (error) {
@@ -78,9 +110,57 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     return (writer as Writer).run(run);
   }
 
+  const closeConnections = () => {
+    connections.reader.close();
+    writer?.close();
+    writer = undefined;
+  };
+
+  async function recrypt({ onStage, ...change }: RecryptOptions): Promise<Recrypted> {
+    checkOpen();
+    const resumed = Promise.withResolvers<void>();
+    paused = resumed.promise;
+    closeConnections();
+    /** Of the caller, who gets it as it is. */
+    let stop: { readonly error: unknown } | undefined;
+    const told = (stage: RecryptStage) => {
+      try {
+        onStage?.(stage);
+      } catch (error) {
+        stop = { error };
+        throw error;
+      }
+    };
+    try {
+      return await options.recrypt({ ...change, onStage: told });
+    } catch (error) {
+      throw stop ? stop.error : mapSqliteError(error, file);
+    } finally {
+      try {
+        connections = await options.reopen();
+        resumed.resolve();
+        paused = undefined;
+      } catch (error) {
+        resumed.reject(error);
+      }
+      await resumed.promise;
+    }
+  }
+
   const store: Store = {
     ...reads,
     location: file,
+
+    get cipher() {
+      return connections.cipher;
+    },
+
+    async recrypt(recryptOptions) {
+      checkWritable();
+      const done = await turns.take(() => recrypt(recryptOptions));
+      recryptOptions.onStage?.("reopened");
+      return done;
+    },
 
     async transaction(durability, run) {
       checkWritable();
@@ -95,7 +175,7 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     integrityCheck() {
       return read(() => {
         try {
-          return findDamage(reader, options.expectedSchema());
+          return findDamage(connections.reader, options.expectedSchema());
         } catch (error) {
           if (isBusy(error)) throw error;
           return [mapSqliteError(error, file).message];
@@ -105,8 +185,8 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
 
     close() {
       closing ??= turns.take(async () => {
-        reader.database.close();
-        writer?.close();
+        closeConnections();
+        options.dispose();
       });
       return closing;
     },

@@ -158,6 +158,11 @@ export interface SecretReads {
   listVersions(secretId: string): Promise<SecretVersionInfo[]>;
   /** One page of live secrets without their values, by name. Fewer rows than `limit`: it was the last page. */
   list(page: SecretPage): Promise<SecretRow[]>;
+  /** Rows of all collections after a place, tombstones included. None: it was the last page. */
+  walk(
+    after: Pick<SecretRow, "collection" | "name"> | undefined,
+    limit: number,
+  ): Promise<SecretRow[]>;
   /** Kept versions of all collections that a data key sealed, in no order. None: no version needs it. */
   listSealedBy(dataKeyId: string, page: SealedPage): Promise<VersionOfSecret[]>;
   /** Kept versions of all collections after a place, by secret id and version. None: it was the last page. */
@@ -192,6 +197,8 @@ export interface SecretRows extends SecretReads {
    * @throws {@link CryptoError} `ERR_KEY_RETIRED` when a data key is not active: seal again under the active one.
    */
   reseal(values: readonly Reseal[]): Promise<boolean[]>;
+  /** Replaces the `mac` of a row if that still is `ifMac`. Returns whether it was. */
+  setMac(id: string, mac: Bytes, ifMac: Bytes): Promise<boolean>;
   /** Deletes all but the newest `keep` versions. Returns how many went. */
   pruneVersions(secretId: string, keep: number): Promise<number>;
   /**
@@ -262,12 +269,14 @@ export interface AuditRows extends AuditReads {
    */
   lockHead(): Promise<AuditHead>;
   /**
-   * Appends rows that go on from the head.
+   * Appends rows that go on from the head, all of its epoch.
    *
    * @throws {@link CryptoError} `ERR_CONFLICT` (retryable) when the first row does not follow the head, or the rows are
    *   not consecutive.
    */
   append(rows: readonly AuditRow[]): Promise<void>;
+  /** Sets the epoch that the next rows must have, which keeps out whoever writes rows of another. */
+  setEpoch(epoch: number): Promise<void>;
   /**
    * Ends the chain here, because the vault was moved: whoever has this database open and writes gets `ERR_CONFLICT` from
    * then on, since every change of a vault takes the head. The rows stay.
@@ -389,10 +398,48 @@ export interface StoreTransaction extends StoreReads {
 /** `full` survives a power cut once committed; `normal` survives `kill -9`, a power cut may lose the last commits. */
 export type Durability = "normal" | "full";
 
+/** How a file is encrypted. */
+export interface CipherState {
+  /** Bytes of a page. */
+  readonly pageSize: number;
+  /** Whether it was opened with a passphrase in place of a raw key. */
+  readonly isPassphrase?: true;
+}
+
+/** What {@link Store.recrypt} takes. */
+export interface RecryptOptions {
+  /** The new raw key, 32 bytes, copied. Absent: the database is in plaintext afterwards. */
+  readonly key?: Uint8Array | undefined;
+  /** Bytes of a page, a power of two from 1,024 to 65,536. Default: as the database has it, 4,096 if it was in plaintext. */
+  readonly cipherPageSize?: number | undefined;
+  /** Is told each stage that is reached. An error of it ends the work before the last three; nothing was changed then. */
+  readonly onStage?: ((stage: RecryptStage) => void) | undefined;
+}
+
+/** `locked`: nobody else has the database open. `copied`, `encrypted` (or decrypted), `checked`: the copy. */
+export type RecryptStage = (typeof RECRYPT_STAGES)[number];
+export const RECRYPT_STAGES = [
+  "locked",
+  "copied",
+  "encrypted",
+  "checked",
+  "cleared",
+  "renamed",
+  "reopened",
+] as const;
+
+/** What {@link Store.recrypt} did. */
+export interface Recrypted {
+  /** Rows of every table, counted in both files. */
+  readonly rows: number;
+}
+
 /** An open store. Rows in, rows out: it seals nothing and checks no MAC. */
 export interface Store extends StoreReads, AsyncDisposable {
   /** The database file, absolute, symbolic links resolved; or the URL of the server without its password. */
   readonly location: string;
+  /** How the file is encrypted; `undefined` for one in plaintext, and for a server. */
+  readonly cipher?: CipherState | undefined;
   /**
    * Runs a writing transaction: commits when `run` resolves, rolls back and rethrows when it rejects.
    *
@@ -414,6 +461,15 @@ export interface Store extends StoreReads, AsyncDisposable {
    *   `read`.
    */
   withLock<T>(run: () => Promise<T>, options?: { readonly waitMs?: number }): Promise<T>;
+  /**
+   * Encrypts, decrypts or encrypts anew the whole file, as a copy that is checked and then takes its place: whenever the process
+   * dies the old file is there, whole, or the new one. Call it under {@link withLock}. This store goes on with the new
+   * file; whatever else has the old one open gets `ERR_CONFLICT`. Only where the database is a file.
+   *
+   * @throws {@link CryptoError} `ERR_BUSY` when another store or program has the file open, or the disk has no room for
+   *   two copies; `ERR_PROVIDER_NOT_INSTALLED` without a driver for it; `ERR_INTEGRITY` when the database is damaged.
+   */
+  recrypt?(options: RecryptOptions): Promise<Recrypted>;
   /**
    * Checks every page, table, index, foreign key and counter. Returns one line per fault; empty when sound. Reads the whole
    * file in one step, which blocks the event loop.

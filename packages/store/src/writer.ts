@@ -46,6 +46,8 @@ export class Writer {
     const { connection, file } = this.#options;
     const running = new Running(connection, (error) => mapSqliteError(error, file));
     try {
+      // Under the write lock, without which nobody puts another file into its place.
+      connection.checkPlace();
       this.#checkVersion();
       const result = await body(transactionOf(running.executor));
       await running.commit(() => this.#commit.run());
@@ -64,7 +66,7 @@ export class Writer {
   }
 
   close(): void {
-    this.#options.connection.database.close();
+    this.#options.connection.close();
   }
 
   /** A newer lango may have migrated the file under us; our rows would not fit its rules. */

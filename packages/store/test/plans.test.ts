@@ -175,7 +175,7 @@ async function fill(store: Store, secrets: number): Promise<void> {
     insert into secret_versions select id, 1, '${dataKey.id}', zeroblob(180), 100, 1 from secrets;
     with recursive n (i) as (select 1 union all select i + 1 from n where i < ${secrets})
     insert into audit_log select i, zeroblob(32), zeroblob(32), zeroblob(32), 1, '{}' from n;
-    insert into audit_head values (1, ${secrets}, zeroblob(32));
+    insert into audit_head values (1, ${secrets}, zeroblob(32), 1);
     update counters set secrets = ${secrets};
   `);
   raw.close();

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import type { DataKeyRow, Reseal, Store } from "@lango/store";
 import { describe, expect, it } from "vitest";
 import { type Database, fails, insertKeys, insertSecret, KINDS } from "./helpers.ts";
@@ -66,6 +67,27 @@ describe.each(KINDS)("re-sealing with %s", (_, database) => {
     const done = await store.transaction("full", (tx) => tx.secrets.reseal(late));
     expect(done).toEqual([false, false, true]);
     expect((await store.secrets.findVersion(first.secretId, 1))?.sealed).toEqual(first.sealed);
+  });
+
+  it("waits for writers that have used a data key before it is left", async () => {
+    const { store, active } = await prepared(database, 0);
+    const other = await database.reopen(store);
+    const order: string[] = [];
+    const written = Promise.withResolvers<void>();
+    const writing = store.transaction("full", async (tx) => {
+      await insertSecret(tx, active);
+      written.resolve();
+      await setTimeout(300);
+      order.push("written");
+    });
+    await written.promise;
+    const left: DataKeyRow = { ...active, state: "decrypt-only", mac: bytes(32) };
+    await other.transaction("full", (tx) => tx.dataKeys.update(left, active.mac));
+    order.push("left");
+    await writing;
+    expect(order).toEqual(["written", "left"]);
+    // So a rotation that begins with this sees every value that it has to seal again.
+    expect(await other.secrets.countSealedBy(active.id)).toBe(1);
   });
 
   it("takes only an active data key, and then nothing of the batch is written", async () => {

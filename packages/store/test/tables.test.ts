@@ -327,17 +327,17 @@ describe.each(DATABASES)("tables with %s", (_, database) => {
 
   it("audit: appends behind the head only, pages and tail in order", async () => {
     const store = await database.newStore();
-    expect(await store.audit.head()).toEqual({ seq: 0, hash: new Uint8Array(32) });
+    expect(await store.audit.head()).toEqual({ seq: 0, hash: new Uint8Array(32), epoch: 1 });
     const rows = [auditRow({ seq: 1 })];
     for (let seq = 2; seq <= 5; seq++) rows.push(auditRow({ seq, prev: rows[seq - 2]!.hash }));
     await full(store, async (tx) => {
       expect((await tx.audit.lockHead()).seq).toBe(0);
       await tx.audit.append([]);
       await tx.audit.append(rows.slice(0, 2));
-      expect(await tx.audit.lockHead()).toEqual({ seq: 2, hash: rows[1]!.hash });
+      expect(await tx.audit.lockHead()).toEqual({ seq: 2, hash: rows[1]!.hash, epoch: 1 });
       await tx.audit.append(rows.slice(2));
     });
-    expect(await store.audit.head()).toEqual({ seq: 5, hash: rows[4]!.hash });
+    expect(await store.audit.head()).toEqual({ seq: 5, hash: rows[4]!.hash, epoch: 1 });
     expect(await store.audit.page(2, 2)).toEqual(rows.slice(1, 3));
     expect(await store.audit.tail(3)).toEqual(rows.slice(2));
     expect((await store.counts()).auditRows).toBe(5);

@@ -59,6 +59,7 @@ const accept = async (
     vaultId: keyslots.vaultId,
     generation: nextGeneration(row, keyslots, pin),
     slots: keyslots.slots,
+    inherited: keyslots.inherited,
   });
   let retiredDataKeys = 0;
   await writeKeyslots(

@@ -1,5 +1,5 @@
-import type { KeyObject } from "node:crypto";
 import { bytesEqual } from "@lango/crypto-core";
+import type { RowsKeys } from "@lango/envelope";
 import type { SecretRow } from "@lango/store";
 import { checkRow } from "./rows.ts";
 
@@ -20,7 +20,7 @@ const COLUMNS = [
 ] as const satisfies readonly (keyof SecretRow)[];
 
 /** A row that is the same to the last bit as one that passed needs no second HMAC, a third of the cost of a read. */
-export const createSecretCheck = (rowsKey: KeyObject): CheckSecret => {
+export const createSecretCheck = (rowsKeys: RowsKeys): CheckSecret => {
   const passed = new Map<string, SecretRow>();
   return (row) => {
     const known = passed.get(row.id);
@@ -29,7 +29,7 @@ export const createSecretCheck = (rowsKey: KeyObject): CheckSecret => {
       COLUMNS.every((column) => known[column] === row[column]) &&
       bytesEqual(known.mac, row.mac);
     if (same) return;
-    checkRow(rowsKey, "secrets", row);
+    checkRow(rowsKeys, "secrets", row);
     if (passed.size >= MAX_REMEMBERED) passed.clear();
     const { id, collection, name, keyId, currentVersion, createdAt, updatedAt, deletedAt } = row;
     const { mac, uses, lastUsedAt } = row;

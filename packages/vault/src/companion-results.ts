@@ -34,10 +34,10 @@ interface Waiting {
 
 /** Results of requests of paired devices. A commit to the disk takes longer than a signature, so that calls share one. */
 export const createCompanionResults = (
-  context: Pick<VaultContext, "store" | "keys" | "vaultId" | "clock">,
+  context: Pick<VaultContext, "store" | "keys" | "vaultId" | "clock" | "log">,
   gate: Gate,
 ): CompanionResults => {
-  const { store, clock } = context;
+  const { store, clock, log } = context;
   let waiting: Waiting[] = [];
   let writing = false;
 
@@ -49,6 +49,7 @@ export const createCompanionResults = (
       waiting = waiting.slice(MAX_PER_COMMIT);
       try {
         const fresh = await store.transaction("full", async (tx) => {
+          await log.checkCurrent(tx);
           await tx.companions.pruneResults(clock() - KEPT_MS);
           const inserted: boolean[] = [];
           for (const { row } of batch) inserted.push(await tx.companions.insertResult(row));
@@ -99,7 +100,7 @@ const seal = (
   const out = new Uint8Array(NONCE_BYTES + result.length + TAG_BYTES);
   fillRandomFresh(out, 0, NONCE_BYTES);
   sealAesGcmInto(
-    keyOf(context, row),
+    keyOf(context.vaultId, context.keys.rows.current, row),
     out.subarray(0, NONCE_BYTES),
     row.hash,
     result,
@@ -109,10 +110,23 @@ const seal = (
   return out;
 };
 
-const open = (context: Pick<VaultContext, "keys" | "vaultId">, row: CompanionResultRow): Bytes => {
-  const nonce = row.sealed.subarray(0, NONCE_BYTES);
+const open = (
+  { keys, vaultId }: Pick<VaultContext, "keys" | "vaultId">,
+  row: CompanionResultRow,
+): Bytes => {
+  const { current, former } = keys.rows;
+  const openUnder = (rowsKey: KeyObject): Bytes => {
+    const nonce = row.sealed.subarray(0, NONCE_BYTES);
+    const key = keyOf(vaultId, rowsKey, row);
+    return openAesGcm(key, nonce, row.hash, row.sealed.subarray(NONCE_BYTES));
+  };
   try {
-    return openAesGcm(keyOf(context, row), nonce, row.hash, row.sealed.subarray(NONCE_BYTES));
+    try {
+      return openUnder(current);
+    } catch (error) {
+      if (!isCryptoError(error) || !former) throw error;
+      return openUnder(former);
+    }
   } catch (cause) {
     if (!isCryptoError(cause)) throw cause;
     const message = `The result of request ${row.requestId} was changed outside lango`;
@@ -121,11 +135,12 @@ const open = (context: Pick<VaultContext, "keys" | "vaultId">, row: CompanionRes
 };
 
 const keyOf = (
-  { keys, vaultId }: Pick<VaultContext, "keys" | "vaultId">,
+  vaultId: Uint8Array,
+  rowsKey: KeyObject,
   { peerId, requestId }: Keyed,
 ): KeyObject => {
   const info = parts(LABEL, vaultId, utf8(peerId), utf8(requestId));
-  const bytes = hkdf(keys.rows, new Uint8Array(), info);
+  const bytes = hkdf(rowsKey, new Uint8Array(), info);
   try {
     return createAesKey(bytes);
   } finally {

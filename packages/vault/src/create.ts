@@ -1,4 +1,4 @@
-import { createSecretKey } from "node:crypto";
+import { closeSync, existsSync, openSync } from "node:fs";
 import {
   type Bytes,
   CryptoError,
@@ -16,12 +16,13 @@ import {
   parseKeyslots,
   type Slot,
   type SlotCredential,
-  sealValue,
   serializeKeyslots,
+  type VaultKeys,
   verifyKeyslots,
 } from "@lango/envelope";
 import { openStore, type Store, type VaultState } from "@lango/store";
-import { type AuditKey, auditKeyAad } from "./audit/chain.ts";
+import { firstAuditKey, openAuditKey, type SealedAuditKeys } from "./audit/audit-keys.ts";
+import type { AuditKey } from "./audit/chain.ts";
 import { createAuditLog } from "./audit/log.ts";
 import { changeOf } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
@@ -31,6 +32,7 @@ import { inspectHome } from "./home.ts";
 import { checkKdf } from "./kdf.ts";
 import { type HomePaths, homePaths } from "./keyslots-file.ts";
 import { makeFolder } from "./make-folder.ts";
+import { openWith } from "./open.ts";
 import { pathsOn } from "./place.ts";
 import { withMac } from "./rows.ts";
 import { settle } from "./slot-file-state.ts";
@@ -40,7 +42,6 @@ import { createUseCounters } from "./use-counters.ts";
 import { assembleVault } from "./vault.ts";
 
 const SOURCE = "onboard";
-const FIRST_EPOCH = 1;
 
 /**
  * Creates a vault and returns it open.
@@ -62,16 +63,14 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
   const vaultId = randomBytesFresh(16);
   const vaultKey = randomBytesFresh(32);
   const keys = deriveVaultKeys(vaultKey, vaultId);
+  const providers = providersOf(options.defaultKey);
   let opened: Store | undefined;
   try {
     // The slow part, and the one that bad input ends, comes before anything is written.
     const keyslots = await createKeyslots(vaultKey, vaultId, options);
     const first = await makeFirstKeys({ vaultId, keys, clock }, options.defaultKey);
     makeFolder(home);
-    const store = await openStore({
-      ...(options.store ? { url: options.store.url } : { file: homePaths(home).database }),
-      mode: "create",
-    });
+    const store = await createDatabase(keys, options);
     opened = store;
     const paths = options.store ? pathsOn(home, store) : homePaths(home);
     const made = await store.withLock(async () => {
@@ -81,7 +80,9 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     });
     return assembleVault({
       ...{ home, paths, vaultKey, ...made },
-      providers: providersOf(options.defaultKey),
+      providers,
+      reopen: (known) =>
+        openWith({ home, store: options.store, clock, providers, unlock: neverAsked }, known),
       unlockedBy: {
         slotId: keyslots.slots[0]!.id,
         kind: credential.kind,
@@ -95,6 +96,30 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     zero(vaultKey);
     await opened?.close();
     throw error;
+  }
+};
+
+/** The vault key is at hand. */
+const neverAsked = (): Promise<never> => Promise.reject(new CryptoError("ERR_LOCKED", "Nothing"));
+/** An encrypted one is so from its first byte. Without its key nobody can tell then whether it holds a vault: a mark beside it does. */
+const createDatabase = async (keys: VaultKeys, options: CreateVaultOptions): Promise<Store> => {
+  const { home, database } = options;
+  if (options.store) return openStore({ url: options.store.url, mode: "create" });
+  const { database: file, onboarding } = homePaths(home);
+  const isHalfMade = async (): Promise<boolean> => (await inspectHome(home)) === "half-made";
+  const wasEncrypted = existsSync(onboarding);
+  if (!database?.enabled && !wasEncrypted) return openStore({ file, mode: "create" });
+  const key = database?.enabled ? keys.database() : undefined;
+  try {
+    if (key) closeSync(openSync(onboarding, "a", 0o600));
+    const { cipherPageSize } = database ?? {};
+    return await openStore({ file, mode: "create", key, cipherPageSize, discard: isHalfMade });
+  } catch (error) {
+    // With the vault of another process, which was faster, the key of this one is of no use.
+    await refuseExisting(options);
+    throw error;
+  } finally {
+    zero(key);
   }
 };
 
@@ -160,47 +185,34 @@ const onboard = async (
   options: OnboardOptions,
 ): Promise<{ context: VaultContext; auditKey: AuditKey }> => {
   const { store, paths, vaultId, vaultKey, keys, keyslots, first, clock } = options;
-  const audit = newAuditKey(vaultId, keys);
-  const log = createAuditLog({ store, auditKey: audit.key, clock, source: SOURCE });
+  const sealed = firstAuditKey({ keys, vaultId });
+  const auditKey = openAuditKey({ keys, vaultId }, sealed);
+  const log = createAuditLog({ store, auditKey, clock, source: SOURCE });
   const counters = createUseCounters({ store, clock });
   const context: VaultContext = { store, vaultId, keys, log, counters, clock };
   reached("onboard:database");
   const state = paths.slotRow ? "ready" : "onboarding";
-  await insertRows(context, keyslots, audit.sealed, first, state);
+  await insertRows(context, keyslots, sealed, first, state);
   reached("onboard:rows");
   if (paths.slotRow) {
     await settle(context, paths, vaultKey);
-    return { context, auditKey: audit.key };
+    return { context, auditKey };
   }
   const bytes = serializeKeyslots(keyslots);
-  await replaceFile(paths.keyslotsBackup, bytes, "onboard-backup");
+  // Beside an encrypted database it would look as if a vault had lost its slots; there it comes with the next step but one.
+  if (!store.cipher) await replaceFile(paths.keyslotsBackup, bytes, "onboard-backup");
   await replaceFile(paths.keyslots, bytes, "onboard", async (written) =>
     verifyKeyslots(vaultKey, parseKeyslots(written)),
   );
   await settle(context, paths, vaultKey);
   reached("onboard:ready");
-  return { context, auditKey: audit.key };
-};
-
-const newAuditKey = (
-  vaultId: Bytes,
-  keys: VaultContext["keys"],
-): { readonly key: AuditKey; readonly sealed: Bytes } => {
-  const material = randomBytesFresh(32);
-  try {
-    return {
-      key: { key: createSecretKey(material), epoch: FIRST_EPOCH },
-      sealed: sealValue(keys.wrap, material, auditKeyAad(vaultId, FIRST_EPOCH)),
-    };
-  } finally {
-    zero(material);
-  }
+  return { context, auditKey };
 };
 
 const insertRows = async (
   context: VaultContext,
   keyslots: Keyslots,
-  auditKey: Bytes,
+  auditKeys: SealedAuditKeys,
   { key, version, dataKey }: FirstKeys,
   state: VaultState,
 ): Promise<void> => {
@@ -214,8 +226,7 @@ const insertRows = async (
     slotMac: fromHex(keyslots.mac) ?? new Uint8Array(),
     pendingGeneration: null,
     pendingMac: null,
-    auditKey,
-    auditEpoch: FIRST_EPOCH,
+    ...auditKeys,
   });
   await store.transaction("full", async (tx) => {
     // What an interrupted onboarding left: nobody can open it.

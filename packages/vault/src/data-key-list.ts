@@ -30,7 +30,7 @@ export const createDataKeyList = (
 
   return {
     list: () => gate.run(list),
-    retire: () =>
+    retire: ({ dryRun = false } = {}) =>
       gate.run(async () => {
         const rotating = await findRotation(store, keys.rows);
         const isLeft = new Set(rotating?.status.dataKeys);
@@ -39,11 +39,11 @@ export const createDataKeyList = (
         for (const info of await list()) {
           if (info.state !== "decrypt-only") continue;
           const isFree = info.values === 0 && sealsRowsOnly(info.domain) && !isLeft.has(info.id);
-          if (isFree && (await retireDataKey(context, info.id))) {
+          if (!isFree) needed.push(info);
+          else if (dryRun) retired.push(info);
+          else if (await retireDataKey(context, info.id))
             retired.push({ ...info, state: "retired" });
-          } else {
-            needed.push(info);
-          }
+          else needed.push(info);
         }
         return { retired, needed };
       }),

@@ -1,5 +1,12 @@
-import { type CryptoErrorCode, isCryptoError } from "@lango/crypto-core";
+import { CryptoError, type CryptoErrorCode, isCryptoError } from "@lango/crypto-core";
 import type { AuditLog, NewEntry } from "./audit/log.ts";
+
+/** Of a process whose vault key is no longer the one of the vault: nothing may be written with what it derives. */
+export const vaultKeyChanged = (cause?: unknown): CryptoError =>
+  new CryptoError("ERR_LOCKED", "The vault key was changed: open the vault again", {
+    context: { hint: "Run the command again; a server has to be started again" },
+    cause,
+  });
 
 /** Not worth a row: the call was wrong in itself, or the same call may work in a moment. */
 const UNRECORDED: ReadonlySet<CryptoErrorCode> = new Set<CryptoErrorCode>([

@@ -50,7 +50,12 @@ export const createFingerprints = (context: VaultContext, gate: Gate): Fingerpri
 
   const noteIn = (values: readonly ConfiguredValue[]): Promise<readonly string[]> =>
     store.transaction("full", async (tx) => {
-      const { known, changed, added } = compare(await read(tx, keys), values, keys.rows, clock());
+      const { known, changed, added } = compare(
+        await read(tx, keys),
+        values,
+        keys.rows.current,
+        clock(),
+      );
       const content = jcs(known as unknown as JsonValue);
       const row = withMac(keys.rows, "policies", { subject: SUBJECT, content, updatedAt: clock() });
       await tx.policies.put(row);
@@ -67,7 +72,7 @@ export const createFingerprints = (context: VaultContext, gate: Gate): Fingerpri
   return {
     note: (values) =>
       gate.run(async () => {
-        const { isSame } = compare(await read(store, keys), values, keys.rows, clock());
+        const { isSame } = compare(await read(store, keys), values, keys.rows.current, clock());
         if (isSame) return [];
         try {
           return await noteIn(values);

@@ -1,6 +1,7 @@
 import { access } from "node:fs/promises";
-import { CryptoError, isCryptoError } from "@lango/crypto-core";
+import { type Bytes, CryptoError, isCryptoError } from "@lango/crypto-core";
 import { openStore, type Store, type VaultRow } from "@lango/store";
+import type { DatabaseWish } from "./database-types.ts";
 import {
   backupHint,
   type HomePaths,
@@ -37,7 +38,9 @@ const inspect = async (paths: HomePaths): Promise<HomeState> => {
     if (await exists(paths.keyslotsBackup)) throw mixed(`Only ${paths.keyslotsBackup} is left`);
     return "absent";
   }
-  const { row, isEmpty } = await readVaultRow(paths);
+  const found = await readVaultRow(paths);
+  if (found === "encrypted") return inspectEncrypted(paths, file);
+  const { row, isEmpty } = found;
   if (file) {
     if (!row) throw mixed(`${paths.database} has no vault, ${paths.keyslots} has`);
     checkSameVault(row, file);
@@ -46,6 +49,18 @@ const inspect = async (paths: HomePaths): Promise<HomeState> => {
   // Onboarding writes the slots last: without them, a database marked so cannot be opened by anybody.
   if (row ? row.state === "onboarding" : isEmpty) return "half-made";
   const hint = row && (await isBackupOf(row, paths)) ? backupHint(paths) : undefined;
+  throw mixed(`${paths.database} is there, ${paths.keyslots} is not`, hint);
+};
+
+/** Nobody sees into the database: the files beside it say what it is. */
+const inspectEncrypted = async (
+  paths: HomePaths,
+  file: KeyslotsFile | undefined,
+): Promise<HomeState> => {
+  if (file) return "ready";
+  const hasBackup = await exists(paths.keyslotsBackup);
+  if (!hasBackup && (await exists(paths.onboarding))) return "half-made";
+  const hint = hasBackup ? backupHint(paths) : undefined;
   throw mixed(`${paths.database} is there, ${paths.keyslots} is not`, hint);
 };
 
@@ -71,8 +86,9 @@ const inspectDatabase = async (home: string, address: StoreAddress): Promise<Hom
 
 const readVaultRow = async (
   paths: HomePaths,
-): Promise<{ row: VaultRow | undefined; isEmpty: boolean }> => {
-  await using store = await openStore({ file: paths.database, mode: "read" });
+): Promise<{ row: VaultRow | undefined; isEmpty: boolean } | "encrypted"> => {
+  await using store = await openPlain(paths);
+  if (!store) return "encrypted";
   const counts = await store.counts();
   const isEmpty = Object.values(counts).every((count) => count === 0);
   return { row: await store.vault.get(), isEmpty };
@@ -99,22 +115,96 @@ export const mixed = (
   hint = "Restore lango.db and keyslots.json from one backup",
 ): CryptoError => new CryptoError("ERR_CONFLICT", found, { context: { hint } });
 
-/** Opens the database that belongs to the slots which are there. */
+export interface OpenDatabaseOptions {
+  /** Of an encrypted database, the likelier ones first; zeroed by the caller. */
+  readonly keys: readonly Bytes[];
+  /** Of a database that another program encrypted; tried where the keys are wrong. */
+  readonly passphrase?: Uint8Array | undefined;
+  /** Default: as the file is. */
+  readonly wish?: DatabaseWish | undefined;
+  readonly busyTimeoutMs?: number | undefined;
+}
+
+/**
+ * Opens the database that belongs to the slots which are there. The file says whether it is encrypted, and the settings have to
+ * agree: else somebody may have put a file in plaintext into its place.
+ */
 export const openDatabase = async (
   paths: HomePaths,
-  mode: "open" | "read",
-  busyTimeoutMs?: number,
+  { keys, passphrase, wish, busyTimeoutMs }: OpenDatabaseOptions,
 ): Promise<Store> => {
-  try {
-    return await openStore({
-      ...{ file: paths.database, mode },
+  const open = (key?: Bytes, otherwise?: Uint8Array): Promise<Store> =>
+    openStore({
+      ...{ file: paths.database, mode: "open", key, passphrase: otherwise },
       ...(busyTimeoutMs === undefined ? {} : { busyTimeoutMs }),
     });
+  try {
+    if (!wish?.enabled) {
+      const plain = await unlessEncrypted(open());
+      if (plain) return plain;
+      if (wish) throw notWished(paths);
+    }
+    return await firstThatOpens(keys, open).catch((error: unknown) => {
+      if (!passphrase || !isWrong(error)) throw error;
+      return open(undefined, passphrase);
+    });
   } catch (error) {
-    if (!isCryptoError(error) || error.code !== "ERR_NOT_FOUND") throw error;
-    throw mixed(`${paths.keyslots} is there, ${paths.database} is not`);
+    throw orMixed(paths, error);
   }
 };
+
+/** Opens the database for reading without a key; `undefined` when it is encrypted. */
+export const openPlain = async (paths: HomePaths): Promise<Store | undefined> => {
+  try {
+    return await unlessEncrypted(openStore({ file: paths.database, mode: "read" }));
+  } catch (error) {
+    throw orMixed(paths, error);
+  }
+};
+
+const unlessEncrypted = async (opening: Promise<Store>): Promise<Store | undefined> => {
+  try {
+    return await opening;
+  } catch (error) {
+    if (isCryptoError(error) && error.code === "ERR_LOCKED") return undefined;
+    throw error;
+  }
+};
+
+/** More than one while a change of the key has not ended. */
+const firstThatOpens = async (
+  keys: readonly Bytes[],
+  open: (key: Bytes) => Promise<Store>,
+): Promise<Store> => {
+  let wrong: unknown;
+  for (const key of keys) {
+    try {
+      return await open(key);
+    } catch (error) {
+      if (!isWrong(error)) throw error;
+      wrong ??= error;
+    }
+  }
+  throw wrong;
+};
+
+const isWrong = (error: unknown): boolean => isCryptoError(error) && error.code === "ERR_INTEGRITY";
+
+const notWished = (paths: HomePaths): CryptoError =>
+  new CryptoError(
+    "ERR_CONFIG",
+    `${paths.database} is encrypted, but security.dbEncryption.enabled is false`,
+    {
+      context: {
+        hint: 'Decrypt it with "lango security db-decrypt", or run: lango settings set security.dbEncryption.enabled true',
+      },
+    },
+  );
+
+const orMixed = (paths: HomePaths, error: unknown): unknown =>
+  isCryptoError(error) && error.code === "ERR_NOT_FOUND"
+    ? mixed(`${paths.keyslots} is there, ${paths.database} is not`)
+    : error;
 
 /** The error of whoever wants to open a home without slots. */
 export const noVault = async ({

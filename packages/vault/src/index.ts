@@ -1,7 +1,9 @@
 export { acceptRollback } from "./accept-rollback.ts";
+export { type AdoptDatabaseOptions, adoptDatabase } from "./adopt-database.ts";
 export type * from "./approval-types.ts";
 export type * from "./companion-types.ts";
 export { createVault } from "./create.ts";
+export type * from "./database-types.ts";
 export type { ConfiguredSince, ConfiguredValue, Fingerprints } from "./fingerprints.ts";
 export { inspectHome } from "./home.ts";
 export type * from "./key-types.ts";
@@ -10,6 +12,7 @@ export { moveVault } from "./move.ts";
 export { openVault } from "./open.ts";
 export type * from "./provider-types.ts";
 export { readVault } from "./read.ts";
+export type * from "./rekey-types.ts";
 export type * from "./rotation-types.ts";
 export type * from "./slot-types.ts";
 export type * from "./types.ts";

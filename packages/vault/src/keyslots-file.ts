@@ -11,6 +11,8 @@ export interface HomePaths {
   readonly keyslotsBackup: string;
   /** The database's file, or its address without a password. */
   readonly database: string;
+  /** Says that the encrypted database was made by an onboarding that has not ended: without slots nobody can open it. */
+  readonly onboarding: string;
   /** The slots where they are a row of the database. Absent: they are a file. */
   readonly slotRow?: Pick<StoreReads, "keyslots">;
   /** The newest slots that this machine has seen in a database. */
@@ -26,6 +28,7 @@ export const homePaths = (home: string): HomePaths => ({
   keyslots: join(home, "keyslots.json"),
   keyslotsBackup: join(home, "keyslots.bak.json"),
   database: join(home, "lango.db"),
+  onboarding: join(home, "lango.db.onboarding"),
   unlockFailures: join(home, "unlock-failures.jsonl"),
   anchors: join(home, "audit-anchors.jsonl"),
   anchorsBefore: join(home, "audit-anchors.1.jsonl"),

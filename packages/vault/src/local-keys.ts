@@ -22,7 +22,7 @@ import { checkRow, withMac } from "./rows.ts";
 const LOCAL_KEY = utf8("lango/v1/local-key");
 
 /** What sealed key material is bound to: parts(`lango/v1/local-key`, vault id, key id, version in decimal). */
-const materialAad = (vaultId: Uint8Array, keyId: string, version: string): Bytes =>
+export const materialAad = (vaultId: Uint8Array, keyId: string, version: string): Bytes =>
   parts(LOCAL_KEY, vaultId, utf8(keyId), utf8(version));
 
 /** The keys of the registry whose material the vault holds, opened when they are first used. */

@@ -2,7 +2,8 @@ import { zero } from "@lango/crypto-core";
 import { canSpool } from "./audit/log.ts";
 import { adoptNewerKeys } from "./env-slots.ts";
 import { upgradeKdf } from "./kdf-upgrade.ts";
-import { openContext } from "./open-context.ts";
+import { explained, openContext } from "./open-context.ts";
+import type { KnownKey } from "./opener.ts";
 import { isSettled, settle } from "./slot-file-state.ts";
 import type { OpenVaultOptions, Vault } from "./types.ts";
 import { foldUnlockFailures } from "./unlock-failures.ts";
@@ -20,9 +21,12 @@ import { assembleVault } from "./vault.ts";
  *   - `ERR_CONFLICT`: files that do not belong together; another lango holds the lock.
  *   - as `openStore` of `@lango/store`.
  */
-export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
+export const openVault = (options: OpenVaultOptions): Promise<Vault> => openWith(options);
+
+/** {@link openVault}, and with a vault key that is at hand, after it was changed. */
+export const openWith = async (options: OpenVaultOptions, known?: KnownKey): Promise<Vault> => {
   const { home, providers = {}, fallbackToLocal, audit } = options;
-  const opened = await openContext(options);
+  const opened = await openContext(options, known);
   const { paths, file, row, context, spool, vaultKey, unlockedBy, forUpgrade, newer } = opened;
   try {
     // Also when another process was between file and row just now: then the lock is free in a moment.
@@ -41,9 +45,10 @@ export const openVault = async (options: OpenVaultOptions): Promise<Vault> => {
     if (newer.length > 0) await adoptNewerKeys({ context, paths, vaultKey }, newer);
     zero(...newer.map(({ key }) => key));
     await context.log.commitRead({ action: "vault.unlock", target: unlockedBy.kind });
-    return assembleVault({ home, providers, fallbackToLocal, audit, ...opened });
+    const reopen = (next: KnownKey): Promise<Vault> => openWith(options, next);
+    return assembleVault({ home, providers, fallbackToLocal, audit, ...opened, reopen });
   } catch (error) {
     await opened.fail(error);
-    throw error;
+    throw await explained(error, paths, file);
   }
 };

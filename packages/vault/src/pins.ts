@@ -9,7 +9,13 @@ import {
   toPlain,
   utf8,
 } from "@lango/crypto-core";
-import { type JsonValue, type Keyslots, parseJsonStrict, parts } from "@lango/envelope";
+import {
+  type JsonValue,
+  type Keyslots,
+  parseJsonStrict,
+  parts,
+  type RowsKeys,
+} from "@lango/envelope";
 import { readSmallFile, replaceFile } from "./files.ts";
 
 // Slots that are a row of a database can be brought back together with the whole of it, which nothing in the database
@@ -42,17 +48,21 @@ export const isBefore = (pin: Pin | undefined, keyslots: Keyslots): boolean =>
   pin !== undefined && pin.generation >= keyslots.generation && !isPinned(pin, keyslots);
 
 /** Whether the pin was written by a holder of this vault. After the vault's keys were changed elsewhere it is not so, too. */
-export const isPinSound = (rowsKey: KeyObject, vaultId: string, pin: Pin): boolean =>
-  bytesEqual(pinMac(rowsKey, vaultId, pin), fromHex(pin.mac) ?? new Uint8Array());
+export const isPinSound = ({ current, former }: RowsKeys, vaultId: string, pin: Pin): boolean =>
+  [current, former].some(
+    (key) =>
+      key !== undefined &&
+      bytesEqual(pinMac(key, vaultId, pin), fromHex(pin.mac) ?? new Uint8Array()),
+  );
 
 /** Notes the slots as the newest ones. Call it under the vault's lock. */
 export const writePin = async (
   path: string,
-  rowsKey: KeyObject,
+  rowsKeys: RowsKeys,
   { vaultId, generation, mac: slots }: Keyslots,
 ): Promise<void> => {
   const pin = { generation, slots };
-  const mac = toHex(pinMac(rowsKey, vaultId, pin));
+  const mac = toHex(pinMac(rowsKeys.current, vaultId, pin));
   const pins = { ...(await readPins(path)), [vaultId]: { ...pin, mac } };
   await replaceFile(path, utf8(`${JSON.stringify(pins)}\n`), "pins");
 };

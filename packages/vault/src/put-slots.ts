@@ -27,8 +27,8 @@ export const putSlots = async (
   { detail, ...entry }: NewEntry & { readonly detail: string },
   also?: AlsoChanges,
 ): Promise<void> => {
-  const { vaultId, generation } = keyslots;
-  const next = buildKeyslots(vaultKey, { vaultId, generation: generation + 1, slots });
+  const { vaultId, generation, inherited } = keyslots;
+  const next = buildKeyslots(vaultKey, { vaultId, generation: generation + 1, slots, inherited });
   const told = { ...entry, detail: `${detail}, generation ${next.generation}` };
   await writeKeyslots(context, paths, next, check, told, also);
 };

@@ -6,11 +6,12 @@ import { liveSecrets } from "./audit/row-hashes.ts";
 import { verifyChain } from "./audit/verify.ts";
 import { companionInfo } from "./companions.ts";
 import { createGate } from "./gate.ts";
-import { checkSameVault, mixed, noVault, openDatabase } from "./home.ts";
+import { checkSameVault, mixed, noVault, openPlain } from "./home.ts";
 import { keyInfo, keyUri } from "./key-registry.ts";
 import { type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
 import { checkAudience, isHiddenFrom } from "./names.ts";
 import { checkComplete, checkNotMoved, isAbsent, openPlace } from "./place.ts";
+import { readEncrypted } from "./read-encrypted.ts";
 import { secretInfo } from "./secrets.ts";
 import { listSlots } from "./slots.ts";
 import { readStatus } from "./status.ts";
@@ -36,7 +37,8 @@ export const readVault = async (options: {
   try {
     file = await readKeyslots(paths);
     if (!file) throw await noVault(options);
-    opened ??= await openDatabase(paths, "read");
+    opened ??= await openPlain(paths);
+    if (!opened) return readEncrypted(home, paths, file);
     const row = await opened.vault.get();
     if (!row) throw mixed(`${paths.database} has no vault, ${paths.keyslots} has`);
     checkSameVault(row, file);

@@ -1,6 +1,5 @@
-import type { KeyObject } from "node:crypto";
 import { CryptoError, isCryptoError } from "@lango/crypto-core";
-import { parseJsonStrict } from "@lango/envelope";
+import { parseJsonStrict, type RowsKeys } from "@lango/envelope";
 import type { JobRow, StoreReads } from "@lango/store";
 import type { RotationStatus } from "./rotation-types.ts";
 import { checkRow, withMac } from "./rows.ts";
@@ -12,10 +11,10 @@ export const ROTATE = "rotate";
 const MAX_CONTENT_BYTES = 256 * 1024;
 
 /** The row that any process can go on by. It does not change until the job ends: how far it is, the other rows say. */
-export const newRotationJob = (rowsKey: KeyObject, status: RotationStatus): JobRow => {
+export const newRotationJob = (rowsKeys: RowsKeys, status: RotationStatus): JobRow => {
   const { startedAt, dataKeys, total } = status;
   const content = JSON.stringify({ dataKeys, total });
-  return withMac(rowsKey, "jobs", { kind: ROTATE, content, startedAt, updatedAt: startedAt });
+  return withMac(rowsKeys, "jobs", { kind: ROTATE, content, startedAt, updatedAt: startedAt });
 };
 
 /** What a row says. @throws {@link CryptoError} `ERR_INTEGRITY` when it says nothing that can be read. */
@@ -43,14 +42,14 @@ const unreadable = (): CryptoError =>
     context: { hint: "Compare the database with the log: lango audit verify --rows" },
   });
 
-/** The job that has not ended. @param rowsKey - Of an open vault, whose rows must pass their MACs. */
+/** The job that has not ended. @param rowsKeys - Of an open vault, whose rows must pass their MACs. */
 export const findRotation = async (
   store: Pick<StoreReads, "jobs">,
-  rowsKey: KeyObject | undefined,
+  rowsKeys: RowsKeys | undefined,
 ): Promise<{ readonly row: JobRow; readonly status: RotationStatus } | undefined> => {
   const row = await store.jobs.find(ROTATE);
   if (!row) return undefined;
-  if (rowsKey) checkRow(rowsKey, "jobs", row);
+  if (rowsKeys) checkRow(rowsKeys, "jobs", row);
   return { row, status: rotationOf(row) };
 };
 

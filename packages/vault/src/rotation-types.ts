@@ -73,6 +73,10 @@ export interface DataKeyInfo {
   readonly values: number;
 }
 
+export interface RetireOptions {
+  /** Changes nothing, and says what would be. Default is false. */
+  readonly dryRun?: boolean | undefined;
+}
 export interface RetireResult {
   /** Data keys that are gone now. */
   readonly retired: readonly DataKeyInfo[];
@@ -88,5 +92,5 @@ export interface VaultDataKeys {
    * Destroys the data keys that seal nothing any more and open nothing: `decrypt-only` ones that no version needs. Those that a
    * rotation has under way are left to it.
    */
-  retire(): Promise<RetireResult>;
+  retire(options?: RetireOptions): Promise<RetireResult>;
 }

@@ -8,7 +8,7 @@ import {
   toPlain,
   utf8,
 } from "@lango/crypto-core";
-import { parts } from "@lango/envelope";
+import { parts, type RowsKeys } from "@lango/envelope";
 import type {
   CompanionRow,
   DataKeyRow,
@@ -134,28 +134,32 @@ const TABLES: { readonly [T in SteeringTable]: TableFacts<Omit<SteeringTables[T]
   },
 };
 
-/** The row with its MAC: HMAC-SHA-256(rows key, parts(table, primary key, JCS(columns))). */
+/** The row with its MAC: HMAC-SHA-256(rows key of now, parts(table, primary key, JCS(columns))). */
 export const withMac = <T extends SteeringTable>(
-  rowsKey: KeyObject,
+  rowsKeys: RowsKeys,
   table: T,
   row: Omit<SteeringTables[T], "mac">,
 ): SteeringTables[T] =>
-  ({ ...row, mac: hmac(rowsKey, canonical(table, row)) }) as unknown as SteeringTables[T];
+  ({ ...row, mac: hmac(rowsKeys.current, canonical(table, row)) }) as unknown as SteeringTables[T];
 
-/** Whether the row is as lango wrote it. */
+/** Whether the row is as lango wrote it: under the key of now, or under the former one while rows are written anew. */
 export const isSound = <T extends SteeringTable>(
-  rowsKey: KeyObject,
+  { current, former }: RowsKeys,
   table: T,
   row: SteeringTables[T],
-): boolean => bytesEqual(hmac(rowsKey, canonical(table, row)), row.mac);
+): boolean => {
+  const content = canonical(table, row);
+  if (bytesEqual(hmac(current, content), row.mac)) return true;
+  return former !== undefined && bytesEqual(hmac(former, content), row.mac);
+};
 
 /** @throws {@link CryptoError} `ERR_INTEGRITY` when the row is not as lango wrote it. */
 export const checkRow = <T extends SteeringTable>(
-  rowsKey: KeyObject,
+  rowsKeys: RowsKeys,
   table: T,
   row: SteeringTables[T],
 ): void => {
-  if (isSound(rowsKey, table, row)) return;
+  if (isSound(rowsKeys, table, row)) return;
   const id = TABLES[table].primaryKey(row);
   throw new CryptoError("ERR_INTEGRITY", `Row ${id} of table ${table} was changed outside lango`, {
     context: { hint: "Compare the database with the log: lango audit verify --rows" },

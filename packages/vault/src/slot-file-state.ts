@@ -8,6 +8,7 @@ import { changeOf } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
 import { readSmallFile, replaceFile, temporaryOf } from "./files.ts";
 import { type HomePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
+import { giveUpRekey } from "./rekey-job.ts";
 import { checkRow, withMac } from "./rows.ts";
 import { checkPin, isNoted, writeSlotRow } from "./slot-row-state.ts";
 import { reached } from "./stages.ts";
@@ -51,8 +52,10 @@ export const settle = async (
 ): Promise<KeyslotsFile> => {
   const file = await readKeyslots(paths);
   if (!file) throw new CryptoError("ERR_CONFLICT", `${paths.keyslots} is gone`);
-  verifyKeyslots(vaultKey, file.keyslots);
   const row = await vaultRow(context.store);
+  if (row.pendingMac !== null) await giveUpRekey(context, row, file.keyslots);
+  await context.log.checkCurrent(context.store);
+  verifyKeyslots(vaultKey, file.keyslots);
   checkRow(context.keys.rows, "vault", row);
   const found = standing(row, file.keyslots);
   if (found === "older" || found === "newer") throw rolledBack(found, row, file.keyslots, paths);
@@ -60,6 +63,8 @@ export const settle = async (
     await checkPin(context, paths, file.keyslots);
     return file;
   }
+  // With slots the database is no abandoned one any more.
+  await rm(paths.onboarding, { force: true });
   if (!isFinal(row)) await commitSlots(context, row, file.keyslots);
   await rm(temporaryOf(paths.keyslots), { force: true });
   if (!(await isBackedUp(paths, file))) {
@@ -155,14 +160,14 @@ const readBackup = async (paths: HomePaths): Promise<Uint8Array | undefined> => 
   }
 };
 
-const rolledBack = (
+/** @param hint - Default: what helps while both are of one vault key. */
+export const rolledBack = (
   found: "older" | "newer",
   row: VaultRow,
   { generation }: Keyslots,
   paths: HomePaths,
+  hint = "Restore both files from one backup, or accept the older one: lango doctor --fix --accept-rollback",
 ): CryptoError => {
-  const hint =
-    "Restore both files from one backup, or accept the older one: lango doctor --fix --accept-rollback";
   return found === "older"
     ? new CryptoError(
         "ERR_KEYSLOTS_ROLLED_BACK",

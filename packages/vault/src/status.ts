@@ -1,7 +1,7 @@
-import type { KeyObject } from "node:crypto";
 import { CryptoError } from "@lango/crypto-core";
-import type { Keyslots } from "@lango/envelope";
-import type { StoreReads, VaultRow } from "@lango/store";
+import type { Keyslots, RowsKeys } from "@lango/envelope";
+import type { Store, StoreReads, VaultRow } from "@lango/store";
+import { stateOf } from "./database-encryption.ts";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
 import { isBefore, readPin } from "./pins.ts";
 import { slotSummary } from "./put-slots.ts";
@@ -13,10 +13,10 @@ import type { VaultStatus } from "./types.ts";
 
 /** What a vault shows with and without its key, at the same cost for any number of secrets. */
 export const readStatus = async (
-  store: StoreReads,
+  store: StoreReads & Pick<Store, "cipher">,
   paths: HomePaths,
   /** Of an open vault, whose rows must pass their MACs. */
-  rowsKey: KeyObject | undefined,
+  rowsKeys: RowsKeys | undefined,
 ): Promise<VaultStatus> => {
   const file = await readKeyslots(paths);
   if (!file) throw new CryptoError("ERR_CONFLICT", `${paths.keyslots} is gone`);
@@ -24,9 +24,9 @@ export const readStatus = async (
   const row = await vaultRow(store);
   const counts = await store.counts();
   const dataKeyRows = await store.dataKeys.list();
-  if (rowsKey) {
-    checkRow(rowsKey, "vault", row);
-    for (const dataKey of dataKeyRows) checkRow(rowsKey, "data_keys", dataKey);
+  if (rowsKeys) {
+    checkRow(rowsKeys, "vault", row);
+    for (const dataKey of dataKeyRows) checkRow(rowsKeys, "data_keys", dataKey);
   }
   const slots = keyslots.slots.map(slotSummary);
   const dataKeys = groupDataKeys(dataKeyRows);
@@ -34,18 +34,36 @@ export const readStatus = async (
   return {
     id: row.vaultId,
     location: paths.database,
-    locked: rowsKey === undefined,
+    locked: rowsKeys === undefined,
+    database: stateOf(store),
     createdAt: row.createdAt,
     secretCount: counts.secrets,
     keyCount: counts.keys,
     slots,
     slotGeneration: row.slotGeneration,
+    renewing: keyslots.inherited?.formerRows !== undefined,
     slotFile: await slotFile(paths, row, keyslots),
     degraded: degradedDataKeys > 0,
     degradedDataKeys,
     dataKeys,
     rootedIn: rootedIn(slots, dataKeys),
-    rotation: (await findRotation(store, rowsKey))?.status ?? null,
+    rotation: (await findRotation(store, rowsKeys))?.status ?? null,
+  };
+};
+
+/** What a vault shows whose database is encrypted, without its key. */
+export const readLockedStatus = async (paths: HomePaths): Promise<VaultStatus> => {
+  const file = await readKeyslots(paths);
+  if (!file) throw new CryptoError("ERR_CONFLICT", `${paths.keyslots} is gone`);
+  const { vaultId: id, generation, slots, inherited } = file.keyslots;
+  return {
+    ...{ id, location: paths.database, locked: true },
+    ...{ createdAt: null, secretCount: null, keyCount: null },
+    database: { encrypted: true, cipherPageSize: null },
+    slots: slots.map(slotSummary),
+    ...{ slotGeneration: generation, slotFile: null, rotation: null },
+    renewing: inherited?.formerRows !== undefined,
+    ...{ degraded: false, degradedDataKeys: 0, dataKeys: [], rootedIn: null },
   };
 };
 

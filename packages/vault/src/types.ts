@@ -15,9 +15,11 @@ import type {
 } from "@lango/unlock";
 import type { Approvals } from "./approval-types.ts";
 import type { Companions } from "./companion-types.ts";
+import type { DatabaseEncryption, DatabaseState, DatabaseWish } from "./database-types.ts";
 import type { Fingerprints } from "./fingerprints.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
+import type { RekeyOptions, RekeyResult, RenewOptions, RenewResult } from "./rekey-types.ts";
 import type { Rotation, RotationStatus, VaultDataKeys } from "./rotation-types.ts";
 import type { HandedOver, SlotSummary, Slots } from "./slot-types.ts";
 
@@ -47,6 +49,8 @@ export interface CreateVaultOptions {
    * written. Default: a new local key, under the vault key.
    */
   readonly defaultKey?: ProviderKey | undefined;
+  /** Whether the database is encrypted from its first byte. Default: it is not. */
+  readonly database?: DatabaseWish | undefined;
   /** Milliseconds since the epoch. Default: `Date.now`. */
   readonly clock?: (() => number) | undefined;
 }
@@ -72,6 +76,8 @@ export interface OpenVaultOptions {
    */
   readonly fallbackToLocal?: boolean | Readonly<Record<string, boolean>> | undefined;
   readonly audit?: AuditOptions | undefined;
+  /** How the database must be, or it is not opened (`ERR_CONFIG`). Default: as it is. */
+  readonly database?: DatabaseWish | undefined;
   /** How long to wait for other processes that have the database locked, in milliseconds. Default: 5,000. */
   readonly busyTimeoutMs?: number | undefined;
   /** Milliseconds since the epoch. Default: `Date.now`. */
@@ -176,9 +182,24 @@ export interface Vault extends AsyncDisposable {
   readonly companions: Companions;
   readonly approvals: Approvals;
   readonly fingerprints: Fingerprints;
+  readonly database: DatabaseEncryption;
   readonly rotation: Rotation;
   readonly dataKeys: VaultDataKeys;
   readonly audit: Audit;
+  /**
+   * Makes a new vault key: slots are made anew from credentials, and what the old key sealed is sealed anew, in constant
+   * time. This vault is closed then, and every other that has it open fails with `ERR_LOCKED` at its next write.
+   *
+   * @throws `ERR_CONFLICT` for a slot that is neither kept nor dropped, when none would be left, or when another lango holds
+   *   the lock; `ERR_NOT_FOUND`; `ERR_WRONG_PASSPHRASE` for a credential that does not open the slot which shall keep it;
+   *   whatever a provider throws. Nothing has changed then.
+   */
+  rekey(options: RekeyOptions): Promise<RekeyResult>;
+  /**
+   * After a `rekey` with `compromised`: writes all rows anew under the new key of their MACs, then ends the former one. May be
+   * called again after an interruption; does nothing where nothing is left to do.
+   */
+  renewRows(options?: RenewOptions): Promise<RenewResult>;
   status(): Promise<VaultStatus>;
   /**
    * Gives the vault key to an agent that keeps it for later openings, once a row of the log says so.
@@ -191,7 +212,10 @@ export interface Vault extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** What can be seen of a vault without its key. Nothing here is authenticated but by the hash chain. */
+/**
+ * What can be seen of a vault without its key. Nothing here is authenticated but by the hash chain. Of an encrypted database that
+ * is `status` and `slots` alone: everything else is `ERR_LOCKED`.
+ */
 export interface LockedVault extends AsyncDisposable {
   readonly id: string;
   readonly home: string;
@@ -215,11 +239,15 @@ export interface VaultStatus {
   /** Where the rows are: a file, or the address of a server without its password. */
   readonly location: string;
   readonly locked: boolean;
-  readonly createdAt: number;
-  readonly secretCount: number;
-  readonly keyCount: number;
+  /** How `lango.db` is encrypted. While that is so and the vault locked, what only the database knows is `null` or empty. */
+  readonly database: DatabaseState;
+  readonly createdAt: number | null;
+  readonly secretCount: number | null;
+  readonly keyCount: number | null;
   readonly slots: readonly SlotSummary[];
   readonly slotGeneration: number;
+  /** Whether rows may still be under the key of their MACs from before a compromise: see `renewRows`. */
+  readonly renewing: boolean;
   /** Whether {@link degradedDataKeys} is more than 0. */
   readonly degraded: boolean;
   /** Data keys that were sealed by the fallback and wait to be wrapped by their provider. */
@@ -235,9 +263,9 @@ export interface VaultStatus {
   readonly rotation: RotationStatus | null;
   /**
    * How the slots stand to the database. `unfinished`: the next opening ends a change that was interrupted; `older`: the slots
-   * are from earlier; `newer`: the database is.
+   * are from earlier; `newer`: the database is. `null`: the database is encrypted and locked.
    */
-  readonly slotFile: "settled" | "unfinished" | "older" | "newer";
+  readonly slotFile: "settled" | "unfinished" | "older" | "newer" | null;
   /** Absent while locked. */
   readonly unlockedBy?: UnlockedBy | undefined;
   /** Absent while locked, and where no key anchors the log. */
@@ -480,6 +508,8 @@ export interface Audit {
   verify(options?: VerifyOptions): Promise<AuditReport>;
   /** The newest events, oldest first. Default is 50. */
   tail(count?: number): Promise<AuditEvent[]>;
+  /** The newest success of an action, among the newest 100,000 rows. */
+  findLast(action: string): Promise<AuditEvent | undefined>;
   /** The first event of a row, once its hash and MAC were found right; `undefined` for a row that is not there, or not sound. */
   read(seq: number): Promise<AuditEvent | undefined>;
 }

@@ -10,6 +10,7 @@ import { createCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
 import { createDataKeyList } from "./data-key-list.ts";
 import { createDataKeys } from "./data-keys.ts";
+import { createDatabaseEncryption } from "./database-encryption.ts";
 import { auditFailure } from "./failures.ts";
 import { createFingerprints } from "./fingerprints.ts";
 import { createGate } from "./gate.ts";
@@ -18,8 +19,11 @@ import { createKeyRegistry } from "./key-registry.ts";
 import { createKeys } from "./keys.ts";
 import type { HomePaths } from "./keyslots-file.ts";
 import { createLocalKeySource } from "./local-keys.ts";
+import type { KnownKey } from "./opener.ts";
 import { createProviders } from "./providers.ts";
 import { createRecovery } from "./recovery.ts";
+import { rekeyVault } from "./rekey.ts";
+import { renewRows } from "./renew-rows.ts";
 import { rewrapDataKeys } from "./rewrap.ts";
 import { createRotation } from "./rotation.ts";
 import { createSecretReader } from "./secret-read.ts";
@@ -40,6 +44,8 @@ export interface AssembleOptions {
   readonly unlockedBy: UnlockedBy;
   readonly audit?: AuditOptions | undefined;
   readonly spool?: Spool | undefined;
+  /** Opens the same vault after its key was changed. */
+  readonly reopen: (known: KnownKey) => Promise<Vault>;
 }
 
 /** Puts the parts of an open vault together. */
@@ -92,9 +98,24 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     companions: createCompanions(context, gate),
     fingerprints: createFingerprints(context, gate),
     approvals: createApprovals({ context, paths, vaultKey, reader, gate }),
+    database: createDatabaseEncryption(context, gate),
     rotation: createRotation({ ...parts, dataKeys }, gate),
     dataKeys: createDataKeyList(context, registry, gate),
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),
+    async rekey(given) {
+      const { slotId: openedBy, source } = unlockedBy;
+      const rekeyed = await gate.run(async () => {
+        // What is there is MACed with the audit key of now.
+        await spool?.fold();
+        return rekeyVault({ context, paths, vaultKey, openedBy, source }, given);
+      });
+      const { vaultKey: nextKey, openedBy: slotId, ...result } = rekeyed;
+      await vault.close();
+      const kind = result.slots.find(({ id }) => id === slotId)?.kind ?? unlockedBy.kind;
+      const next = { vaultKey: nextKey, unlockedBy: { ...unlockedBy, slotId, kind } };
+      return { ...result, vault: await options.reopen(next) };
+    },
+    renewRows: (given) => gate.run(() => renewRows({ context, paths, vaultKey }, given)),
     status: () =>
       gate.run(async () => ({
         ...(await readStatus(store, paths, keys.rows)),

@@ -6,6 +6,7 @@ import { deriveVaultKeys, parts } from "@lango/envelope";
 import { openStore } from "@lango/store";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { createAuditLog } from "../src/audit/log.ts";
 import { createCompanionResults } from "../src/companion-results.ts";
 import { createGate } from "../src/gate.ts";
 import { acceptRollback, readVault, type Vault } from "../src/index.ts";
@@ -273,8 +274,10 @@ describe("results", () => {
     const [vaultKey, vaultId] = [new Uint8Array(32).fill(1), new Uint8Array(16).fill(2)];
     await using store = await openStore({ file, mode: "create" });
     const keys = deriveVaultKeys(vaultKey, vaultId);
+    const auditKey = { key: keys.slotFile, epoch: 1, former: [] };
+    const log = createAuditLog({ store, auditKey, clock: Date.now, source: "test" });
     const results = createCompanionResults(
-      { store, keys, vaultId, clock: Date.now },
+      { store, keys, vaultId, clock: Date.now, log },
       createGate("x"),
     );
     await results.put("peer", "request", HASH, bytes("signature"));

@@ -6,7 +6,7 @@ import { inspectHome, openVault } from "../src/index.ts";
 import { bytes, newHome, text } from "./helpers.ts";
 import { checkWhole, createKills, last } from "./rig/kills.ts";
 import { runAndKill } from "./rig/spawn.ts";
-import { create, open, passphraseOf, unlockWith } from "./rig/work.ts";
+import { create, isEncrypted, open, passphraseOf, unlockWith } from "./rig/work.ts";
 
 /** Every stage of a job: the child is killed in each of them once, and then at random moments. */
 const STAGES = {
@@ -51,8 +51,9 @@ describe("kill -9", () => {
         const state = existsSync(home) ? await inspectHome(home) : "absent";
         if (step <= done) expect(state).toBe("ready");
         expect(["absent", "half-made", "ready"]).toContain(state);
-        if (state !== "ready") await (await create(home)).close();
+        if (state !== "ready") await (await create(home, undefined, isEncrypted(step))).close();
         const vault = await open(home);
+        expect(vault.database.status().encrypted).toBe(isEncrypted(step));
         await vault.secrets.set("a", bytes("v"));
         expect(text((await vault.secrets.get("a")).value)).toBe("v");
         await checkWhole(vault, home);
@@ -65,12 +66,18 @@ describe("kill -9", () => {
   test("while writing secrets: what was confirmed is there, the rest as before", {
     timeout: 3_600_000,
   }, async () => {
-    const home = newHome();
-    const first = await create(home);
-    await first.secrets.set("earlier", bytes("stays"));
-    await first.close();
-    const values = new Map<string, string>();
-    for (const { killAt, afterMs } of kills(STAGES.secrets, 300)) {
+    // In turn: one in plaintext, one that is encrypted.
+    const homes = await Promise.all(
+      [false, true].map(async (encrypted) => {
+        const home = newHome();
+        const first = await create(home, undefined, encrypted);
+        await first.secrets.set("earlier", bytes("stays"));
+        await first.close();
+        return { home, values: new Map<string, string>() };
+      }),
+    );
+    for (const [turn, { killAt, afterMs }] of kills(STAGES.secrets, 300).entries()) {
+      const { home, values } = homes[turn % homes.length]!;
       const killed = await runAndKill(
         ["secrets", home, killAt],
         afterMs === undefined ? {} : { afterMs },

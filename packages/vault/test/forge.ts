@@ -27,7 +27,12 @@ export const openKeys = async (home: string): Promise<OpenedKeys> => {
   const slot = keyslots.slots.find(({ kind }) => kind === "passphrase");
   const vaultKey = await openSlot(keyslots, slot as never, bytes(PASSPHRASE));
   const vaultId = fromHex(keyslots.vaultId) ?? new Uint8Array();
-  return { keyslots, vaultKey, vaultId, keys: deriveVaultKeys(vaultKey, vaultId) };
+  return {
+    keyslots,
+    vaultKey,
+    vaultId,
+    keys: deriveVaultKeys(vaultKey, vaultId, keyslots.inherited),
+  };
 };
 
 /** Changes rows past the vault, with sound MACs: only what the rows are used for can find it out. */

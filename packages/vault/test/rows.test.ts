@@ -8,6 +8,7 @@ import { checkRow, withMac } from "../src/rows.ts";
 import { expectCode } from "./helpers.ts";
 
 const key = createSecretKey(Buffer.alloc(32, 7));
+const keys = { current: key };
 const text = fc.string({ unit: "grapheme" });
 
 const secret = fc.record({
@@ -38,15 +39,15 @@ test("the MAC of a row is the documented one: HMAC(table, primary key, JCS of th
       };
       const covered = parts(utf8("secrets"), utf8(row.id), utf8(jcs(columns)));
       const mac = createHmac("sha256", key).update(covered).digest();
-      expect(Buffer.compare(withMac(key, "secrets", row).mac, mac)).toBe(0);
+      expect(Buffer.compare(withMac(keys, "secrets", row).mac, mac)).toBe(0);
     }),
   );
 });
 
 test("every column under the MAC counts, the counters do not", async () => {
   const [row] = fc.sample(secret, { numRuns: 1, seed: 1 });
-  const sealed = withMac(key, "secrets", row!);
-  checkRow(key, "secrets", { ...sealed, uses: 99, lastUsedAt: 99 });
+  const sealed = withMac(keys, "secrets", row!);
+  checkRow(keys, "secrets", { ...sealed, uses: 99, lastUsedAt: 99 });
   for (const change of [
     { id: "x" },
     { collection: "x" },
@@ -60,10 +61,22 @@ test("every column under the MAC counts, the counters do not", async () => {
     { mac: new Uint8Array(0) },
   ]) {
     await expectCode(
-      async () => checkRow(key, "secrets", { ...sealed, ...change }),
+      async () => checkRow(keys, "secrets", { ...sealed, ...change }),
       "ERR_INTEGRITY",
     );
   }
+});
+
+test("a former key opens rows while all are written anew, and writes none", async () => {
+  const [row] = fc.sample(secret, { numRuns: 1, seed: 2 });
+  const next = createSecretKey(Buffer.alloc(32, 8));
+  const before = withMac(keys, "secrets", row!);
+  const both = { current: next, former: key };
+  checkRow(both, "secrets", before);
+  const after = withMac(both, "secrets", before);
+  checkRow({ current: next }, "secrets", after);
+  await expectCode(async () => checkRow(keys, "secrets", after), "ERR_INTEGRITY");
+  await expectCode(async () => checkRow({ current: next }, "secrets", before), "ERR_INTEGRITY");
 });
 
 test("the AAD of a value is the documented one, with the version as u64", () => {

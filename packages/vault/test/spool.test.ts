@@ -147,7 +147,7 @@ test("a database that cannot grow", async () => {
     mode: "open",
     sqlite: Limited,
   });
-  const auditKey = { key: createSecretKey(Buffer.alloc(32, 1)), epoch: 1 };
+  const auditKey = { key: createSecretKey(Buffer.alloc(32, 1)), epoch: 1, former: [] };
   const vaultId = new Uint8Array(16);
   const options = { store, auditKey, clock: () => 1000, source: "test" };
   const path = join(home, FILE);
@@ -199,7 +199,7 @@ describe("a spool file", () => {
     const home = await makeHome();
     const path = join(home, FILE);
     await using store = await openStore({ file: join(home, "lango.db"), mode: "open" });
-    const auditKey = { key: createSecretKey(Buffer.alloc(32, 1)), epoch: 1 };
+    const auditKey = { key: createSecretKey(Buffer.alloc(32, 1)), epoch: 1, former: [] };
     const stamp = createStamp({ clock: Date.now, source: "test" });
     const spool = createSpool({ store, path, auditKey, vaultId: new Uint8Array(16), stamp });
     const cause = new CryptoError("ERR_BUSY", "busy");

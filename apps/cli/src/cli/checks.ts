@@ -35,6 +35,8 @@ const fault = (detail: string, fix?: string): Finding => ({
   ...(fix === undefined ? {} : { fix }),
 });
 
+const LOCKED = "not checked: the database is encrypted, and needs the passphrase";
+
 /** A check whose error is its finding. */
 const check =
   (look: Check): Check =>
@@ -128,12 +130,14 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     const { security } = await loadConfig(home);
     const { provider: name } = security.signer;
     await using vault = await readVault({ home });
-    const { dataKeys, degradedDataKeys } = await vault.status();
-    const { provider, mode } = standing(await uncheckedWishes(home), home, dataKeys);
+    const status = await vault.status();
+    const { degradedDataKeys } = status;
+    const { provider, mode } = standing(await uncheckedWishes(home), home, status);
     if (!provider.installed) {
       const hint = installCommand(packageOf(name) ?? name, home);
       return fault(`${name} is not installed`, `Run "${hint}"`);
     }
+    if (status.database.encrypted) return good(LOCKED);
     if (name !== "local") {
       requireSettings(name, security, home);
       const key = configuredKey(security, "encryption", home);
@@ -165,6 +169,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   companion: check(async ({ home }) => {
     const { security } = await loadConfig(home);
     await using vault = await readVault({ home });
+    if ((await vault.status()).database.encrypted) return good(LOCKED);
     const devices = await vault.companions.list();
     const suspended = devices.filter(({ state }) => state === "suspended");
     if (suspended.length > 0) {
@@ -203,6 +208,8 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     switch (slotFile) {
       case "settled":
         return good(`keyslots.json and database agree on ${slotGeneration}`);
+      case null:
+        return good(LOCKED);
       case "unfinished":
         return fault("a change of the slots was interrupted", 'Run "lango doctor --fix"');
       default:
@@ -214,7 +221,21 @@ export const CHECKS: Readonly<Record<string, Check>> = {
         );
     }
   }),
+  encryption: check(async ({ home }) => {
+    await using vault = await readVault({ home });
+    const { encrypted } = (await vault.status()).database;
+    const { enabled } = (await uncheckedWishes(home)).dbEncryption;
+    const found = `the database is ${encrypted ? "encrypted" : "in plaintext"}`;
+    if (encrypted === enabled) return good(found);
+    const command = enabled ? "db-migrate" : "db-decrypt";
+    return fault(
+      `${found}, but security.dbEncryption.enabled is ${enabled}`,
+      `Run "lango security ${command}", or set it to ${encrypted}`,
+    );
+  }),
   database: check(async ({ home }) => {
+    await using vault = await readVault({ home });
+    if ((await vault.status()).database.encrypted) return good(LOCKED);
     await using store = await openStore({ file: join(home, "lango.db"), mode: "read" });
     const problems = await store.integrityCheck();
     return problems.length === 0
@@ -223,6 +244,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   }),
   audit: check(async ({ home }) => {
     await using vault = await readVault({ home });
+    if ((await vault.status()).database.encrypted) return good(LOCKED);
     const { ok, rows, faults } = await vault.audit.verifyLinks();
     return ok
       ? good(`${rows} rows, the chain holds`)

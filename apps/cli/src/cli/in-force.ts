@@ -1,4 +1,4 @@
-import type { DataKeyGroup } from "@lango/vault";
+import type { DatabaseState, DataKeyGroup, VaultStatus } from "@lango/vault";
 import type { Config } from "../config/defaults.ts";
 import { readConfigFile } from "../config/load.ts";
 import { withDefaults } from "../config/shape.ts";
@@ -21,7 +21,7 @@ export interface Standing {
     /** Whether the keys are where the settings say. */
     readonly inForce: boolean;
   };
-  readonly database: { readonly encrypted: boolean; readonly inForce: boolean };
+  readonly database: DatabaseState & { readonly inForce: boolean };
   /** Lines for people. */
   readonly facts: readonly (readonly [string, string])[];
 }
@@ -30,7 +30,7 @@ export interface Standing {
 export function standing(
   { signer, dbEncryption }: Wishes,
   home: string,
-  dataKeys: readonly DataKeyGroup[],
+  { dataKeys, database }: Pick<VaultStatus, "dataKeys" | "database">,
 ): Standing {
   const { provider: name } = signer;
   const version = versionOf(name, home);
@@ -41,20 +41,29 @@ export function standing(
   return {
     mode,
     provider: { name, installed: version !== undefined, inForce },
-    database: { encrypted: false, inForce: !dbEncryption.enabled },
+    database: { ...database, inForce: database.encrypted === dbEncryption.enabled },
     facts: [
       ["provider", inForce ? what : `${what}, not in use for secrets: ${elsewhere}`],
-      ["database", `not encrypted${dbEncryption.enabled ? ` (${NOT_MIGRATED})` : ""}`],
+      ["database", databaseText(dbEncryption.enabled, database)],
       ["data keys", dataKeys.map(groupText).join(", ") || "none yet"],
     ],
   };
 }
 
-const NOT_MIGRATED = "security.dbEncryption.enabled is true, but nothing was migrated";
+function databaseText(wished: boolean, database: DatabaseState): string {
+  const pages = database.encrypted && database.cipherPageSize;
+  const what = database.encrypted
+    ? `encrypted${pages ? `, pages of ${pages} bytes` : ""}`
+    : "not encrypted";
+  const setting = `security.dbEncryption.enabled is ${wished}`;
+  return database.encrypted === wished ? what : `${what} (${setting}, run "${MENDS[`${wished}`]}")`;
+}
+
+/** What brings the database to where the settings have it. */
+const MENDS = { true: "lango security db-migrate", false: "lango security db-decrypt" } as const;
 
 /** A sentence for each setting that nothing can bring into force in this version. */
-export const unmetWishes = ({ dbEncryption, driver }: Wishes): string[] => [
-  ...(dbEncryption.enabled ? [NOT_MIGRATED] : []),
+export const unmetWishes = ({ driver }: Wishes): string[] => [
   ...(driver === "sqlite" ? [] : [`store.driver is ${driver}, but the store is SQLite`]),
 ];
 

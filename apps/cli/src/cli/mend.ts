@@ -1,6 +1,6 @@
 import { chmodSync, lstatSync } from "node:fs";
 import { createUnlocker } from "@lango/unlock";
-import { acceptRollback, inspectHome, readVault } from "@lango/vault";
+import { acceptRollback, inspectHome, readVault, type VaultStatus } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import type { Arguments } from "./arguments.ts";
 import { filesOf, forbiddenMode } from "./checks.ts";
@@ -24,6 +24,11 @@ export async function mend(context: Context, args: Arguments): Promise<string[]>
   switch (await slotFileOf(context.home)) {
     case "settled":
       return done;
+    case null:
+      // Only opening tells, and it ends what was interrupted.
+      return args.flag("accept-rollback")
+        ? [...done, ...(await mendRollback(context, args))]
+        : done;
     case "unfinished":
       // Opening ends it, or forgets it if it had not reached the file.
       await withVault(context, args, {}, async () => undefined);
@@ -35,7 +40,7 @@ export async function mend(context: Context, args: Arguments): Promise<string[]>
   }
 }
 
-async function slotFileOf(home: string): Promise<string> {
+async function slotFileOf(home: string): Promise<VaultStatus["slotFile"]> {
   await using vault = await readVault({ home });
   return (await vault.status()).slotFile;
 }
@@ -77,6 +82,7 @@ async function mendRollback(context: Context, args: Arguments): Promise<string[]
       providerSlots: providers.slots,
     }),
   });
+  if (older === "none") return [];
   const what = older === "store" ? "database" : "keyslots.json";
   return [
     `accepted the older ${what}; both are of generation ${generation} now`,

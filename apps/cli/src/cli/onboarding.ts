@@ -73,6 +73,7 @@ export async function onboard(
       kdf: chosen?.kdf ?? (await configuredKdf(context.home)),
       acceptWeakKdf: chosen?.acceptWeakKdf,
       defaultKey: chosenKey.key,
+      database: security.dbEncryption,
     });
     if (chosenKey.key && chosenKey.isNew) await auditCreation(vault, chosenKey.key.uri);
     await auditProviderChange(vault, security);

@@ -92,6 +92,8 @@ async function namedByVault(
 ): Promise<string[]> {
   if (names.length === 0) return [];
   await using vault = await readVault({ home });
+  // An encrypted database does not show its keys before it is opened with what these may be needed for.
+  if ((await vault.status()).database.encrypted) return [...names];
   const slots = await vault.slots.list();
   const used = [
     wanted,

@@ -1,5 +1,6 @@
 import { CryptoError } from "@lango/crypto-core";
 import { type LockedVault, readVault, type SecretInfo } from "@lango/vault";
+import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
 
@@ -26,3 +27,31 @@ export async function findSecret(
   }
   return found;
 }
+
+/** What both an open vault and a locked one show. */
+export interface Rows {
+  readonly secrets: Pick<LockedVault["secrets"], "list">;
+  readonly keys: Pick<LockedVault["keys"], "list">;
+  readonly companions: Pick<LockedVault["companions"], "list">;
+  readonly slots: Pick<LockedVault["slots"], "list">;
+  readonly audit: Pick<LockedVault["audit"], "tail" | "findLast">;
+}
+
+/** Reads rows: without a key where the database shows them, else by opening the vault. For commands that unlock. */
+export async function withRows<T>(
+  context: Context,
+  args: Arguments,
+  use: (rows: Rows) => Promise<T>,
+): Promise<T> {
+  if (await showsRows(context)) return withReader(context, use);
+  const { withVault } = await import("./vault.ts");
+  return withVault(context, args, {}, use);
+}
+
+/** Names need no passphrase where the database shows them: one that is not there is told before that is asked for. */
+export async function checkName(context: Context, name: string): Promise<void> {
+  if (await showsRows(context)) await withReader(context, (vault) => findSecret(vault, name));
+}
+
+const showsRows = (context: Context): Promise<boolean> =>
+  withReader(context, async (vault) => !(await vault.status()).database.encrypted);

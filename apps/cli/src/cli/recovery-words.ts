@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import { CryptoError, zero } from "@lango/crypto-core";
+import { type Bytes, CryptoError, zero } from "@lango/crypto-core";
 import { newRecoveryWords } from "@lango/unlock";
 import type { SlotSummary, Vault } from "@lango/vault";
 import { onOtherScreen } from "../terminal/other-screen.ts";
@@ -19,13 +19,29 @@ export function requireSomebodyToShow(context: Context): void {
  * @throws CryptoError `ERR_DENIED` for a wrong answer: nothing was changed.
  */
 export async function addRecoveryWords(vault: Vault, label?: string): Promise<SlotSummary> {
+  const entropy = await writtenDownWords();
+  try {
+    return await vault.slots.add({ kind: "recovery", entropy, label });
+  } finally {
+    zero(entropy);
+  }
+}
+
+/**
+ * Makes 24 words, shows them and asks two of them back.
+ *
+ * @returns The entropy of their slot; the caller zeroes it.
+ * @throws CryptoError `ERR_DENIED` for a wrong answer.
+ */
+export async function writtenDownWords(): Promise<Bytes> {
   const { words, entropy } = await newRecoveryWords();
   try {
     await onOtherScreen(() => showWords(words));
     await askBack(words);
-    return await vault.slots.add({ kind: "recovery", entropy, label });
-  } finally {
+    return entropy;
+  } catch (error) {
     zero(entropy);
+    throw error;
   }
 }
 

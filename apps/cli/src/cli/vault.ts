@@ -1,5 +1,6 @@
 import { type Bytes, CryptoError, isCryptoError } from "@lango/crypto-core";
 import {
+  type Credential,
   type CredentialKind,
   createUnlocker,
   type Unlocker,
@@ -25,8 +26,12 @@ export interface VaultNeeds {
   readonly freshConsent?: boolean;
   /** Is given the passphrase that opened the vault, which then has to be one: a copy, to zero when done. */
   readonly keepPassphrase?: (passphrase: Bytes) => void;
+  /** Is given what opened the vault, with a copy of its secret, to zero when done. */
+  readonly keepCredential?: (credential: Credential) => void;
   /** A scheme whose provider the command uses although the vault may have no key of it yet. */
   readonly scheme?: string | undefined;
+  /** Opens the database as it is, whatever the settings say of its encryption. */
+  readonly anyDatabase?: true;
   /** What the person has just typed; nothing else opens the vault. Zeroed here. */
   readonly passphrase?: Bytes;
 }
@@ -45,7 +50,7 @@ export async function withVault<T>(
   });
   hardenProcess();
   const { audit, security } = await loadConfig(context.home);
-  const { keepPassphrase } = needs;
+  const { keepPassphrase, keepCredential } = needs;
   // Closed after the vault, which may anchor its log with a key of one.
   await using providers = await openProviders(context, security, needs.scheme);
   const unlocker =
@@ -59,10 +64,13 @@ export async function withVault<T>(
     home: context.home,
     providers: providers.byScheme,
     fallbackToLocal: providers.fallbackToLocal,
+    database: needs.anyDatabase ? undefined : security.dbEncryption,
     unlock: async (slots) => {
       if (fresh === undefined) await checkUnlockVariables(context, args, slots);
       const result = await unlocker.obtain(slots);
-      keepPassphrase?.(result.credential.secret.slice());
+      const { credential } = result;
+      keepPassphrase?.(credential.secret.slice());
+      keepCredential?.({ ...credential, secret: credential.secret.slice() });
       return result;
     },
     audit: {

@@ -1,10 +1,10 @@
 import type { Handler } from "../cli/command.ts";
 import { table, when } from "../cli/output.ts";
-import { withReader } from "../cli/reader.ts";
+import { withRows } from "../cli/reader.ts";
 
 /** Shows the newest events, oldest first. */
 export const run: Handler = (context, args) =>
-  withReader(context, async (vault) => {
+  withRows(context, args, async (vault) => {
     const events = await vault.audit.tail(args.number("lines") ?? 50);
     return {
       data: { events },

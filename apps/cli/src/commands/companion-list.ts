@@ -2,11 +2,11 @@ import type { Handler } from "../cli/command.ts";
 import { shortFingerprint } from "../cli/companion-device.ts";
 import { readCompanionRecords } from "../cli/companion-record.ts";
 import { table, when } from "../cli/output.ts";
-import { withReader } from "../cli/reader.ts";
+import { withRows } from "../cli/reader.ts";
 
 /** Lists the paired devices. */
-export const run: Handler = (context) =>
-  withReader(context, async (vault) => {
+export const run: Handler = (context, args) =>
+  withRows(context, args, async (vault) => {
     const records = readCompanionRecords(context.home);
     const devices = (await vault.companions.list()).map((device) => {
       const record = records.get(device.id);

@@ -1,11 +1,11 @@
 import { CryptoError } from "@lango/crypto-core";
 import type { Handler } from "../cli/command.ts";
 import { facts, when } from "../cli/output.ts";
-import { withReader } from "../cli/reader.ts";
+import { withRows } from "../cli/reader.ts";
 
 /** Shows one key of the registry. */
 export const run: Handler = (context, args) =>
-  withReader(context, async (vault) => {
+  withRows(context, args, async (vault) => {
     const wanted = args.positional("KEY");
     const key = (await vault.keys.list()).find(({ name, uri }) => [name, uri].includes(wanted));
     if (key === undefined) {

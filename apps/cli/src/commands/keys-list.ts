@@ -1,10 +1,10 @@
 import type { Handler } from "../cli/command.ts";
 import { table, when } from "../cli/output.ts";
-import { withReader } from "../cli/reader.ts";
+import { withRows } from "../cli/reader.ts";
 
 /** Lists the keys of the registry. */
-export const run: Handler = (context) =>
-  withReader(context, async (vault) => {
+export const run: Handler = (context, args) =>
+  withRows(context, args, async (vault) => {
     const keys = await vault.keys.list();
     return {
       data: { keys },

@@ -7,28 +7,23 @@ import { withVault } from "../cli/vault.ts";
 
 /** Destroys the data keys that no value needs any more, and says which are needed. */
 export const run: Handler = (context, args) =>
-  withVault(context, args, {}, async ({ dataKeys, rotation }) => {
-    const before = await dataKeys.list();
-    const busy = new Set((await rotation.status())?.dataKeys);
-    const free = before.filter(
-      ({ id, state, values }) => state === "decrypt-only" && values === 0 && !busy.has(id),
-    );
+  withVault(context, args, {}, async ({ dataKeys }) => {
+    const plan = await dataKeys.retire({ dryRun: true });
+    const free = counted(plan.retired.length, "data key");
     if (args.flag("dry-run")) {
       return {
-        data: { dryRun: true, wouldRetire: free, dataKeys: before },
-        text: textOf(before, `would destroy ${counted(free.length, "data key")}`),
+        data: { dryRun: true, ...plan },
+        text: textOf([...plan.retired, ...plan.needed], `would destroy ${free}`),
       };
     }
-    if (free.length > 0) {
-      await requireYes(context, `Destroy ${counted(free.length, "data key")} that no value needs?`);
+    if (plan.retired.length > 0) {
+      await requireYes(context, `Destroy ${free} that no value needs?`);
     }
     const { retired, needed } = await dataKeys.retire();
+    const destroyed = `destroyed ${counted(retired.length, "data key")}`;
     return {
       data: { retired, needed },
-      text: textOf(
-        needed,
-        `destroyed ${counted(retired.length, "data key")}; ${needed.length} of the old ones are needed`,
-      ),
+      text: textOf(needed, `${destroyed}; ${needed.length} of the old ones are needed`),
     };
   });
 

@@ -4,13 +4,13 @@ import type { SecretUsePolicy } from "@lango/vault";
 import { withApprover } from "../cli/approver.ts";
 import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
-import { findSecret, withReader } from "../cli/reader.ts";
+import { findSecret, withRows } from "../cli/reader.ts";
 
 /** Says where a secret may go without asking. */
 export const run: Handler = async (context, args) => {
   const name = args.positional("NAME");
   // Also what an approver need not be asked about: a name that is not there, an entry that is none.
-  const { destinations, commands, requiresHandle } = await withReader(context, (vault) =>
+  const { destinations, commands, requiresHandle } = await withRows(context, args, (vault) =>
     findSecret(vault, name),
   );
   const next = changed(args, { destinations, commands, requiresHandle });

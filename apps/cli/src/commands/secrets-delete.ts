@@ -1,13 +1,12 @@
 import type { Handler } from "../cli/command.ts";
-import { findSecret, withReader } from "../cli/reader.ts";
+import { checkName, findSecret } from "../cli/reader.ts";
 import { requireYes } from "../cli/terminal.ts";
 import { withVault } from "../cli/vault.ts";
 
 /** Removes a secret with all its versions. */
 export const run: Handler = async (context, args) => {
   const name = args.positional("NAME");
-  // Names need no passphrase: one that is not there is told before that is asked for.
-  await withReader(context, (vault) => findSecret(vault, name));
+  await checkName(context, name);
   return withVault(context, args, {}, async (vault) => {
     const { version } = await findSecret(vault, name);
     if (args.flag("dry-run")) {

@@ -3,7 +3,7 @@ import { usageError } from "../cli/arguments.ts";
 import { isTerminal } from "../cli/color.ts";
 import type { Handler, Result } from "../cli/command.ts";
 import { writeAll } from "../cli/output.ts";
-import { findSecret, withReader } from "../cli/reader.ts";
+import { checkName, findSecret, withRows } from "../cli/reader.ts";
 import { withVault } from "../cli/vault.ts";
 
 /** Prints `{{secret:name}}`, or the value with `--reveal`. */
@@ -16,14 +16,13 @@ export const run: Handler = async (context, args) => {
         "--version goes with --reveal: a reference always means the current version",
       );
     }
-    return withReader(context, async (vault) => {
+    return withRows(context, args, async (vault) => {
       await findSecret(vault, name);
       const reference = `{{secret:${name}}}`;
       return { data: { name, reference }, text: reference };
     });
   }
-  // Names need no passphrase: one that is not there is told before that is asked for.
-  await withReader(context, (vault) => findSecret(vault, name));
+  await checkName(context, name);
   return withVault(context, args, { freshConsent: true }, async (vault): Promise<Result> => {
     const secret = await vault.secrets.get(name, { version });
     try {

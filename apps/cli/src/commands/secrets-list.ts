@@ -1,26 +1,39 @@
-import type { Handler } from "../cli/command.ts";
+import { isCryptoError } from "@lango/crypto-core";
+import type { Handler, Result } from "../cli/command.ts";
+import { requireVault } from "../cli/home.ts";
 import { table, when } from "../cli/output.ts";
-import { withReader } from "../cli/reader.ts";
+import { type Rows, withRows } from "../cli/reader.ts";
 
 /** Lists names and dates. */
-export const run: Handler = (context) =>
-  withReader(context, async (vault) => {
-    const secrets = await vault.secrets.list();
-    if (secrets.length === 0) {
-      context.note('no secrets yet: store one with "lango security secrets set NAME"');
-    }
-    return {
-      data: { secrets },
-      text: table(
-        ["NAME", "KEY", "VERSION", "CREATED", "UPDATED", "USES"],
-        secrets.map(({ name, key, version, createdAt, updatedAt, uses }) => [
-          name,
-          key,
-          `${version}`,
-          when(createdAt),
-          when(updatedAt),
-          `${uses}`,
-        ]),
-      ),
-    };
-  });
+export const run: Handler = async (context, args) => {
+  try {
+    return await withRows(context, args, async ({ secrets }) => {
+      const found = await secrets.list();
+      if (found.length === 0) {
+        context.note('no secrets yet: store one with "lango security secrets set NAME"');
+      }
+      return listed(found);
+    });
+  } catch (error) {
+    // In an encrypted database names are secret too; that nobody can see them now is an answer.
+    if (!isCryptoError(error) || error.code !== "ERR_LOCKED") throw error;
+    // Unless there is no vault at all.
+    await requireVault(context);
+    return { data: { secrets: null, locked: true }, text: "locked: the database is encrypted" };
+  }
+};
+
+const listed = (secrets: Awaited<ReturnType<Rows["secrets"]["list"]>>): Result => ({
+  data: { secrets },
+  text: table(
+    ["NAME", "KEY", "VERSION", "CREATED", "UPDATED", "USES"],
+    secrets.map(({ name, key, version, createdAt, updatedAt, uses }) => [
+      name,
+      key,
+      `${version}`,
+      when(createdAt),
+      when(updatedAt),
+      `${uses}`,
+    ]),
+  ),
+});

@@ -1,6 +1,8 @@
 import { CryptoError } from "@lango/crypto-core";
 import type { Vault } from "@lango/vault";
+import { usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
+import { resumeCompromised, rotateCompromised } from "../cli/compromised.ts";
 import { endedText, readEnvKeys } from "../cli/env-keys.ts";
 import { counted, NOT_REVOKED, rotatedText, runRotation, unfinished } from "../cli/rotation.ts";
 import { requireYes } from "../cli/terminal.ts";
@@ -8,10 +10,23 @@ import { withVault } from "../cli/vault.ts";
 
 /** Gives the vault new data keys, and seals every value again under them; with `--env-keys` older keys of the environment end. */
 export const run: Handler = async (context, args) => {
+  const resume = args.flag("resume");
+  if (args.flag("compromised")) {
+    if (resume) throw usageError("--resume goes on with what was begun: leave --compromised out");
+    if (args.flag("env-keys")) {
+      throw usageError(
+        "--env-keys and --compromised are two steps",
+        "First --env-keys, then --compromised",
+      );
+    }
+    return rotateCompromised(context, args);
+  }
   // What is wrong with them is said before the vault is opened.
   using envKeys = args.flag("env-keys") ? await readEnvKeys(context) : undefined;
   return await withVault(context, args, {}, async (vault) => {
-    const resume = args.flag("resume");
+    const { renewing } = await vault.status();
+    if (renewing && !resume) throw unfinished();
+    if (renewing && !args.flag("dry-run")) return resumeCompromised(context, args, vault);
     const values = await valuesLeft(vault, resume);
     if (args.flag("dry-run")) {
       return {

@@ -31,15 +31,10 @@ export const run: Handler = async (context, args) => {
   const asked = args.flag("probe");
   const sound = await warnOfFaults(context, asked);
   const status = await vault.status();
-  const {
-    mode,
-    provider,
-    database,
-    facts: settings,
-  } = standing(wishes, context.home, status.dataKeys);
+  const { mode, provider, database, facts: settings } = standing(wishes, context.home, status);
   const lastProbe = await lastProbeOf(context, wishes, sound && asked);
   const key = keyOf(wishes, context.home);
-  const companions = await companionsOf(vault, context.home);
+  const companions = status.database.encrypted ? [] : await companionsOf(vault, context.home);
   const sources = await createUnlocker({
     home: context.home,
     env: context.env,
@@ -54,20 +49,23 @@ export const run: Handler = async (context, args) => {
   return {
     data: {
       home: context.home,
-      // Where the keys are, and not where the settings would have them.
-      mode,
+      // Where the keys are, and not where the settings would have them; nobody knows while an encrypted database is locked.
+      mode: status.database.encrypted ? null : mode,
       unlockSource: used?.source ?? null,
       sources,
       provider: { ...provider, key: key ?? null, lastProbe: lastProbe ?? null },
-      database,
       companion: companions.length === 0 ? null : { devices: companions },
       audit: { anchor: anchor === "" ? null : anchor },
       ...status,
+      database,
     },
     text: facts([
       ["home", context.home],
-      ["vault", `${status.id}, made ${when(status.createdAt)}`],
-      ["mode", mode],
+      [
+        "vault",
+        status.createdAt === null ? status.id : `${status.id}, made ${when(status.createdAt)}`,
+      ],
+      ["mode", status.database.encrypted ? "locked" : mode],
       ...settings,
       ...(provider.name === "local" ? [] : providerFacts(key, lastProbe)),
       [
@@ -76,8 +74,8 @@ export const run: Handler = async (context, args) => {
       ],
       ["would unlock with", unlockText],
       ["slots", status.slots.map(({ kind, kdf }) => (kdf ? `${kind} (${kdf})` : kind)).join(", ")],
-      ["keys", `${status.keyCount}`],
-      ["secrets", `${status.secretCount}`],
+      ["keys", `${status.keyCount ?? "locked"}`],
+      ["secrets", `${status.secretCount ?? "locked"}`],
       ["companion", companionText(companions, lastProbe, provider.name)],
       ["log anchored by", anchor === "" ? "nothing" : anchor],
       ["degraded", degradedText(status.degradedDataKeys)],

@@ -14,8 +14,8 @@ export const run: Handler = (context, args) =>
   withReader(context, async (vault) => {
     await loadConfig(context.home);
     const wishes = await uncheckedWishes(context.home);
-    const { dataKeys } = await vault.status();
-    const { provider, database, facts: settings } = standing(wishes, context.home, dataKeys);
+    const status = await vault.status();
+    const { provider, database, facts: settings } = standing(wishes, context.home, status);
     const sources = await createUnlocker({
       ...unlockOptions(context, args, true),
       keyringEnabled: wishes.keyring.enabled,

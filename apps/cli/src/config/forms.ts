@@ -54,7 +54,7 @@ export function isPattern(value: string): boolean {
 
 /** What SQLCipher takes. */
 export const isPageSize = (bytes: number): boolean =>
-  bytes >= 512 && bytes <= 65_536 && (bytes & (bytes - 1)) === 0;
+  bytes >= 1024 && bytes <= 65_536 && (bytes & (bytes - 1)) === 0;
 
 /** A key derivation that is strong enough for new slots. */
 export function isKdf(value: string): boolean {

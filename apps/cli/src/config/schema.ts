@@ -143,9 +143,9 @@ export const configSchema: z.ZodType<Config> = group({
     dbEncryption: group({
       enabled: setting(flag, dbEncryption.enabled, "Whether the whole database is encrypted."),
       cipherPageSize: setting(
-        z.int().refine(isPageSize, "must be a power of two from 512 to 65536"),
+        z.int().refine(isPageSize, "must be a power of two from 1024 to 65536"),
         dbEncryption.cipherPageSize,
-        "Page size of the encrypted database in bytes, a power of two from 512 to 65536.",
+        "Page size of the encrypted database of a new encrypted database in bytes, a power of two from 1024 to 65536.",
       ),
     }),
     kms: group({

@@ -4,7 +4,7 @@ import type { SlotSummary } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
 import { when } from "../cli/output.ts";
-import { withReader } from "../cli/reader.ts";
+import { withRows } from "../cli/reader.ts";
 import { COMMANDS } from "../table/index.ts";
 
 const EXIT_FINDINGS = 10;
@@ -127,9 +127,9 @@ function isInWorkTree(path: string): boolean {
 
 const MARKS = { done: "[x]", missing: "[!]", unknown: "[ ]" } as const;
 
-/** What it takes to get the data back. Needs no passphrase. */
-export const run: Handler = (context) =>
-  withReader(context, async (vault) => {
+/** What it takes to get the data back. Needs no passphrase, unless the database is encrypted. */
+export const run: Handler = (context, args) =>
+  withRows(context, args, async (vault) => {
     const boxes = backupBoxes({
       home: context.home,
       env: context.env,

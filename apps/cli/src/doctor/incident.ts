@@ -13,15 +13,13 @@ const has = (path: string): boolean => COMMANDS.some((command) => command.path =
 /** The steps, in order, with commands that this version has. */
 export const incidentSteps = (): readonly IncidentStep[] => [
   {
-    step: "Rotate ENCRYPTION_KEY, and every data key",
+    step: "Rotate ENCRYPTION_KEY, the vault key and every data key",
     commands: [
-      "openssl rand -hex 32",
-      "export ENCRYPTION_KEY_V0=OLD ENCRYPTION_KEY=NEW ENCRYPTION_KEY_VERSION=1",
-      ...(has("security rotate")
-        ? ["lango security rotate --env-keys", "lango security rotate --compromised"]
-        : []),
+      "(umask 077; openssl rand -hex 32 > new-key)",
+      "lango security rotate --compromised --new-master-key-fd 3 3<new-key",
+      "export ENCRYPTION_KEY_FILE=$PWD/new-key; unset ENCRYPTION_KEY",
     ],
-    note: "V0 and 1 stand for the version that is set now and the one after it. Without ENCRYPTION_KEY, the last command alone",
+    note: "Without ENCRYPTION_KEY and LANGO_MASTER_KEY: lango security rotate --compromised",
   },
   {
     step: "Change every passphrase that opens the vault, and remove what else opens it",

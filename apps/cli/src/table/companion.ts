@@ -51,6 +51,7 @@ export const COMPANION_COMMANDS: readonly Command[] = [
     path: "companion list",
     summary: "list the paired devices; not verified: needs no passphrase",
     examples: ["lango companion list", "lango companion list --json"],
+    unlocks: true,
     load: () => import("../commands/companion-list.ts"),
   },
   {

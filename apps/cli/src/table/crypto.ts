@@ -35,6 +35,7 @@ export const CRYPTO_COMMANDS: readonly Command[] = [
     path: "keys list",
     summary: "list the keys; not verified: needs no passphrase",
     examples: ["lango keys list", "lango keys list --json"],
+    unlocks: true,
     load: () => import("../commands/keys-list.ts"),
   },
   {
@@ -84,6 +85,7 @@ export const CRYPTO_COMMANDS: readonly Command[] = [
     summary: "show one key; not verified: needs no passphrase",
     examples: ["lango keys describe local:default"],
     positionals: [{ name: "KEY" }],
+    unlocks: true,
     load: () => import("../commands/keys-describe.ts"),
   },
   {

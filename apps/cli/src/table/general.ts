@@ -79,6 +79,7 @@ export const GENERAL_COMMANDS: readonly Command[] = [
     options: {
       lines: { type: "string", short: "n", value: "N", summary: "how many events (50)" },
     },
+    unlocks: true,
     load: () => import("../commands/audit-tail.ts"),
   },
   {

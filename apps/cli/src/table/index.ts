@@ -1,8 +1,10 @@
 import type { Command } from "../cli/command.ts";
+import { ADMIN_COMMANDS } from "./admin.ts";
 import { AGENT_COMMANDS } from "./agent.ts";
 import { APPROVALS_COMMANDS } from "./approvals.ts";
 import { COMPANION_COMMANDS } from "./companion.ts";
 import { CRYPTO_COMMANDS } from "./crypto.ts";
+import { DATABASE_COMMANDS } from "./database.ts";
 import { GENERAL_COMMANDS } from "./general.ts";
 import { MCP_COMMANDS } from "./mcp.ts";
 import { ROTATION_COMMANDS } from "./rotation.ts";
@@ -16,6 +18,8 @@ export const COMMANDS: readonly Command[] = [
   ...RUNNING_COMMANDS,
   ...SECURITY_COMMANDS,
   ...ROTATION_COMMANDS,
+  ...ADMIN_COMMANDS,
+  ...DATABASE_COMMANDS,
   ...APPROVALS_COMMANDS,
   ...CRYPTO_COMMANDS,
   ...COMPANION_COMMANDS,

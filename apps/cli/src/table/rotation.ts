@@ -1,5 +1,6 @@
 import type { Command } from "../cli/command.ts";
 import { PROGRESS_OPTIONS } from "./progress-options.ts";
+import { REKEY_OPTIONS } from "./rekey-options.ts";
 
 export const ROTATION_COMMANDS: readonly Command[] = [
   {
@@ -9,12 +10,18 @@ export const ROTATION_COMMANDS: readonly Command[] = [
       "lango security rotate",
       "lango security rotate --resume",
       "lango security rotate --env-keys",
+      "lango security rotate --compromised --drop-others",
     ],
     options: {
       "env-keys": {
         type: "boolean",
         summary: "then let only the newest ENCRYPTION_KEY open the vault, and say what may go",
       },
+      compromised: {
+        type: "boolean",
+        summary: "a new vault key and new keys of the rows too: somebody may have had the old ones",
+      },
+      ...REKEY_OPTIONS,
       resume: { type: "boolean", summary: "go on with the rotation that was interrupted" },
       ...PROGRESS_OPTIONS,
     },

@@ -95,6 +95,7 @@ export const SECURITY_COMMANDS: readonly Command[] = [
     path: "security secrets list",
     summary: "list names and dates, no values; needs no passphrase",
     examples: ["lango security secrets list", "lango security secrets list --json"],
+    unlocks: true,
     load: () => import("../commands/secrets-list.ts"),
   },
   {
@@ -154,6 +155,7 @@ export const SECURITY_COMMANDS: readonly Command[] = [
         summary: "whether agents use it by handles only",
       },
     },
+    unlocks: true,
     writes: true,
     load: () => import("../commands/secrets-allow.ts"),
   },

@@ -1,10 +1,10 @@
 import type { Migration } from "../migrations.ts";
 
-/** What it takes to change the root of trust: the journal of long work, keyslots beside the rows, and who seals what. */
+/** What it takes to change the root of trust: the journal of long work, keyslots beside the rows, who seals what, and the epoch of the log. */
 export const rootOfTrust: Migration = {
   version: 4,
   name: "root of trust",
-  checksum: "02bbea82650e0d9145a2c53ad7568cfc733b84c39b81064bd585330ad9d901f5",
+  checksum: "eb4ebb53c0a9c4c1bd752962f72da897007c070457305f4a9258f28c4907bbce",
   sql: ({ text, integer, blob, keyed, plain }) => `
 create table jobs (
   kind ${text} primary key not null,
@@ -21,5 +21,7 @@ create table keyslots (
 ) ${plain};
 
 create index secret_versions_data_key on secret_versions (data_key_id);
+
+alter table audit_head add column epoch ${integer} not null default 1;
 `,
 };

@@ -8,14 +8,14 @@ const COLUMNS = ["seq", "prev", "hash", "mac", "epoch", "entry"] as const;
 const HASH_BYTES = 32;
 
 const HEAD = statement((q) =>
-  q.selectFrom("audit_head").where("id", "=", 1).select(["seq", "hash"]),
+  q.selectFrom("audit_head").where("id", "=", 1).select(["seq", "hash", "epoch"]),
 );
 
 const LOCK_HEAD = statement((q, _: object, dialect) =>
   q
     .selectFrom("audit_head")
     .where("id", "=", 1)
-    .select(["seq", "hash"])
+    .select(["seq", "hash", "epoch"])
     .$if(dialect.rowLocks, (locked) => locked.forUpdate()),
 );
 
@@ -46,7 +46,7 @@ const INSERT = statement((q, p: AuditRow) =>
 const FIRST_HEAD = statement((q, p: AuditHead) =>
   q
     .insertInto("audit_head")
-    .values({ id: 1, seq: p.seq, hash: p.hash })
+    .values({ id: 1, seq: p.seq, hash: p.hash, epoch: p.epoch })
     .onConflict((conflict) => conflict.column("id").doNothing()),
 );
 
@@ -56,7 +56,12 @@ const MOVE_HEAD = statement((q, p: AuditHead & { ifSeq: number; ifHash: Bytes })
     .set({ seq: p.seq, hash: p.hash })
     .where("id", "=", 1)
     .where("seq", "=", p.ifSeq)
-    .where("hash", "=", p.ifHash),
+    .where("hash", "=", p.ifHash)
+    .where("epoch", "=", p.epoch),
+);
+
+const SET_EPOCH = statement((q, p: { epoch: number }) =>
+  q.updateTable("audit_head").set({ epoch: p.epoch }).where("id", "=", 1),
 );
 
 const END = statement((q, p: { hash: Bytes }) =>
@@ -74,7 +79,7 @@ const moved = (to: string): CryptoError =>
     context: { hint: "Open it there: the setting store, or DATABASE_URL, says where lango looks" },
   });
 
-const emptyHead = (): AuditHead => ({ seq: 0, hash: new Uint8Array(HASH_BYTES) });
+const emptyHead = (): AuditHead => ({ seq: 0, hash: new Uint8Array(HASH_BYTES), epoch: 1 });
 
 export const auditReads = (executor: ReadExecutor): AuditReads => ({
   head: async () => (await executor.first(HEAD, {})) ?? emptyHead(),
@@ -115,7 +120,7 @@ export const auditRows = (executor: Executor): AuditRows => ({
     rows.forEach((row, index) => {
       if (row.seq !== first.seq + index) throw broken(`row ${row.seq} is out of order`);
     });
-    const head = { seq: last.seq, hash: last.hash };
+    const head = { seq: last.seq, hash: last.hash, epoch: last.epoch };
     // Not one by one: a server gets them all in one go.
     const inserted = rows.map((row) => executor.run(INSERT, row));
     const moved =
@@ -126,6 +131,10 @@ export const auditRows = (executor: Executor): AuditRows => ({
     if ((await moved) === 0) {
       throw executor.abandon(broken(`row ${first.seq} does not follow its last row`));
     }
+  },
+
+  async setEpoch(epoch) {
+    await executor.run(SET_EPOCH, { epoch });
   },
 });
 

@@ -60,7 +60,7 @@ const TABLES: { readonly [T in Copied]: { readonly [C in keyof Database[T]]: Rol
   policies: { subject: "K", content: "-", updated_at: "-", mac: "-" },
   jobs: { kind: "K", content: "-", started_at: "-", updated_at: "-", mac: "-" },
   audit_log: { seq: "K", prev: "-", hash: "-", mac: "-", epoch: "-", entry: "-" },
-  audit_head: { id: "K", seq: "-", hash: "-" },
+  audit_head: { id: "K", seq: "-", hash: "-", epoch: "-" },
   counters: { id: "K", secrets: "-", keys: "-", data_keys: "-" },
 };
 

@@ -81,8 +81,8 @@ const COUNT_BY = statement((q, p: { dataKeyId: string }) =>
     .select((eb) => eb.fn.countAll<number>().as("count")),
 );
 
-// As when a value is written: the data key must be active in the very statement that uses it, and until the commit.
-const RESEAL = statement((q, p: Reseal, dialect) =>
+// As when a value is written: the data key must be active in the very statement that uses it.
+const RESEAL = statement((q, p: Reseal) =>
   q
     .updateTable("secret_versions")
     .set({ sealed: p.sealed, data_key_id: p.dataKeyId })
@@ -94,7 +94,6 @@ const RESEAL = statement((q, p: Reseal, dialect) =>
         selectFrom("data_keys")
           .where("id", "=", p.dataKeyId)
           .where("state", "=", sql.lit("active" as const))
-          .$if(dialect.rowLocks, (locked) => locked.forShare())
           .select("id"),
       ),
     ),

@@ -8,6 +8,7 @@ import { retired } from "./data-keys.ts";
 import { checkLimit } from "./limit.ts";
 import { sealedReads, sealedRows } from "./sealed-versions.ts";
 import { SECRET } from "./secret-columns.ts";
+import { walkReads, walkRows } from "./secret-walk.ts";
 
 const DEFAULT_PAGE = 500;
 
@@ -89,9 +90,8 @@ const INSERT = statement((q, p: SecretRow) =>
   }),
 );
 
-// The data key must be active in the very statement that uses it, so that a rotation cannot slip in between; and stay so until
-// the commit, or a rotation on a server would look for what it seals again before this row can be seen.
-const INSERT_VERSION = statement((q, p: SecretVersionRow, dialect) =>
+// The data key must be active in the very statement that uses it, so that a rotation cannot slip in between.
+const INSERT_VERSION = statement((q, p: SecretVersionRow) =>
   q
     .insertInto("secret_versions")
     .columns(["secret_id", "version", "data_key_id", "sealed", "size", "created_at"])
@@ -100,7 +100,6 @@ const INSERT_VERSION = statement((q, p: SecretVersionRow, dialect) =>
         .selectFrom("data_keys")
         .where("id", "=", p.dataKeyId)
         .where("state", "=", sql.lit("active" as const))
-        .$if(dialect.rowLocks, (locked) => locked.forShare())
         .select([
           eb.val(p.secretId).as("secret_id"),
           eb.val(p.version).as("version"),
@@ -182,6 +181,7 @@ const TOUCH = statement((q, p: { id: string; uses: number; lastUsedAt: number })
 
 export const secretReads = (executor: ReadExecutor): SecretReads => ({
   ...sealedReads(executor),
+  ...walkReads(executor),
   find: (collection, name) => executor.first(FIND, { collection, name }),
   describe: (collection, name) => executor.first(DESCRIBE, { collection, name }),
   findVersion: (secretId, version) => executor.first(FIND_VERSION, { secretId, version }),
@@ -196,6 +196,7 @@ export const secretReads = (executor: ReadExecutor): SecretReads => ({
 export const secretRows = (executor: Executor): SecretRows => ({
   ...secretReads(executor),
   ...sealedRows(executor),
+  ...walkRows(executor),
 
   async insertSecret(secret, version) {
     await executor.run(INSERT, secret);

@@ -36,6 +36,7 @@ export const createAudit = ({ context, paths, auditKey, anchorer, gate }: AuditO
       }),
     ),
   tail: (count) => gate.run(() => readTail(context.store, count)),
+  findLast: (action) => gate.run(() => findLast(context.store, action)),
   read: (seq) =>
     gate.run(async () => {
       const [row] = await context.store.audit.page(seq, 1);

@@ -2,18 +2,32 @@ import { createHash, createHmac, type KeyObject } from "node:crypto";
 import { type Bytes, bytesEqual, toPlain, utf8 } from "@lango/crypto-core";
 import { parts } from "@lango/envelope";
 import type { AuditHead, AuditRow } from "@lango/store";
+import { vaultKeyChanged } from "../failures.ts";
 
 /** What MACs the rows of the chain; sealed in the vault row, so that it outlives a new vault key. */
 export interface AuditKey {
+  /** Of the epoch of now. */
   readonly key: KeyObject;
+  /** From 1; one more with each new vault key. */
   readonly epoch: number;
+  /** Of the epochs before, the first one first: they check old rows and write none. */
+  readonly former: readonly KeyObject[];
 }
 
 const AUDIT_KEY = utf8("lango/v1/audit-key");
 
+/** @throws {@link CryptoError} `ERR_LOCKED` when the vault key was changed, or is being changed, by another process. */
+export const checkEpoch = ({ epoch }: AuditHead, audit: AuditKey): void => {
+  if (epoch !== audit.epoch) throw vaultKeyChanged();
+};
+
 /** What the sealed audit key is bound to: parts(`lango/v1/audit-key`, vault id, epoch in decimal). */
 export const auditKeyAad = (vaultId: Uint8Array, epoch: number): Bytes =>
   parts(AUDIT_KEY, vaultId, utf8(String(epoch)));
+
+/** The key of an epoch; `undefined` for one that this vault has not had. */
+export const keyOfEpoch = (audit: AuditKey, epoch: number): KeyObject | undefined =>
+  epoch === audit.epoch ? audit.key : audit.former[epoch - 1];
 
 /** hash = SHA-256(prev ‖ JCS(entry)). */
 export const linkHash = (prev: Uint8Array, entry: string): Bytes =>
@@ -23,17 +37,27 @@ export const linkMac = (key: KeyObject, hash: Uint8Array): Bytes =>
   toPlain(createHmac("sha256", key).update(hash).digest());
 
 /** Whether a row says what this vault wrote into it, wherever it stands in the chain. */
-export const isOurs = ({ prev, entry, hash, mac, epoch }: AuditRow, audit: AuditKey): boolean =>
-  epoch === audit.epoch &&
-  bytesEqual(linkHash(prev, entry), hash) &&
-  bytesEqual(linkMac(audit.key, hash), mac);
+export const isOurs = ({ prev, entry, hash, mac, epoch }: AuditRow, audit: AuditKey): boolean => {
+  const key = keyOfEpoch(audit, epoch);
+  return (
+    key !== undefined &&
+    bytesEqual(linkHash(prev, entry), hash) &&
+    bytesEqual(linkMac(key, hash), mac)
+  );
+};
 
-/** The rows that follow a head. */
+/**
+ * The rows that follow a head. Every change of the vault appends some under the lock of the head, so this is also what
+ * keeps a process from writing that has the vault open with a vault key from before.
+ *
+ * @throws {@link CryptoError} `ERR_LOCKED` when the head is of another epoch.
+ */
 export const nextRows = (
   head: AuditHead,
   entries: readonly string[],
   audit: AuditKey,
 ): AuditRow[] => {
+  checkEpoch(head, audit);
   let { seq, hash: prev } = head;
   return entries.map((entry) => {
     const hash = linkHash(prev, entry);

@@ -1,7 +1,7 @@
 import { isCryptoError } from "@lango/crypto-core";
-import type { Durability, Store, StoreTransaction } from "@lango/store";
+import type { Durability, Store, StoreReads, StoreTransaction } from "@lango/store";
 import type { Audience, AuditActor } from "../types.ts";
-import { type AuditKey, nextRows } from "./chain.ts";
+import { type AuditKey, checkEpoch, nextRows } from "./chain.ts";
 import { type AuditEntry, encodeEntry, type Use } from "./entry.ts";
 import type { Spool } from "./spool.ts";
 
@@ -31,6 +31,8 @@ export interface AuditLog {
   commit(durability: Durability, entry: NewEntry): Promise<number>;
   /** Adds entries about what changes nothing; they go to the spool, if there is one, while the log cannot grow. */
   commitRead(...entries: NewEntry[]): Promise<void>;
+  /** @throws {@link CryptoError} `ERR_LOCKED` when the vault key was changed: for what is written without a row here. */
+  checkCurrent(reads: Pick<StoreReads, "audit">): Promise<void>;
   /** Calls `listener` with the number of the last row whenever rows that are no anchors are added; some may not be committed. */
   onRows(listener: (seq: number) => void): void;
   /** Adds a read; resolves when it is committed. Reads of one event-loop tick share a row and a commit. */
@@ -104,6 +106,7 @@ export const createAuditLog = (options: AuditLogOptions): AuditLog => {
     appendIn,
     commit,
     commitRead,
+    checkCurrent: async (reads) => checkEpoch(await reads.audit.head(), auditKey),
     onRows: (added) => {
       listener = added;
     },

@@ -6,7 +6,7 @@ import { appendSynced } from "../append-file.ts";
 import { readSmallFile, syncFolder } from "../files.ts";
 import { reached } from "../stages.ts";
 import type { AuditFault } from "../types.ts";
-import { type AuditKey, nextRows } from "./chain.ts";
+import { type AuditKey, checkEpoch, nextRows } from "./chain.ts";
 import { decodeEntry } from "./entry.ts";
 import type { NewEntry } from "./log.ts";
 import {
@@ -52,6 +52,8 @@ export const createSpool = (options: SpoolOptions): Spool => {
   const add: Spool["add"] = (entries, cause) =>
     store.withLock(async () => {
       try {
+        const head = await store.audit.head();
+        checkEpoch(head, auditKey);
         await appendSynced(path, async ({ size }) => {
           // Reading it again for each entry would take longer and longer. What was changed within it shows when it is folded.
           const content: SpoolContent =
@@ -64,7 +66,7 @@ export const createSpool = (options: SpoolOptions): Spool => {
           }
           const begun = segment
             ? { segment, text: "" }
-            : beginSegment(auditKey.key, vaultId, newId(), (await store.audit.head()).seq);
+            : beginSegment(auditKey.key, vaultId, newId(), head.seq);
           const added = addToSegment(auditKey.key, begun.segment, entries);
           const bytes = utf8(begun.text + added.text);
           if (keep + bytes.length > MAX_SPOOL_BYTES) {

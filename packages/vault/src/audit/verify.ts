@@ -5,7 +5,7 @@ import type { HomePaths } from "../keyslots-file.ts";
 import type { AuditFault, AuditReport, VerifyOptions } from "../types.ts";
 import { readAnchors } from "./anchor-file.ts";
 import { type AnchorReview, createAnchorReview } from "./anchor-review.ts";
-import { type AuditKey, linkHash, linkMac } from "./chain.ts";
+import { type AuditKey, keyOfEpoch, linkHash, linkMac } from "./chain.ts";
 import { type AuditEntry, decodeEntry } from "./entry.ts";
 import { currentHash, currentRows } from "./row-hashes.ts";
 import { reviewSpool } from "./spool.ts";
@@ -25,6 +25,7 @@ interface Expected {
 interface Walk {
   seq: number;
   hash: Bytes;
+  epoch: number;
   readonly faults: AuditFault[];
   /** By `table row`. */
   readonly expected: Map<string, Expected> | undefined;
@@ -62,6 +63,7 @@ export const verifyChain = async (options: VerifyChainOptions): Promise<AuditRep
   const walk: Walk = {
     seq: 0,
     hash: new Uint8Array(32),
+    epoch: 0,
     faults: [],
     expected: rows ? new Map() : undefined,
     touched: new Set(),
@@ -127,11 +129,15 @@ const checkLink = (row: AuditRow, auditKey: AuditKey | undefined, walk: Walk): v
   }
   if (!bytesEqual(linkHash(prev, entry), hash)) fault(`Row ${seq} was edited: its hash differs`);
   if (auditKey) {
-    if (epoch !== auditKey.epoch) fault(`Row ${seq} is of epoch ${epoch}, which has no key here`);
-    else if (!bytesEqual(linkMac(auditKey.key, hash), mac)) {
+    const key = keyOfEpoch(auditKey, epoch);
+    if (!key) fault(`Row ${seq} is of epoch ${epoch}, which has no key here`);
+    else if (!bytesEqual(linkMac(key, hash), mac)) {
       fault(`Row ${seq} was not written by this vault: its MAC differs`);
     }
   }
+  // Whoever has a vault key from before has the audit key of its time, which writes no row after the change.
+  if (epoch < walk.epoch) fault(`Row ${seq} is of epoch ${epoch}, after rows of ${walk.epoch}`);
+  else if (!auditKey || keyOfEpoch(auditKey, epoch)) walk.epoch = epoch;
   const decoded = decodeEntry(entry);
   if (!decoded) fault(`Row ${seq} cannot be read`);
   else noteEntry(walk, seq, decoded);

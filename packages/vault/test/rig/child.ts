@@ -3,6 +3,7 @@
 import { subscribe } from "node:diagnostics_channel";
 import { writeSync } from "node:fs";
 import { STAGES } from "../../src/stages.ts";
+import { changeDatabase } from "./database-work.ts";
 import {
   acceptOnce,
   anchorLoop,
@@ -10,8 +11,10 @@ import {
   fallbackLoop,
   migrateLoop,
   onboardLoop,
+  rekeyLoop,
   rotateLoop,
   secretsLoop,
+  staleOnce,
 } from "./work.ts";
 
 const [work = "", home = "", killAt = ""] = process.argv.slice(2);
@@ -28,8 +31,12 @@ const loops: Record<string, (home: string, say: (line: string) => void) => Promi
   passphrase: changeLoop,
   anchors: anchorLoop,
   rollback: acceptOnce,
+  rekey: rekeyLoop,
+  stale: staleOnce,
   migrate: migrateLoop,
   fallback: fallbackLoop,
   rotate: rotateLoop,
+  "db-migrate": changeDatabase("encrypt"),
+  "db-decrypt": changeDatabase("decrypt"),
 };
 await loops[work]?.(home, say);

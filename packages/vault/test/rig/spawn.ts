@@ -4,7 +4,8 @@ import { fileURLToPath } from "node:url";
 export const script = (name: string): string =>
   fileURLToPath(new URL(`./${name}.ts`, import.meta.url));
 
-const fromSources = (name: string, args: readonly string[]): string[] => [
+/** The arguments of Node that run a script of this folder. */
+export const fromSources = (name: string, args: readonly string[]): string[] => [
   "--conditions=@lango/source",
   "--disable-warning=ExperimentalWarning",
   script(name),

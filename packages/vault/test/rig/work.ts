@@ -1,4 +1,4 @@
-import { type CryptoProvider, utf8 } from "@lango/crypto-core";
+import { type CryptoProvider, isCryptoError, utf8 } from "@lango/crypto-core";
 import type { Kdf } from "@lango/envelope";
 import type { SlotInfo, UnlockResult } from "@lango/unlock";
 import {
@@ -6,6 +6,7 @@ import {
   type CreateVaultOptions,
   createVault,
   openVault,
+  type RekeyCredential,
   type Vault,
 } from "../../src/index.ts";
 import { remote } from "./remote.ts";
@@ -45,6 +46,7 @@ export const remotes = (): Record<string, CryptoProvider> => ({
 export const create = (
   home: string,
   defaultKey?: CreateVaultOptions["defaultKey"],
+  encrypted = false,
 ): Promise<Vault> =>
   createVault({
     home,
@@ -52,14 +54,18 @@ export const create = (
     kdf: quickKdf(),
     acceptWeakKdf: true,
     defaultKey,
+    database: { enabled: encrypted },
   });
 
-/** One vault after another, in folders of their own; every other one under a provider's key. */
+export const isEncrypted = (step: number): boolean => step % 4 >= 2;
+
+/** One vault after another, in folders of their own; every other one under a provider's key, half of each kind encrypted. */
 export const onboardLoop = async (home: string, say: Say): Promise<void> => {
   for (let step = 0; ; step += 1) {
     say(`begin ${step}`);
     const key = { uri: "aws-kms:k1", provider: remote().provider };
-    await (await create(`${home}-${step}`, step % 2 === 0 ? undefined : key)).close();
+    const defaultKey = step % 2 === 0 ? undefined : key;
+    await (await create(`${home}-${step}`, defaultKey, isEncrypted(step))).close();
     say(`done ${step}`);
   }
 };
@@ -90,6 +96,50 @@ export const changeLoop = async (home: string, say: Say): Promise<void> => {
     });
     say(`done ${step}`);
   }
+};
+
+/** A new vault key with each step, and what it shall open. */
+export const rekeyLoop = async (home: string, say: Say): Promise<void> => {
+  let vault = await open(home);
+  for (let step = Number(process.env["RIG_STEP"] ?? 0); ; step += 1) {
+    say(`begin ${step}`);
+    ({ vault } = await vault.rekey({ credentials: await keptSlots(vault) }));
+    await vault.secrets.set("step", utf8(`value ${step}`));
+    say(`done ${step}`);
+  }
+};
+
+/** The credentials of all slots of the rig: they have one passphrase. */
+export const keptSlots = async (vault: Vault): Promise<RekeyCredential[]> =>
+  (await vault.slots.list()).map(({ id }) => ({
+    slotId: id,
+    credential: {
+      ...{ kind: "passphrase", passphrase: utf8(passphraseOf(0)) },
+      ...{ kdf: quickKdf(), acceptWeakKdf: true },
+    },
+  }));
+
+/** Opens, waits until another process has changed the vault key, and tries everything with the old one. */
+export const staleOnce = async (home: string, say: Say): Promise<void> => {
+  const vault = await open(home);
+  await vault.secrets.get("a");
+  say("ready");
+  await new Promise((resolve) => process.stdin.once("data", resolve));
+  for (const call of [
+    () => vault.secrets.get("a"),
+    () => vault.secrets.set("a", utf8("lost")),
+    () => vault.keys.create({ name: "lost", type: "encryption" }),
+    () => vault.slots.add({ kind: "env", key: new Uint8Array(32).fill(7) }),
+    () => vault.audit.append({ action: "lost" }),
+  ]) {
+    const code = await call().then(
+      () => "written",
+      (error: unknown) => (isCryptoError(error) ? error.code : String(error)),
+    );
+    say(`code ${code}`);
+  }
+  await vault.close();
+  process.exit();
 };
 
 /** Opens, writes and closes, which anchors the log. */

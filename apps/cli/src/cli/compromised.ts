@@ -1,0 +1,81 @@
+import { zero } from "@lango/crypto-core";
+import type { Credential } from "@lango/unlock";
+import type { RotationResult, Vault } from "@lango/vault";
+import type { Arguments } from "./arguments.ts";
+import type { Result } from "./command.ts";
+import type { Context } from "./context.ts";
+import { interruptible } from "./interrupt.ts";
+import { createProgress } from "./progress.ts";
+import { changeVaultKey } from "./rekey.ts";
+import { counted, NOT_REVOKED, rotatedText, runRotation, unfinished } from "./rotation.ts";
+import { withVault } from "./vault.ts";
+
+/**
+ * For whoever may have had the vault key: a new one, new data keys with every value sealed again, and new keys of the rows, in this
+ * order: a new data key under the old vault key would protect nothing.
+ */
+export async function rotateCompromised(context: Context, args: Arguments): Promise<Result> {
+  let opener: Credential | undefined;
+  const keepCredential = (credential: Credential): void => {
+    opener = credential;
+  };
+  try {
+    const needs = { freshConsent: true, keepCredential };
+    return await withVault(context, args, needs, async (vault, providers) => {
+      if ((await vault.rotation.status()) || (await vault.status()).renewing) throw unfinished();
+      return changeVaultKey(
+        { context, args, vault, providers, opener: opener! },
+        "Make a new vault key and new data keys, and seal every value again?",
+        true,
+        async (next, report) => {
+          const rotated = await runRotation(context, args, next, "start");
+          const rows = await renew(context, args, next);
+          return {
+            ...doneText(context, rotated, rows),
+            data: { ...report, ...rotated, rows, notRevoked: NOT_REVOKED },
+          };
+        },
+      );
+    });
+  } finally {
+    zero(opener?.secret);
+  }
+}
+
+/**
+ * Goes on after an interruption. Between the new vault key and the new data keys there is nothing that says how far it was, so
+ * that the rotation begins.
+ */
+export async function resumeCompromised(
+  context: Context,
+  args: Arguments,
+  vault: Vault,
+): Promise<Result> {
+  const begun = await vault.rotation.status();
+  const rotated = await runRotation(context, args, vault, begun ? "resume" : "start");
+  const rows = await renew(context, args, vault);
+  return {
+    ...doneText(context, rotated, rows),
+    data: { ...rotated, rows, notRevoked: NOT_REVOKED },
+  };
+}
+
+async function renew(context: Context, args: Arguments, vault: Vault): Promise<number> {
+  const progress = createProgress(context, args, "writing rows anew");
+  try {
+    const { rows } = await interruptible((signal) =>
+      vault.renewRows({ signal, onProgress: ({ done, total }) => progress.update(done, total) }),
+    );
+    return rows;
+  } finally {
+    progress.end();
+  }
+}
+
+const doneText = (context: Context, rotated: RotationResult, rows: number): Result => {
+  for (const sentence of NOT_REVOKED) context.note(sentence);
+  context.note(
+    "Grants and handles are gone. Values that were known to somebody have to be changed where they are used",
+  );
+  return { text: `${rotatedText(rotated)}; ${counted(rows, "row")} under a new key` };
+};

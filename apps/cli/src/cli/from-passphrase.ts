@@ -1,0 +1,62 @@
+import { zero } from "@lango/crypto-core";
+import { createUnlocker } from "@lango/unlock";
+import { adoptDatabase } from "@lango/vault";
+import { loadConfig } from "../config/load.ts";
+import { setSetting } from "../config/set.ts";
+import { type Arguments, usageError } from "./arguments.ts";
+import type { Result } from "./command.ts";
+import type { Context } from "./context.ts";
+import { interruptible } from "./interrupt.ts";
+import { hardenProcess } from "./process.ts";
+import { createProgress } from "./progress.ts";
+import { askSecret, canAsk, requireYes } from "./terminal.ts";
+import { unlockOptions } from "./vault.ts";
+
+const ASK = "Enter the passphrase of the database: ";
+
+/** Takes a database that was encrypted with a passphrase, as the original does, over to the key of the vault. */
+export async function fromPassphrase(context: Context, args: Arguments): Promise<Result> {
+  const { security } = await loadConfig(context.home);
+  if (args.flag("dry-run")) {
+    throw usageError("--from-passphrase has no --dry-run: only opening the file tells what it is");
+  }
+  await requireYes(context, "Encrypt the database with the key of the vault?");
+  hardenProcess();
+  const databasePassphrase = await readPassphrase(context, args);
+  const progress = createProgress(context, args, "encrypting");
+  try {
+    const done = await interruptible((signal) =>
+      adoptDatabase({
+        ...{ home: context.home, databasePassphrase, signal },
+        onProgress: (each) => progress.update(each.done, each.total),
+        unlock: createUnlocker({
+          ...unlockOptions(context, args, true),
+          keyringEnabled: security.keyring.enabled,
+        }),
+      }),
+    );
+    await setSetting(context.home, "security.dbEncryption.enabled", "true");
+    return {
+      data: done,
+      text: `The database is under the key of the vault now: ${done.rows} rows were copied and counted`,
+    };
+  } finally {
+    progress.end();
+    zero(databasePassphrase);
+  }
+}
+
+async function readPassphrase(context: Context, args: Arguments): Promise<Uint8Array> {
+  const { credential } = await createUnlocker({
+    home: context.home,
+    env: context.env,
+    passphraseFd: args.number("database-passphrase-fd", 0),
+    passphraseFile: args.string("database-passphrase-file"),
+    optionPrefix: "database-",
+    unlockWith: "passphrase",
+    skipAmbient: true,
+    prompt: canAsk(context) ? () => askSecret(ASK) : undefined,
+    stdinFree: false,
+  }).obtain([{ id: "database", kind: "passphrase" }]);
+  return credential.secret;
+}
