@@ -32,6 +32,7 @@ const FILES = files(
   "config/validate.ts",
   "cli/strength.ts",
   "cli/probe.ts",
+  "cli/backup.ts",
   "cli/companion.ts",
 );
 const COMMANDS = readdirSync(`${src}/commands`)

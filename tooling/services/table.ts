@@ -3,6 +3,7 @@ import { awsServices } from "./aws.ts";
 import { cloudServices } from "./cloud.ts";
 import { keyringServices } from "./keyring.ts";
 import { networkServices } from "./network.ts";
+import { ocsfServices } from "./ocsf.ts";
 import { phoneServices } from "./phone.ts";
 import { pkcs11Services } from "./pkcs11.ts";
 import { presidioServices } from "./presidio.ts";
@@ -40,10 +41,19 @@ export const services: readonly Service[] = [
     advice:
       "npm test fetches it on Linux with glibc and on Windows x64; elsewhere it cannot be had",
   },
+  {
+    name: "age",
+    provides: "the tool that opens backups, and that makes what a restore reads",
+    programs: ["age"],
+    probe: ["--version"],
+    debian: ["age"],
+    advice: "Debian: apt-get install age; macOS: brew install age",
+  },
   ...awsServices,
   ...cloudServices,
   ...keyringServices,
   ...networkServices,
+  ...ocsfServices,
   ...phoneServices,
   ...pkcs11Services,
   ...presidioServices,

@@ -5,6 +5,7 @@ import { createPaint } from "./cli/color.ts";
 import type { Command, CommandRow, Result } from "./cli/command.ts";
 import { createContext } from "./cli/context.ts";
 import { checkDescriptors } from "./cli/descriptors.ts";
+import { endRestore } from "./cli/end-restore.ts";
 import { type FailureStyle, isInterrupted, reportFailure } from "./cli/failure.ts";
 import { commandHelp, groupHelp } from "./cli/help.ts";
 import { writeAll, writeJson } from "./cli/output.ts";
@@ -64,6 +65,7 @@ async function runCommand(
   checkDescriptors(command, args);
   const context = createContext(args, { ...process.env }, style.paint, umask);
   checkVariables(context.env);
+  await endRestore(context);
   return (await command.load()).run(context, args);
 }
 

@@ -30,7 +30,7 @@ export {
   serializeKeyslots,
   verifyKeyslots,
 } from "./keyslots.ts";
-export { normalizePassphrase } from "./passphrase.ts";
+export { canonicalPassphrase, normalizePassphrase } from "./passphrase.ts";
 export {
   type OpenOptions,
   type Recipient,

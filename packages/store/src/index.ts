@@ -1,11 +1,20 @@
 export { CIPHER_PAGE_SIZES, DEFAULT_CIPHER_PAGE_SIZE } from "./cipher.ts";
 export type { SqliteConstructor, SqliteDatabase, SqliteStatement } from "./driver.ts";
+export { withFolderLock } from "./lock.ts";
+export { SCHEMA_VERSION } from "./migrations.ts";
 export {
   type OpenFileOptions,
   type OpenStoreOptions,
   type OpenUrlOptions,
   openStore,
 } from "./open.ts";
+export {
+  type CipherState,
+  RECRYPT_STAGES,
+  type Recrypted,
+  type RecryptOptions,
+  type RecryptStage,
+} from "./recrypt-types.ts";
 export type {
   AuditHead,
   AuditRow,
@@ -33,7 +42,6 @@ export type {
 export type {
   AuditReads,
   AuditRows,
-  CipherState,
   CompanionReads,
   CompanionRows,
   CopyReads,
@@ -53,9 +61,6 @@ export type {
   PolicyRows,
   RawPage,
   RawRow,
-  Recrypted,
-  RecryptOptions,
-  RecryptStage,
   SealedPage,
   SecretChange,
   SecretPage,
@@ -68,4 +73,3 @@ export type {
   VaultRows,
   VersionPlace,
 } from "./store.ts";
-export { RECRYPT_STAGES } from "./store.ts";

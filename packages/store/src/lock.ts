@@ -1,7 +1,7 @@
 import { dirname, join } from "node:path";
 import { CryptoError } from "@lango/crypto-core";
 import { retryBusy } from "./busy.ts";
-import type { SqliteConstructor, SqliteDatabase } from "./driver.ts";
+import { loadSqlite, type SqliteConstructor, type SqliteDatabase } from "./driver.ts";
 import { checkFile, createPrivate } from "./files.ts";
 import { isBusy, mapSqliteError } from "./sqlite-errors.ts";
 
@@ -25,6 +25,22 @@ export async function withFileLock<T>(options: LockOptions, run: () => Promise<T
   } finally {
     held.close();
   }
+}
+
+/**
+ * Runs while no other process holds the lock of this folder, which is that of the database in it, whether or not there is one.
+ *
+ * @param folder - Absolute; its owner's alone.
+ * @param options.waitMs - How long to wait for another holder. Default: not at all.
+ * @throws {@link CryptoError} `ERR_CONFLICT` when another process holds it after that; `ERR_PROVIDER_NOT_INSTALLED`.
+ */
+export async function withFolderLock<T>(
+  folder: string,
+  run: () => Promise<T>,
+  { waitMs = 0 }: { readonly waitMs?: number } = {},
+): Promise<T> {
+  const sqlite = await loadSqlite();
+  return withFileLock({ sqlite, file: join(folder, "lango.db"), timeoutMs: waitMs }, run);
 }
 
 async function acquire({ sqlite, file, timeoutMs }: LockOptions): Promise<SqliteDatabase> {

@@ -3,8 +3,9 @@ import { dirname } from "node:path";
 import { CryptoError } from "@lango/crypto-core";
 import { retryBusy } from "./busy.ts";
 import type { Connection } from "./connection.ts";
+import { copyDatabase } from "./copy.ts";
 import type { Dialect } from "./dialect.ts";
-import { createPrivate, syncFolder, syncToDisk } from "./files.ts";
+import { syncFolder } from "./files.ts";
 import type { Migration } from "./migrations.ts";
 import { type Statement, statement } from "./statement.ts";
 
@@ -121,10 +122,7 @@ export function backUp(connection: Connection, file: string, version: number): v
   const backup = `${file}.v${version}.bak`;
   const unfinished = `${backup}.new`;
   rmSync(unfinished, { force: true });
-  // VACUUM INTO takes an empty file as it is; one that it made itself would be readable by others.
-  createPrivate(unfinished);
-  connection.database.prepare("vacuum into ?").run(unfinished);
-  syncToDisk(unfinished);
+  copyDatabase(connection, unfinished);
   renameSync(unfinished, backup);
   syncFolder(dirname(backup));
 }

@@ -133,3 +133,6 @@ insert into counters (id, secrets, keys, data_keys) values (1, 0, 0, 0);
 
 /** Every migration, oldest first; versions are 1, 2, 3, … */
 export const MIGRATIONS: readonly Migration[] = [foundation, companions, approvals, rootOfTrust];
+
+/** The version of the schema that an open store has. */
+export const SCHEMA_VERSION: number = MIGRATIONS.length;

@@ -5,6 +5,7 @@ import { retryBusy } from "./busy.ts";
 import { type Cipher, checkCipher, DEFAULT_CIPHER_PAGE_SIZE, requireCiphers } from "./cipher.ts";
 import { APPLICATION_ID, connect, openWriter, type Place } from "./connect.ts";
 import type { Connection } from "./connection.ts";
+import { copyDatabase } from "./copy.ts";
 import { sqliteDialect } from "./dialect.ts";
 import { loadSqlite, type SqliteConstructor } from "./driver.ts";
 import { checkFile, createPrivate, exists, resolveFile, syncFolder, syncToDisk } from "./files.ts";
@@ -16,9 +17,10 @@ import { openEncrypted } from "./open-encrypted.ts";
 import { isPlain } from "./open-files.ts";
 import { openPostgres } from "./postgres/open.ts";
 import { isCopyLeft, recrypt, removeCopy } from "./recrypt.ts";
+import type { CipherState } from "./recrypt-types.ts";
 import { mapSqliteError } from "./sqlite-errors.ts";
 import { type Connections, createSqliteStore } from "./sqlite-store.ts";
-import type { CipherState, Store } from "./store.ts";
+import type { Store } from "./store.ts";
 
 interface AnyOptions {
   /**
@@ -129,6 +131,8 @@ async function openFile(
       },
       withLock: (run, { waitMs = timeoutMs } = {}) =>
         withFileLock({ ...place, timeoutMs: waitMs }, run),
+      // The connection of the reads may not even write another file.
+      copyTo: (to) => withConnection(place, (connection) => copyDatabase(connection, to)),
       expectedSchema: () => schemaOf(place, migrations),
       timeoutMs,
       dispose: () => place.cipher?.key.fill(0),
@@ -261,6 +265,15 @@ async function upgrade(place: Place, migrations: readonly Migration[]): Promise<
     await migrate(connection, dialect, migrations, { file, timeoutMs });
   } finally {
     connection.close();
+  }
+}
+
+function withConnection(place: Place, use: (connection: Connection) => void): void {
+  const connection = connect(place, { file: place.file });
+  try {
+    use(connection);
+  } finally {
+    connection.database.close();
   }
 }
 

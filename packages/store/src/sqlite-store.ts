@@ -2,16 +2,9 @@ import { CryptoError } from "@lango/crypto-core";
 import { retryBusy } from "./busy.ts";
 import type { Connection } from "./connection.ts";
 import { findDamage } from "./integrity.ts";
+import type { CipherState, Recrypted, RecryptOptions, RecryptStage } from "./recrypt-types.ts";
 import { isBusy, mapSqliteError } from "./sqlite-errors.ts";
-import type {
-  CipherState,
-  Durability,
-  Recrypted,
-  RecryptOptions,
-  RecryptStage,
-  Store,
-  StoreTransaction,
-} from "./store.ts";
+import type { Durability, Store, StoreTransaction } from "./store.ts";
 import { readsOf } from "./tables.ts";
 import { Turns } from "./turns.ts";
 import { Writer } from "./writer.ts";
@@ -35,6 +28,7 @@ export interface SqliteStoreOptions {
   /** Opens the file that is there now. */
   readonly reopen: () => Promise<Connections>;
   readonly withLock: Store["withLock"];
+  readonly copyTo: (file: string) => void;
   /** The schema that the migrations make. */
   readonly expectedSchema: () => ReadonlyMap<string, string>;
   readonly timeoutMs: number;
@@ -170,6 +164,11 @@ export function createSqliteStore(options: SqliteStoreOptions): Store {
     async withLock(run, lockOptions) {
       checkWritable();
       return options.withLock(run, lockOptions);
+    },
+
+    async copyTo(to) {
+      checkWritable();
+      await read(() => options.copyTo(to));
     },
 
     integrityCheck() {

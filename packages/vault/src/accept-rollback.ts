@@ -3,13 +3,11 @@ import { basename } from "node:path";
 import { CryptoError } from "@lango/crypto-core";
 import { buildKeyslots, type Keyslots, parseKeyslots, verifyKeyslots } from "@lango/envelope";
 import type { VaultRow } from "@lango/store";
-import { removeAllIn } from "./approvals/permits.ts";
-import { suspendCompanions } from "./companions.ts";
 import type { VaultContext } from "./context.ts";
 import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
+import { distrustOlderRows, retireDataKeys } from "./older-rows.ts";
 import { openContext } from "./open-context.ts";
 import { isBefore, type Pin, readPin } from "./pins.ts";
-import { retireDataKeys } from "./retire-data-keys.ts";
 import { checkRow } from "./rows.ts";
 import { settle, standing, vaultRow, writeKeyslots } from "./slot-file-state.ts";
 import type { AcceptedRollback, AcceptRollbackOptions } from "./types.ts";
@@ -73,16 +71,12 @@ const accept = async (
       detail: `keyslots.json was generation ${keyslots.generation}, the database ${row.slotGeneration}; now ${next.generation}`,
     },
     async (tx) => {
-      const changes = await retireDataKeys(context, tx);
-      retiredDataKeys = changes.length;
-      if (older === "keyslots") return changes;
-      // An older database has forgotten who was revoked since, and what was taken back or used up.
-      const permits = [...(await tx.permits.list("grant")), ...(await tx.permits.list("handle"))];
-      return [
-        ...changes,
-        ...(await suspendCompanions(context, tx)),
-        ...(await removeAllIn(tx, permits)),
-      ];
+      const changes =
+        older === "keyslots"
+          ? { dataKeys: await retireDataKeys(context, tx), companions: [], permits: [] }
+          : await distrustOlderRows(context, tx);
+      retiredDataKeys = changes.dataKeys.length;
+      return [...changes.dataKeys, ...changes.companions, ...changes.permits];
     },
   );
   // An older database cannot hold the anchors of a newer one. They are kept, and so are those that were sent elsewhere.

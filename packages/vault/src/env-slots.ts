@@ -4,8 +4,8 @@ import { type CredentialKey, encryptionKeyLabel, isEncryptionKeySlot } from "@la
 import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
 import type { HomePaths } from "./keyslots-file.ts";
+import { retireDataKeys } from "./older-rows.ts";
 import { checkOpens, putSlots, slotSummary } from "./put-slots.ts";
-import { retireDataKeys } from "./retire-data-keys.ts";
 import { addSlot } from "./slot-changes.ts";
 import { settle } from "./slot-file-state.ts";
 import type { SlotSummary } from "./slot-types.ts";

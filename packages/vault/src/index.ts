@@ -1,6 +1,9 @@
 export { acceptRollback } from "./accept-rollback.ts";
 export { type AdoptDatabaseOptions, adoptDatabase } from "./adopt-database.ts";
 export type * from "./approval-types.ts";
+export type * from "./audit-record-types.ts";
+export { restoreVault } from "./backup/restore.ts";
+export type * from "./backup-types.ts";
 export type * from "./companion-types.ts";
 export { createVault } from "./create.ts";
 export type * from "./database-types.ts";

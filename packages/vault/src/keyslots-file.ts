@@ -22,6 +22,9 @@ export interface HomePaths {
   /** What was the file of anchors until it was full. */
   readonly anchorsBefore: string;
   readonly spool: string;
+  readonly config: string;
+  /** While a backup is made. */
+  readonly databaseCopy: string;
 }
 
 export const homePaths = (home: string): HomePaths => ({
@@ -34,6 +37,8 @@ export const homePaths = (home: string): HomePaths => ({
   anchorsBefore: join(home, "audit-anchors.1.jsonl"),
   spool: join(home, "audit-spool.jsonl"),
   pins: join(home, "pins.json"),
+  config: join(home, "config.json"),
+  databaseCopy: join(home, "lango.db.copy"),
 });
 
 /** A keyslots file as it is on disk. */

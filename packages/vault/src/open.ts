@@ -1,5 +1,6 @@
 import { zero } from "@lango/crypto-core";
 import { canSpool } from "./audit/log.ts";
+import { removeLeftCopy } from "./backup/left-copy.ts";
 import { adoptNewerKeys } from "./env-slots.ts";
 import { upgradeKdf } from "./kdf-upgrade.ts";
 import { explained, openContext } from "./open-context.ts";
@@ -33,6 +34,7 @@ export const openWith = async (options: OpenVaultOptions, known?: KnownKey): Pro
     if (!(await isSettled(row, paths, file))) {
       await context.store.withLock(() => settle(context, paths, vaultKey));
     }
+    await removeLeftCopy(context, paths);
     try {
       await spool.fold();
       await foldUnlockFailures(context, paths);

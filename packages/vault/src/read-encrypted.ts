@@ -29,7 +29,15 @@ export const readEncrypted = (
     keys: { list: refuse },
     slots: { list: () => gate.run(() => listSlots(paths)) },
     companions: { list: refuse },
-    audit: { verifyLinks: refuse, tail: refuse, findLast: refuse },
+    audit: {
+      verifyLinks: refuse,
+      tail: refuse,
+      findLast: refuse,
+      // biome-ignore lint/correctness/useYield: it has nothing to give.
+      records: async function* () {
+        await refuse();
+      },
+    },
     status: () => gate.run(() => readLockedStatus(paths)),
     close: () => gate.close(),
     [Symbol.asyncDispose]: () => vault.close(),

@@ -14,6 +14,8 @@ import type {
   UnlockResult,
 } from "@lango/unlock";
 import type { Approvals } from "./approval-types.ts";
+import type { AuditRecord, RecordsOptions } from "./audit-record-types.ts";
+import type { Backups } from "./backup-types.ts";
 import type { Companions } from "./companion-types.ts";
 import type { DatabaseEncryption, DatabaseState, DatabaseWish } from "./database-types.ts";
 import type { Fingerprints } from "./fingerprints.ts";
@@ -186,6 +188,7 @@ export interface Vault extends AsyncDisposable {
   readonly rotation: Rotation;
   readonly dataKeys: VaultDataKeys;
   readonly audit: Audit;
+  readonly backups: Backups;
   /**
    * Makes a new vault key: slots are made anew from credentials, and what the old key sealed is sealed anew, in constant
    * time. This vault is closed then, and every other that has it open fails with `ERR_LOCKED` at its next write.
@@ -229,6 +232,8 @@ export interface LockedVault extends AsyncDisposable {
     tail(count?: number): Promise<AuditEvent[]>;
     /** The newest success of an action, among the newest 100,000 rows. */
     findLast(action: string): Promise<AuditEvent | undefined>;
+    /** As {@link Audit.records}. */
+    records(options?: RecordsOptions): AsyncGenerator<AuditRecord, void, undefined>;
   };
   status(): Promise<VaultStatus>;
   close(): Promise<void>;
@@ -510,6 +515,11 @@ export interface Audit {
   tail(count?: number): Promise<AuditEvent[]>;
   /** The newest success of an action, among the newest 100,000 rows. */
   findLast(action: string): Promise<AuditEvent | undefined>;
+  /**
+   * Reads events in order, a page of rows at a time, with the hash of each row. Their links are checked on the way: a row that
+   * does not fit ends it with `ERR_INTEGRITY`. MACs and what is before `from` are for {@link verify}.
+   */
+  records(options?: RecordsOptions): AsyncGenerator<AuditRecord, void, undefined>;
   /** The first event of a row, once its hash and MAC were found right; `undefined` for a row that is not there, or not sound. */
   read(seq: number): Promise<AuditEvent | undefined>;
 }

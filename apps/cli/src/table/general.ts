@@ -83,6 +83,32 @@ export const GENERAL_COMMANDS: readonly Command[] = [
     load: () => import("../commands/audit-tail.ts"),
   },
   {
+    path: "audit export",
+    summary: "write the audit log as lines of JSON, for other systems; never a value",
+    examples: [
+      "lango audit export --format jsonl --out audit.jsonl",
+      "lango audit export --format ocsf --since 2026-11-01 | gzip > audit.ocsf.gz",
+      "lango audit export --from 1042",
+    ],
+    options: {
+      format: {
+        type: "string",
+        value: "FORMAT",
+        choices: ["jsonl", "ocsf"],
+        summary: "jsonl (default), or ocsf: Entity Management events of OCSF 1.6.0",
+      },
+      from: { type: "string", value: "SEQ", summary: "the first row (1)" },
+      since: { type: "string", value: "TIME", summary: "nothing older, e.g. 2026-11-01T08:00:00Z" },
+      out: { type: "string", value: "FILE", summary: "write into FILE, whole or not at all" },
+      macs: {
+        type: "boolean",
+        summary: "unlock the vault and check the MACs too; an encrypted database needs it",
+      },
+    },
+    unlocks: true,
+    load: () => import("../commands/audit-export.ts"),
+  },
+  {
     path: "doctor",
     summary: "look for what is wrong; exit 10 when something is",
     examples: [

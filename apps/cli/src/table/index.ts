@@ -2,6 +2,7 @@ import type { Command } from "../cli/command.ts";
 import { ADMIN_COMMANDS } from "./admin.ts";
 import { AGENT_COMMANDS } from "./agent.ts";
 import { APPROVALS_COMMANDS } from "./approvals.ts";
+import { BACKUP_COMMANDS } from "./backup.ts";
 import { COMPANION_COMMANDS } from "./companion.ts";
 import { CRYPTO_COMMANDS } from "./crypto.ts";
 import { DATABASE_COMMANDS } from "./database.ts";
@@ -17,6 +18,7 @@ export const COMMANDS: readonly Command[] = [
   ...AGENT_COMMANDS,
   ...RUNNING_COMMANDS,
   ...SECURITY_COMMANDS,
+  ...BACKUP_COMMANDS,
   ...ROTATION_COMMANDS,
   ...ADMIN_COMMANDS,
   ...DATABASE_COMMANDS,

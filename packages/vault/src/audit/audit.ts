@@ -8,6 +8,7 @@ import type { Audit, AuditEvent, AuditInput } from "../types.ts";
 import type { Anchorer } from "./anchorer.ts";
 import { type AuditKey, isOurs } from "./chain.ts";
 import { decodeEntry, eventsOf } from "./entry.ts";
+import { readRecords } from "./records.ts";
 import { verifyChain } from "./verify.ts";
 
 export interface AuditOptions {
@@ -37,6 +38,7 @@ export const createAudit = ({ context, paths, auditKey, anchorer, gate }: AuditO
     ),
   tail: (count) => gate.run(() => readTail(context.store, count)),
   findLast: (action) => gate.run(() => findLast(context.store, action)),
+  records: (options) => readRecords(context.store, options),
   read: (seq) =>
     gate.run(async () => {
       const [row] = await context.store.audit.page(seq, 1);

@@ -1,0 +1,46 @@
+import { isCryptoError } from "@lango/crypto-core";
+import type { Keyslots, Slot } from "@lango/envelope";
+import { openPlain } from "../home.ts";
+import { homePaths, readKeyslots } from "../keyslots-file.ts";
+
+/** What a home that is about to be replaced knows of later times. None of it is authenticated. */
+export interface LaterState {
+  readonly vaultId: string;
+  /** The highest generation of the slots that its files know. */
+  readonly generation: number;
+  /** Ids of its slots. */
+  readonly slotIds: ReadonlySet<string>;
+  /** The last row of its log, where its database can be read. */
+  readonly head?: { readonly seq: number; readonly hash: Uint8Array } | undefined;
+}
+
+/** Reads what can be read; a damaged home is a good reason to restore. `undefined` when not even its slots can be read. */
+export const readLaterState = async (home: string): Promise<LaterState | undefined> => {
+  const paths = homePaths(home);
+  const file = await orUndefined(() => readKeyslots(paths));
+  if (!file) return undefined;
+  const { vaultId, generation, slots } = file.keyslots;
+  const slotIds = new Set(slots.map(({ id }) => id));
+  const known = await orUndefined(async () => {
+    // One that is encrypted shows nothing; its slots do.
+    await using store = await openPlain(paths);
+    if (!store) return undefined;
+    const row = await store.vault.get();
+    return { row, head: await store.audit.head() };
+  });
+  const ofRow = Math.max(known?.row?.slotGeneration ?? 0, known?.row?.pendingGeneration ?? 0);
+  return { vaultId, generation: Math.max(generation, ofRow), slotIds, head: known?.head };
+};
+
+/** Slots of a backup that a later state has no more. */
+export const returned = ({ slots }: Keyslots, { slotIds }: LaterState): Slot[] =>
+  slots.filter(({ id }) => !slotIds.has(id));
+
+const orUndefined = async <T>(read: () => Promise<T>): Promise<T | undefined> => {
+  try {
+    return await read();
+  } catch (error) {
+    if (isCryptoError(error)) return undefined;
+    throw error;
+  }
+};
