@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { isCryptoError } from "@lango/crypto-core";
 import { isBelowFloor, parseKeyslots } from "@lango/envelope";
 import { openStore } from "@lango/store";
-import { chmodHint, createUnlocker } from "@lango/unlock";
+import { chmodHint, createUnlocker, findVariableFaults } from "@lango/unlock";
 import { inspectHome, openVault, readVault, type StoreAddress } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import { configuredStore } from "../config/store.ts";
@@ -61,6 +61,12 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   settings: check(async ({ home, env }) => {
     const store = await configuredStore(home, env);
     return good(store ? `PostgreSQL, by ${store.source}` : "all in force");
+  }),
+  variables: check(async ({ env }) => {
+    const faults = await findVariableFaults({ env });
+    return faults.length === 0
+      ? good("keys and tokens that are set are sound")
+      : fault(faults.map(({ problem }) => problem).join("; "), 'Run "lango doctor --check"');
   }),
   "core dumps": check(() => {
     const soft = /^Max core file size\s+(\S+)/m.exec(

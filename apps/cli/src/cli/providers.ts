@@ -12,7 +12,7 @@ import {
   type ResilienceOptions,
 } from "@lango/crypto-core";
 import type { Pkcs11Provider } from "@lango/crypto-pkcs11";
-import { type ProviderSlots, UNLOCK_VARIABLES, withoutUnlockVariables } from "@lango/unlock";
+import { isUnlockVariable, type ProviderSlots, withoutUnlockVariables } from "@lango/unlock";
 import { readVault } from "@lango/vault";
 import { durationMs } from "../config/forms.ts";
 import { absentProvider } from "./absent-provider.ts";
@@ -217,6 +217,6 @@ const envFor = (name: string, { env }: Context): ProviderEnv => ({
 /** Takes what opens the vault out of this process: an SDK may start a program for its credentials, which would inherit it. */
 function hideUnlockVariables(): void {
   for (const name of Object.keys(process.env)) {
-    if (UNLOCK_VARIABLES.includes(name.toUpperCase())) delete process.env[name];
+    if (isUnlockVariable(name)) delete process.env[name];
   }
 }

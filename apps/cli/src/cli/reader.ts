@@ -34,7 +34,8 @@ export interface Rows {
   readonly secrets: Pick<LockedVault["secrets"], "list">;
   readonly keys: Pick<LockedVault["keys"], "list">;
   readonly companions: Pick<LockedVault["companions"], "list">;
-  readonly audit: Pick<LockedVault["audit"], "tail">;
+  readonly slots: Pick<LockedVault["slots"], "list">;
+  readonly audit: Pick<LockedVault["audit"], "tail" | "findLast">;
 }
 
 /** Reads rows: without a key where the database shows them, else by opening the vault. For commands that unlock. */

@@ -9,6 +9,7 @@ import {
 import { openVault, type Vault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import { type Arguments, usageError } from "./arguments.ts";
+import { checkUnlockVariables, noteConfigured } from "./configured.ts";
 import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
 import { lazyKeyring } from "./keyring.ts";
@@ -66,6 +67,7 @@ export async function withVault<T>(
     fallbackToLocal: providers.fallbackToLocal,
     database: needs.anyDatabase ? undefined : security.dbEncryption,
     unlock: async (slots) => {
+      if (fresh === undefined) await checkUnlockVariables(context, args, slots);
       const result = await unlocker.obtain(slots);
       const { credential } = result;
       keepPassphrase?.(credential.secret.slice());
@@ -85,6 +87,7 @@ export async function withVault<T>(
     }
   }
   await auditProviderChange(vault, security);
+  await noteConfigured(vault, context);
   return await use(vault, providers.byScheme);
 }
 
