@@ -51,7 +51,7 @@ const openAndRead = async (home: string): Promise<number> => {
 
 const changePassphrase = async (home: string): Promise<number> => {
   await using vault = await open(home);
-  return timed(() =>
+  return await timed(() =>
     vault.slots.changePassphrase({ oldPassphrase: passphrase(), newPassphrase: passphrase() }),
   );
 };
@@ -71,7 +71,7 @@ const rekey = async (home: string): Promise<number> => {
 /** There and back, so that every round begins alike. */
 const migrate = async (home: string): Promise<number> => {
   await using vault = await open(home);
-  return timed(async () => {
+  return await timed(async () => {
     await vault.providers.migrate({ to: "gcp-kms:k1" });
     await vault.providers.migrate({ to: "local:default" });
   });

@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
 } from "node:fs";
 import { createServer } from "node:net";
@@ -13,6 +14,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
+import { good } from "./provider-support.ts";
 import {
   environment,
   expectOneFault,
@@ -78,6 +80,10 @@ test("opens the vault until it is locked; both are in the log", async () => {
   expect(await sourceOf(home)).toBe("unlock agent");
   const status = await langoJson(["security", "status"], options);
   expect(status.document.data.unlockSource).toBe("unlock agent");
+  expect(status.document.data.agent).toMatchObject({ pid, endsAt: expect.any(Number) });
+  expect(await good(["whoami"], options)).toMatch(
+    new RegExp(`^unlock agent +process ${pid}, until .*Z, .*Z without use$`, "m"),
+  );
 
   const locked = await langoJson(["lock"], options);
   expect(locked.document.data).toEqual({ locked: true, pid });
@@ -268,6 +274,17 @@ test("its process: nothing of the terminal's, no secret to be seen, no core file
   process.kill(pid, "SIGUSR1");
   await sleep(300);
   expect(readFileSync("/proc/net/tcp", "latin1")).not.toContain(":240D 00000000:0000 0A");
+  expect((await lango(VERIFY, { home, env: LOCKED })).code).toBe(0);
+});
+
+test("whose socket was taken away ends, and leaves that of the next one", async () => {
+  const { home, pid } = await unlocked();
+  renameSync(socketOf(home), join(home, "run", "elsewhere.sock"));
+  const next = await langoJson(["unlock"], { home });
+  expect(next.code, next.stderr).toBe(0);
+  onTestFinished(() => end(next.document.data.pid));
+  await gone(pid);
+  expect(existsSync(socketOf(home))).toBe(true);
   expect((await lango(VERIFY, { home, env: LOCKED })).code).toBe(0);
 });
 

@@ -8,6 +8,13 @@ export {
   type OpenUrlOptions,
   openStore,
 } from "./open.ts";
+export {
+  type CipherState,
+  RECRYPT_STAGES,
+  type Recrypted,
+  type RecryptOptions,
+  type RecryptStage,
+} from "./recrypt-types.ts";
 export type {
   AuditHead,
   AuditRow,
@@ -35,7 +42,6 @@ export type {
 export type {
   AuditReads,
   AuditRows,
-  CipherState,
   CompanionReads,
   CompanionRows,
   CopyReads,
@@ -55,9 +61,6 @@ export type {
   PolicyRows,
   RawPage,
   RawRow,
-  Recrypted,
-  RecryptOptions,
-  RecryptStage,
   SealedPage,
   SecretChange,
   SecretPage,
@@ -70,4 +73,3 @@ export type {
   VaultRows,
   VersionPlace,
 } from "./store.ts";
-export { RECRYPT_STAGES } from "./store.ts";

@@ -17,9 +17,10 @@ import { openEncrypted } from "./open-encrypted.ts";
 import { isPlain } from "./open-files.ts";
 import { openPostgres } from "./postgres/open.ts";
 import { isCopyLeft, recrypt, removeCopy } from "./recrypt.ts";
+import type { CipherState } from "./recrypt-types.ts";
 import { mapSqliteError } from "./sqlite-errors.ts";
 import { type Connections, createSqliteStore } from "./sqlite-store.ts";
-import type { CipherState, Store } from "./store.ts";
+import type { Store } from "./store.ts";
 
 interface AnyOptions {
   /**

@@ -7,8 +7,8 @@ import { connect, type Place } from "./connect.ts";
 import type { Connection } from "./connection.ts";
 import { createPrivate, exists, syncFolder, syncToDisk } from "./files.ts";
 import { isPlain } from "./open-files.ts";
+import type { Recrypted, RecryptStage } from "./recrypt-types.ts";
 import { isBusy } from "./sqlite-errors.ts";
-import type { Recrypted, RecryptStage } from "./store.ts";
 
 /** The copy; it is in plaintext for a while, and so never outlives the next opening. */
 const copyOf = (file: string): string => `${file}.recrypt`;

@@ -2,16 +2,9 @@ import { CryptoError } from "@lango/crypto-core";
 import { retryBusy } from "./busy.ts";
 import type { Connection } from "./connection.ts";
 import { findDamage } from "./integrity.ts";
+import type { CipherState, Recrypted, RecryptOptions, RecryptStage } from "./recrypt-types.ts";
 import { isBusy, mapSqliteError } from "./sqlite-errors.ts";
-import type {
-  CipherState,
-  Durability,
-  Recrypted,
-  RecryptOptions,
-  RecryptStage,
-  Store,
-  StoreTransaction,
-} from "./store.ts";
+import type { Durability, Store, StoreTransaction } from "./store.ts";
 import { readsOf } from "./tables.ts";
 import { Turns } from "./turns.ts";
 import { Writer } from "./writer.ts";

@@ -1,4 +1,5 @@
 import type { Bytes } from "@lango/crypto-core";
+import type { CipherState, Recrypted, RecryptOptions } from "./recrypt-types.ts";
 import type {
   AuditHead,
   AuditRow,
@@ -397,42 +398,6 @@ export interface StoreTransaction extends StoreReads {
 
 /** `full` survives a power cut once committed; `normal` survives `kill -9`, a power cut may lose the last commits. */
 export type Durability = "normal" | "full";
-
-/** How a file is encrypted. */
-export interface CipherState {
-  /** Bytes of a page. */
-  readonly pageSize: number;
-  /** Whether it was opened with a passphrase in place of a raw key. */
-  readonly isPassphrase?: true;
-}
-
-/** What {@link Store.recrypt} takes. */
-export interface RecryptOptions {
-  /** The new raw key, 32 bytes, copied. Absent: the database is in plaintext afterwards. */
-  readonly key?: Uint8Array | undefined;
-  /** Bytes of a page, a power of two from 1,024 to 65,536. Default: as the database has it, 4,096 if it was in plaintext. */
-  readonly cipherPageSize?: number | undefined;
-  /** Is told each stage that is reached. An error of it ends the work before the last three; nothing was changed then. */
-  readonly onStage?: ((stage: RecryptStage) => void) | undefined;
-}
-
-/** `locked`: nobody else has the database open. `copied`, `encrypted` (or decrypted), `checked`: the copy. */
-export type RecryptStage = (typeof RECRYPT_STAGES)[number];
-export const RECRYPT_STAGES = [
-  "locked",
-  "copied",
-  "encrypted",
-  "checked",
-  "cleared",
-  "renamed",
-  "reopened",
-] as const;
-
-/** What {@link Store.recrypt} did. */
-export interface Recrypted {
-  /** Rows of every table, counted in both files. */
-  readonly rows: number;
-}
 
 /** An open store. Rows in, rows out: it seals nothing and checks no MAC. */
 export interface Store extends StoreReads, AsyncDisposable {

@@ -10,7 +10,11 @@ export interface Gate {
   close(): Promise<void>;
 }
 
-export const createGate = (what: string): Gate => {
+/** @param explain - What is thrown in the place of the error of a call. Default: that error. */
+export const createGate = (
+  what: string,
+  explain: (error: unknown) => Promise<unknown> = async (error) => error,
+): Gate => {
   let closed = false;
   let underWay = 0;
   const waiting: (() => void)[] = [];
@@ -25,6 +29,8 @@ export const createGate = (what: string): Gate => {
       underWay += 1;
       try {
         return await call();
+      } catch (error) {
+        throw await explain(error);
       } finally {
         underWay -= 1;
         if (underWay === 0) for (const resume of waiting.splice(0)) resume();

@@ -1,4 +1,4 @@
-import { type Bytes, type CryptoProvider, toHex, zero } from "@lango/crypto-core";
+import { type Bytes, type CryptoProvider, isCryptoError, toHex, zero } from "@lango/crypto-core";
 import { createLocalProvider } from "@lango/crypto-local";
 import { createApprovals } from "./approvals/approvals.ts";
 import { createAnchorer } from "./audit/anchorer.ts";
@@ -52,7 +52,7 @@ export interface AssembleOptions {
 export const assembleVault = (options: AssembleOptions): Vault => {
   const { home, paths, context, auditKey, vaultKey, providers, unlockedBy, audit, spool } = options;
   const { store, keys } = context;
-  const gate = createGate("The vault");
+  const gate = createGate("The vault", (error) => changedKeyInstead(context, error));
   const registry = createKeyRegistry(context);
   const parts = { context, registry, providers };
   const recovery = createRecovery({
@@ -131,6 +131,22 @@ export const assembleVault = (options: AssembleOptions): Vault => {
   };
   return vault;
 };
+
+/** What a vault key from before does not open is not damaged. */
+const changedKeyInstead = async (
+  { log, store }: VaultContext,
+  error: unknown,
+): Promise<unknown> => {
+  if (!isCryptoError(error) || !LOOKS_DAMAGED.has(error.code)) return error;
+  try {
+    await log.checkCurrent(store);
+    return error;
+  } catch (changed) {
+    return isCryptoError(changed) && changed.code === "ERR_LOCKED" ? changed : error;
+  }
+};
+
+const LOOKS_DAMAGED: ReadonlySet<string> = new Set(["ERR_DECRYPTION_FAILED", "ERR_INTEGRITY"]);
 
 const isAllowed = (
   fallback: AssembleOptions["fallbackToLocal"] = false,

@@ -42,6 +42,13 @@ export const withPassphrase =
     skipped: [],
   });
 
+let makesEncrypted = false;
+
+/** From now on {@link makeVault} makes vaults whose database is encrypted. For a test file that runs the tests of others. */
+export const makeEncrypted = (): void => {
+  makesEncrypted = true;
+};
+
 export const makeVault = async (
   home: string,
   passphrase: string = PASSPHRASE,
@@ -52,6 +59,7 @@ export const makeVault = async (
     credentials: [{ kind: "passphrase", passphrase: utf8(passphrase) }],
     kdf: quickKdf(),
     acceptWeakKdf: true,
+    database: { enabled: makesEncrypted },
     ...options,
   });
   onTestFinished(() => vault.close());

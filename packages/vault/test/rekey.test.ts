@@ -286,6 +286,7 @@ describe("who has the vault open with the old key", () => {
   test("fails closed, typed, at the next read and write, and writes nothing", async () => {
     const home = newHome();
     const stale = await filled(home);
+    const unread = await reopen(home);
     await stale.secrets.get("a");
     const { vault } = await reopen(home).then(async (open) =>
       open.rekey({ credentials: await kept(open) }),
@@ -307,6 +308,9 @@ describe("who has the vault open with the old key", () => {
       await expectCode(call, "ERR_LOCKED");
     }
     expect(column(home, "SELECT count(*) FROM audit_log")).toEqual(rows);
+    // Nor does it look like damage to one that has to open a data key first.
+    await expectCode(() => unread.secrets.get("a"), "ERR_LOCKED");
+    await unread.close();
     await stale.close();
     await checkWhole(vault, home);
     await vault.close();

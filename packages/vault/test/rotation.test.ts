@@ -111,6 +111,22 @@ describe("a rotation", () => {
     expect(await again.secrets.set("gone", bytes("back"))).toMatchObject({ version: 2 });
   });
 
+  test("of large values takes fewer in one go, and of none ends all the same", async () => {
+    const home = newHome();
+    const vault = await makeVault(home);
+    expect(await vault.rotation.start()).toMatchObject({ resealed: 0, verified: 0 });
+    const large = new Uint8Array(1024 * 1024).fill(7);
+    for (let i = 0; i < 6; i += 1) await vault.secrets.set(`large/${i}`, large);
+    const seen: number[] = [];
+    const onProgress = ({ stage, done }: RotationProgress) => {
+      if (stage === "reseal") seen.push(done);
+    };
+    expect(await vault.rotation.start({ onProgress })).toMatchObject({ resealed: 6, verified: 6 });
+    // Six are more than the 4 MiB of a batch.
+    expect(seen.length).toBeGreaterThan(2);
+    expect((await vault.secrets.get("large/5")).value).toEqual(large);
+  });
+
   test("says in the log what it did", async () => {
     const home = newHome();
     const vault = await makeVault(home);
@@ -482,6 +498,11 @@ describe("data keys", () => {
     ]);
     expect(await vault.dataKeys.retire()).toMatchObject({ retired: [], needed: [{ values: 12 }] });
     for (const name of ["many", "one", "empty"]) await vault.secrets.delete(name);
+    expect(await vault.dataKeys.retire({ dryRun: true })).toMatchObject({
+      retired: [{ state: "decrypt-only", values: 0 }],
+      needed: [],
+    });
+    expect(byState(home, "retired")).toEqual([]);
     expect(await vault.dataKeys.retire()).toMatchObject({
       retired: [{ state: "retired", values: 0 }],
       needed: [],

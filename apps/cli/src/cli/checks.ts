@@ -265,6 +265,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     }
     hardenProcess();
     await using vault = await openVault({ home, unlock: unlocker });
+    await providers.peers.readFrom(vault);
     const { ok, faults } = await vault.audit.verify({ rows: true });
     return ok
       ? good("secrets, keys and slots are as the audit log says")

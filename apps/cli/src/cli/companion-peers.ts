@@ -14,7 +14,8 @@ export interface LatePeers extends Peers {
 
 /**
  * A companion may have to open the vault in which its pin is. Until then the pins count as they stand in the database: such a
- * device is only given what its own key wrapped, and a wrong answer opens nothing. Whom it was is checked once the vault is open.
+ * device is only given what its own key wrapped, and a wrong answer opens nothing. Whom it was is checked once the vault is open:
+ * whoever opens one with these providers calls `readFrom` before anything else.
  */
 export function latePeers(home: string): LatePeers {
   const before = unverifiedPeers(home);

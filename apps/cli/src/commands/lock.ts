@@ -3,12 +3,14 @@ import { agentStatus, createUnlocker, lockAgent } from "@lango/unlock";
 import { openVault } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
+import { requireVault } from "../cli/home.ts";
 import { hardenProcess } from "../cli/process.ts";
 
 /** Ends the agent. The log says so, where the key that the agent still has can open it. */
 export const run: Handler = async (context) => {
   const agent = await agentStatus(context.home);
   if (agent === undefined) {
+    await requireVault(context);
     return { data: { locked: false }, text: "No agent holds the key of this vault" };
   }
   await record(context, agent.pid);

@@ -42,6 +42,7 @@ export const run: Handler = async (context, args) => {
         return result;
       },
     });
+    await providers?.peers.readFrom(vault);
     if (args.flag("dry-run")) {
       return {
         data: { dryRun: true, slots: await vault.slots.list() },
@@ -67,7 +68,6 @@ export const run: Handler = async (context, args) => {
     const data = { slot, keyfile: keyfile ?? null, keyring };
     if (!rotate) return { data, text: changed };
     context.note(changed);
-    await providers?.peers.readFrom(vault);
     const rotation = await runRotation(context, args, vault, "start");
     for (const sentence of NOT_REVOKED) context.note(sentence);
     return { data: { ...data, rotation }, text: `${changed}; ${rotatedText(rotation)}` };

@@ -1,6 +1,7 @@
 import { isCryptoError } from "@lango/crypto-core";
 import { createUnlocker } from "@lango/unlock";
 import { type LockedVault, type RotationStatus, readVault } from "@lango/vault";
+import { agentFacts } from "../cli/agent-facts.ts";
 import type { Handler } from "../cli/command.ts";
 import { readCompanionRecords } from "../cli/companion-record.ts";
 import type { Context } from "../cli/context.ts";
@@ -46,6 +47,7 @@ export const run: Handler = async (context, args) => {
     stdinFree: true,
   }).describe(await vault.slots.list());
   const { used, text: unlockText } = wouldUnlock(sources);
+  const { agent, text: agentText } = await agentFacts(context.home);
   return {
     data: {
       home: context.home,
@@ -53,6 +55,7 @@ export const run: Handler = async (context, args) => {
       mode: status.database.encrypted ? null : mode,
       unlockSource: used?.source ?? null,
       sources,
+      agent,
       provider: { ...provider, key: key ?? null, lastProbe: lastProbe ?? null },
       companion: companions.length === 0 ? null : { devices: companions },
       audit: { anchor: anchor === "" ? null : anchor },
@@ -73,6 +76,7 @@ export const run: Handler = async (context, args) => {
         status.rootedIn ?? [...new Set(status.slots.map(({ kind }) => kind))].join(", "),
       ],
       ["would unlock with", unlockText],
+      ["unlock agent", agentText],
       ["slots", status.slots.map(({ kind, kdf }) => (kdf ? `${kind} (${kdf})` : kind)).join(", ")],
       ["keys", `${status.keyCount ?? "locked"}`],
       ["secrets", `${status.secretCount ?? "locked"}`],

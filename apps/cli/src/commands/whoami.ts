@@ -1,5 +1,6 @@
 import { userInfo } from "node:os";
 import { createUnlocker } from "@lango/unlock";
+import { agentFacts } from "../cli/agent-facts.ts";
 import type { Handler } from "../cli/command.ts";
 import { standing, uncheckedWishes } from "../cli/in-force.ts";
 import { facts } from "../cli/output.ts";
@@ -22,6 +23,7 @@ export const run: Handler = (context, args) =>
       providerSlots: { ambient: ambientSchemes(configuredSchemes(wishes), context.env) },
     }).describe(await vault.slots.list());
     const { used, text } = wouldUnlock(sources);
+    const { agent, text: agentText } = await agentFacts(context.home);
     const user = userInfo().username;
     return {
       data: {
@@ -31,6 +33,7 @@ export const run: Handler = (context, args) =>
         provider,
         database,
         source: used?.source ?? null,
+        agent,
         sources,
       },
       text: facts([
@@ -39,6 +42,7 @@ export const run: Handler = (context, args) =>
         ["vault", vault.id],
         ...settings,
         ["would unlock with", text],
+        ["unlock agent", agentText],
         ...sources
           .filter((each) => each !== used)
           .map(({ source, reason }) => [`not ${source}`, reason ?? ""] as const),

@@ -179,6 +179,8 @@ function operationOf(
 
 function writeToken(path: string, token: Uint8Array): void {
   const temporary = `${path}.${process.pid}`;
+  // One that was killed may have had the same number.
+  rmSync(temporary, { force: true });
   writeFileSync(temporary, token, { mode: 0o600, flag: "wx" });
   renameSync(temporary, path);
 }
