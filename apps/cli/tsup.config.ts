@@ -34,6 +34,7 @@ const FILES = files(
   "cli/probe.ts",
   "cli/backup.ts",
   "cli/companion.ts",
+  "pg.ts",
 );
 const COMMANDS = readdirSync(`${src}/commands`)
   .map((name) => `${src}/commands/${name}`)
@@ -103,6 +104,10 @@ export default defineConfig({
       // What is in another file of the program is loaded from there when it is needed, and not before.
       name: "own-files",
       setup(build) {
+        // The driver of PostgreSQL is a file of its own: with files alone nothing of it is read.
+        build.onResolve({ filter: /^pg$/ }, ({ kind }) =>
+          kind === "dynamic-import" ? { path: "./pg.js", external: true } : undefined,
+        );
         build.onResolve({ filter: /\.ts$/ }, ({ path, kind, resolveDir, namespace }) => {
           const target = resolve(resolveDir, path);
           if (kind === "entry-point" || namespace === "commands") {

@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  rmSync,
   statSync,
   symlinkSync,
 } from "node:fs";
@@ -13,6 +14,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
+import { newDatabaseUrl } from "../../../tooling/vitest/postgres.ts";
 import { serve } from "./companion-support.ts";
 import { configure, homeWith, WEAK } from "./provider-support.ts";
 import {
@@ -48,6 +50,27 @@ function programAlone(): string {
 }
 
 describe("the program as it is published", () => {
+  test("keeps a vault in PostgreSQL, whose driver it has along and reads only then", async () => {
+    const env = { DATABASE_URL: await newDatabaseUrl() };
+    const home = join(folder(), "home");
+    const alone = [programAlone()];
+    for (const args of [["onboard", ...WEAK], ["security", "status"], ["doctor"]]) {
+      const ran = await lango(args, { home, env, program: alone });
+      expect(ran.stderr).not.toContain("driver");
+      expect(ran.stdout).not.toContain("driver");
+    }
+    const set = ["security", "secrets", "set", "a"];
+    const stored = await lango(set, { home, env, input: SECRET, program: alone });
+    expect(stored.code, stored.stderr).toBe(0);
+    rmSync(join(dirname(alone[0] ?? ""), "pg.js"));
+    const gone = await lango(set, { home, env, input: SECRET, program: alone });
+    expect(gone.code).not.toBe(0);
+    for (const args of [["security", "status"], ["doctor"], ["audit", "verify"]]) {
+      const ran = await lango(args, { home: await vaultHome(), program: alone });
+      expect([0, 10], ran.stderr).toContain(ran.code);
+    }
+  });
+
   test("does its work: onboard, set, get, run, status, audit, check, settings", async () => {
     const home = join(folder(), "new");
     const run = (args: string[], input = "") => lango(args, { home, input, program });

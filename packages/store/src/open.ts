@@ -56,7 +56,12 @@ export interface OpenFileOptions extends AnyOptions {
 
 /** Where a PostgreSQL database is. */
 export interface OpenUrlOptions extends AnyOptions {
-  /** `postgres://user:password@host:port/database`; `?schema=` names the schema of the tables, by default `lango`. */
+  /**
+   * `postgres://user:password@host:port/database`; `?schema=` names the schema of the tables, by default `lango`. Without a
+   * password that of the variable `PGPASSWORD`. Its certificate and name are checked unless the host is this machine.
+   * `ERR_CONFIG` for a faulty URL or a server that does not prove who it is, `ERR_UNAVAILABLE` when it cannot be reached
+   * within `busyTimeoutMs`, `ERR_ACCESS_DENIED` when it refuses the user.
+   */
   readonly url: string;
 }
 
@@ -66,10 +71,10 @@ export type OpenStoreOptions = OpenFileOptions | OpenUrlOptions;
 const DEFAULT_BUSY_MS = 5_000;
 
 /**
- * Opens a database and brings it up to date, keeping a backup of it from before.
+ * Opens a database and brings it up to date, keeping a backup of a file from before.
  *
  * @throws {@link CryptoError}
- *   - `ERR_NOT_FOUND`: no such file (`open`, `read`), or no such folder.
+ *   - `ERR_NOT_FOUND`: no such file or tables (`open`, `read`), or no such folder or database.
  *   - `ERR_INTEGRITY`: damaged, truncated, or not Lango's; the file is left as it is.
  *   - `ERR_CONFLICT`: written by a newer Lango; both versions are named. Or an older one in mode `read`.
  *   - `ERR_CONFIG`: file or folder open to others; the hint has the chmod line.

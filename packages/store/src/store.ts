@@ -396,7 +396,10 @@ export interface StoreTransaction extends StoreReads {
   reset(): Promise<void>;
 }
 
-/** `full` survives a power cut once committed; `normal` survives `kill -9`, a power cut may lose the last commits. */
+/**
+ * `full` survives a power cut once committed; `normal` survives `kill -9`, a power cut may lose the last commits. On a server
+ * a crash of the server may lose them too.
+ */
 export type Durability = "normal" | "full";
 
 /** An open store. Rows in, rows out: it seals nothing and checks no MAC. */
@@ -408,22 +411,24 @@ export interface Store extends StoreReads, AsyncDisposable {
   /**
    * Runs a writing transaction: commits when `run` resolves, rolls back and rethrows when it rejects.
    *
-   * Transactions of one store run one after the other; against other processes the start is retried with jitter for
-   * about 5 s. `run` must await only `tx` and short work: everybody else waits for it. It must not start another
-   * transaction of the same store, which would wait for itself. Once a statement has failed the transaction cannot
-   * commit, even if its error was caught.
+   * Transactions of one store run one after the other; against other processes the start is retried with jitter, or
+   * waits for its turn on a server, for about 5 s. `run` must await only `tx` and short work: everybody else waits for it. It must not start another
+   * transaction of the same store, which would wait for itself. Once a statement has failed the transaction runs no
+   * other and cannot commit, even if its error was caught.
    *
    * @throws {@link CryptoError} `ERR_BUSY` (retryable) when other processes kept the database locked; `ERR_CONFLICT`
-   *   when a newer lango has migrated it meanwhile; `ERR_ACCESS_DENIED` in mode `read`.
+   *   when a newer lango has migrated it meanwhile; `ERR_ACCESS_DENIED` in mode `read`; `ERR_UNAVAILABLE` when the
+   *   connection to a server was lost: retryable, nothing was written; or not retryable when that was during the commit,
+   *   whose outcome is then unknown.
    */
   transaction<T>(durability: Durability, run: (tx: StoreTransaction) => Promise<T>): Promise<T>;
   /**
-   * Runs while no other process holds the same lock; the kernel frees it when the process dies, so it cannot be stale.
-   * Not re-entrant. Does not keep transactions of others out.
+   * Runs while no other process holds the same lock; the kernel frees it when the process dies, or the server when its
+   * connection ends, so it cannot be stale. Not re-entrant. Does not keep transactions of others out.
    *
    * @param options.waitMs - How long to wait for another lango that holds it. Default: about 5 s.
    * @throws {@link CryptoError} `ERR_CONFLICT` when another lango still holds it after that; `ERR_ACCESS_DENIED` in mode
-   *   `read`.
+   *   `read`; `ERR_UNAVAILABLE`, not retryable, when its connection to a server was lost while `run` ran.
    */
   withLock<T>(run: () => Promise<T>, options?: { readonly waitMs?: number }): Promise<T>;
   /**

@@ -19,7 +19,8 @@ import type {
 } from "@lango/store";
 import { openStore } from "@lango/store";
 import { expect, onTestFinished } from "vitest";
-import { postgres, withPassword } from "./postgres-server.ts";
+import { sharedPostgres } from "../../../tooling/vitest/postgres.ts";
+import { addressOf, withPassword } from "./postgres-server.ts";
 import { dataKeyRow, keyRow, secretRow, versionRow } from "./rows.ts";
 
 const load = (name: string): SqliteConstructor => createRequire(import.meta.url)(name);
@@ -66,7 +67,7 @@ const sqliteDatabase = (sqlite: SqliteConstructor): Database => ({
 
 const postgresDatabase: Database = {
   async newStore(options) {
-    const url = `${(await postgres()).address}?schema=${encodeURIComponent(`a "vault's" ${randomUUID()}`)}`;
+    const url = `${addressOf(await sharedPostgres())}?schema=${encodeURIComponent(`a "vault's" ${randomUUID()}`)}`;
     return open({ url, mode: "create", ...options });
   },
   reopen: (store, options) => open({ url: withPassword(store), mode: "open", ...options }),

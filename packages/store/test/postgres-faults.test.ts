@@ -1,5 +1,4 @@
 import { execFileSync } from "node:child_process";
-import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, connect as dial, type Socket } from "node:net";
@@ -8,12 +7,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Store } from "@lango/store";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { startPostgres } from "../../../tooling/services/postgres.ts";
+import {
+  newDatabaseUrl as newUrl,
+  POSTGRES_PASSWORD as PASSWORD,
+  sharedPostgres,
+} from "../../../tooling/vitest/postgres.ts";
 import { requireService } from "../../../tooling/vitest/require-service.ts";
 import { fails, insertKeys, open, tempHome } from "./helpers.ts";
-import { addressOf, asOwner, PASSWORD, postgres, withPassword } from "./postgres-server.ts";
+import { addressOf, asOwner, withPassword } from "./postgres-server.ts";
 import { auditRow, keyRow } from "./rows.ts";
 
-const newUrl = async () => `${(await postgres()).address}?schema=t_${randomUUID().slice(0, 8)}`;
 const newStore = async (busyTimeoutMs = 10_000) =>
   open({ url: await newUrl(), mode: "create", busyTimeoutMs });
 
@@ -27,7 +30,7 @@ describe("a server that goes away", () => {
   it("reads and new transactions wait until it is back; what was committed is there", async () => {
     const store = await newStore();
     await store.transaction("full", insertKeys);
-    const { server } = await postgres();
+    const server = await sharedPostgres();
     for (const mode of ["immediate", "fast"] as const) {
       await server.halt(mode);
       const name = `after ${mode}`;
@@ -49,7 +52,7 @@ describe("a server that goes away", () => {
 
   it("one that stays away is ERR_UNAVAILABLE, retryable, and closing does not hang", async () => {
     const store = await newStore(200);
-    const { server } = await postgres();
+    const server = await sharedPostgres();
     await server.halt("fast");
     try {
       const errors = [
@@ -84,7 +87,7 @@ describe("a transaction whose connection is ended", () => {
     "by %s wrote nothing, may be repeated, and the store goes on",
     async (way) => {
       const store = await newStore();
-      const { server } = await postgres();
+      const server = await sharedPostgres();
       const broken = store.transaction("full", async (tx) => {
         await insertKeys(tx);
         await tx.audit.append([auditRow({ seq: 1 })]);
@@ -117,7 +120,7 @@ describe("a transaction whose connection is ended", () => {
   });
 
   it("before its commit was answered: the outcome is unknown, and nothing is repeated", async () => {
-    const { server } = await postgres();
+    const server = await sharedPostgres();
     const proxy = await startProxy(server.port);
     const direct = await newStore();
     const url = new URL(withPassword(direct));
@@ -196,7 +199,7 @@ describe("TLS", () => {
   });
 
   it("a server without TLS gets no password", async () => {
-    const { address } = await postgres();
+    const address = addressOf(await sharedPostgres());
     const error = await fails(
       "ERR_CONFIG",
       open({ url: `${address}?sslmode=verify-full`, mode: "open" }),

@@ -3,12 +3,17 @@ import { readFileSync } from "node:fs";
 import type { Store } from "@lango/store";
 import { Client } from "pg";
 import { describe, expect, it, onTestFinished } from "vitest";
+import {
+  newDatabaseUrl as newUrl,
+  POSTGRES_PASSWORD as PASSWORD,
+  sharedPostgres,
+} from "../../../tooling/vitest/postgres.ts";
 import { MIGRATIONS, type Migration } from "../src/migrations.ts";
 import { openWithMigrations } from "../src/open.ts";
 import { parseAddress } from "../src/postgres/address.ts";
 import { loadPg } from "../src/postgres/driver.ts";
 import { fails, insertKeys, insertSecret, open } from "./helpers.ts";
-import { asOwner, PASSWORD, postgres, schemaOf, withPassword } from "./postgres-server.ts";
+import { addressOf, asOwner, schemaOf, withPassword } from "./postgres-server.ts";
 import {
   auditRow,
   companionRow,
@@ -21,8 +26,6 @@ import {
 
 const LATEST = MIGRATIONS.length;
 
-const newUrl = async () =>
-  `${(await postgres()).address}?schema=t_${randomUUID().replaceAll("-", "")}`;
 const newStore = async () => open({ url: await newUrl(), mode: "create" });
 
 async function openAs(migrations: readonly Migration[], store: Store): Promise<Store> {
@@ -144,7 +147,7 @@ describe("opening", () => {
 
   it("the schema of another application is refused and left as it is; an empty one is used", async () => {
     const schema = `other_${randomUUID().slice(0, 8)}`;
-    const url = `${(await postgres()).address}?schema=${schema}`;
+    const url = `${addressOf(await sharedPostgres())}?schema=${schema}`;
     await asOwner(`create schema ${schema}; create table ${schema}.theirs (a int)`);
     for (const mode of ["create", "open", "read"] as const) {
       const error = await fails("ERR_INTEGRITY", open({ url, mode }));

@@ -118,13 +118,14 @@ describe.each(KINDS)("processes with %s", (name, database) => {
     ]);
     for (const child of all) {
       const { done, errors } = told(child);
-      expect(done, child.output()).toBeGreaterThan(0);
       const { faster = 0, ...others } = errors;
       expect(others).toEqual({});
       count(outcomes, "another was faster", faster);
       count(outcomes, writers.includes(child) ? "written" : "read", done);
     }
-    const written = outcomes.get("written");
+    // Of all together: on a busy machine one of them may get no turn.
+    const { written, read } = Object.fromEntries(outcomes);
+    for (const sum of [written, read]) expect(sum).toBeGreaterThan(0);
     expect(await store.secrets.describe("secrets", "shared")).toMatchObject({
       currentVersion: 1 + (written ?? 0),
     });

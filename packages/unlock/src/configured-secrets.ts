@@ -1,7 +1,6 @@
 import {
   type Bytes,
   bytesEqual,
-  CryptoError,
   fromBase64,
   fromHex,
   isCryptoError,
@@ -131,28 +130,6 @@ export async function findVariableFaults(
   const { secrets, faults } = await readConfiguredSecrets(options);
   zero(...secrets.map(({ secret }) => secret));
   return only === undefined ? faults : faults.filter(({ variables }) => variables.some(only));
-}
-
-/** One error for any number of faults: its message names all of them. @param faults - At least one. */
-export function variableFaultsError(faults: readonly VariableFault[]): CryptoError {
-  const [first] = faults;
-  const error =
-    first !== undefined && faults.length === 1
-      ? new CryptoError("ERR_CONFIG", first.problem, {
-          context: first.hint === undefined ? {} : { hint: first.hint },
-        })
-      : new CryptoError(
-          "ERR_CONFIG",
-          `${faults.length} faults in the keys and tokens that are set`,
-          {
-            context: {
-              hint: faults
-                .map(({ problem, hint }) => (hint === undefined ? problem : `${problem} (${hint})`))
-                .join("\n"),
-            },
-          },
-        );
-  return Object.assign(error, { faults });
 }
 
 const asFault = (error: unknown, variables: readonly string[]): VariableFault => {

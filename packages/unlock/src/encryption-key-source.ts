@@ -23,7 +23,7 @@ export function encryptionKeySource(around: Surroundings): Source {
     ambient: false,
     async take() {
       if (variables.length === 0) return skipped("not set");
-      const keys = await readEncryptionKeys(around.env, around.files);
+      const keys = await readEncryptionKeys(around);
       const usable = keys.filter(({ ambient }) => !(ambient && around.skipAmbient === true));
       for (const each of keys) if (!usable.includes(each)) each.key.fill(0);
       const [first, ...others] = usable.map(asCredentialKey);

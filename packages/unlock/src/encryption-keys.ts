@@ -2,7 +2,8 @@ import { type Bytes, bytesEqual, CryptoError, isCryptoError, zero } from "@lango
 import { parseAndZero, parseEncryptionKey } from "./parse-master-key.ts";
 import type { SecretFileOptions } from "./secret-file.ts";
 import { withoutFinalNewline } from "./source.ts";
-import type { SlotInfo, VariableFault } from "./types.ts";
+import { surroundingsOf } from "./surroundings.ts";
+import type { SlotInfo, UnlockOptions, VariableFault } from "./types.ts";
 import { type Environment, findVariables, readVariables } from "./variables.ts";
 
 /** The key of today, with the version `ENCRYPTION_KEY_VERSION`, 0 where that is not set. */
@@ -100,7 +101,11 @@ export async function planEncryptionKeys(
  *
  * @throws CryptoError `ERR_CONFIG` for the first fault.
  */
-export async function readEncryptionKeys(env: Environment, files: Files): Promise<EncryptionKey[]> {
+export async function readEncryptionKeys(
+  options: Pick<UnlockOptions, "env" | "containerSecrets" | "platform">,
+): Promise<EncryptionKey[]> {
+  const { env } = options;
+  const { files } = surroundingsOf({ ...options, home: "", stdinFree: false });
   const { versions, faults } = await planEncryptionKeys(env, files);
   const [fault] = faults;
   if (fault) {

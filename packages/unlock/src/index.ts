@@ -10,7 +10,6 @@ export {
   isEncryptionKeyVariable,
   isMasterKeyVariable,
   readConfiguredSecrets,
-  variableFaultsError,
 } from "./configured-secrets.ts";
 export {
   type EncryptionKey,
@@ -18,6 +17,7 @@ export {
   isEncryptionKeySlot,
   readEncryptionKeys,
 } from "./encryption-keys.ts";
+export { keysForNewVault } from "./first-keys.ts";
 export { createOsKeyring, type OsKeyringOptions, type WritableKeyring } from "./os-keyring.ts";
 export { parseMasterKey } from "./parse-master-key.ts";
 export { readMasterKey } from "./read-master-key.ts";

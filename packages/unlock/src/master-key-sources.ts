@@ -6,7 +6,8 @@ import { parseAndZero } from "./parse-master-key.ts";
 import { readSecretFile } from "./secret-file.ts";
 import { found, type Source, skipped } from "./source.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { findVariables, readVariables } from "./variables.ts";
+import type { CredentialKey } from "./types.ts";
+import { findVariables, readVariables, type SecretVariable } from "./variables.ts";
 
 /** The places of a master key, in their order. None of them ever makes one. */
 export const masterKeySources = (around: Surroundings): Source[] => [
@@ -17,17 +18,31 @@ export const masterKeySources = (around: Surroundings): Source[] => [
 ];
 
 function variable(around: Surroundings): Source {
-  const variables = findVariables(around.env, ["LANGO_MASTER_KEY", "AUTHSOME_MASTER_KEY"]);
+  const variables = masterKeyVariables(around);
   return {
     name: variables[0]?.name ?? "LANGO_MASTER_KEY",
     kinds: ["env"],
     opens: { what: "env", fits: (slot) => !isEncryptionKeySlot(slot) },
     ambient: variables[0]?.isPath ?? false,
     async take() {
-      const key = await readVariables(variables, around.files, parseAndZero);
-      return key === undefined ? skipped("not set") : found(key);
+      const key = await takeMasterKeyVariable(around);
+      return key === undefined ? skipped("not set") : found(key.secret);
     },
   };
+}
+
+const masterKeyVariables = ({ env }: Surroundings): SecretVariable[] =>
+  findVariables(env, ["LANGO_MASTER_KEY", "AUTHSOME_MASTER_KEY"]);
+
+/** The master key of the environment, if it is set. */
+export async function takeMasterKeyVariable(
+  around: Surroundings,
+): Promise<CredentialKey | undefined> {
+  const variables = masterKeyVariables(around);
+  const [first] = variables;
+  const secret = await readVariables(variables, around.files, parseAndZero);
+  if (first === undefined || secret === undefined) return undefined;
+  return { source: first.name, secret, ambient: first.isPath };
 }
 
 function keyring(around: Surroundings): Source {

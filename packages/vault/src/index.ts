@@ -7,6 +7,7 @@ export type * from "./backup-types.ts";
 export type * from "./companion-types.ts";
 export { createVault } from "./create.ts";
 export type * from "./database-types.ts";
+export type { ConfiguredSince, ConfiguredValue, Fingerprints } from "./fingerprints.ts";
 export { inspectHome } from "./home.ts";
 export type * from "./key-types.ts";
 export { makeFolder } from "./make-folder.ts";

@@ -24,13 +24,20 @@ export const openMoveTarget = async (
   return { store, paths };
 };
 
-/** The file from which this vault was moved, when the process died before it put it aside. */
-const setLeftoverAside = async (paths: HomePaths, vaultId: Uint8Array): Promise<void> => {
-  if (!existsSync(paths.database)) return;
+/**
+ * Puts aside the file from which this vault was moved, when the process died before it did.
+ *
+ * @returns The new names; none when there is no such file.
+ */
+export const setLeftoverAside = async (
+  paths: HomePaths,
+  vaultId: Uint8Array,
+): Promise<string[]> => {
+  if (!existsSync(paths.database)) return [];
   await using store = await openStore({ file: paths.database, mode: "open" });
   const row = await store.vault.get();
   const isLeftover = row?.vaultId === toHex(vaultId) && (await store.audit.movedTo()) !== undefined;
-  if (isLeftover) await setFilesAside(paths, store);
+  return isLeftover ? setFilesAside(paths, store) : [];
 };
 
 /**

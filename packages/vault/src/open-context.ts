@@ -6,6 +6,7 @@ import type { AuditKey } from "./audit/chain.ts";
 import { createAuditLog, createStamp } from "./audit/log.ts";
 import { createSpool, type Spool } from "./audit/spool.ts";
 import type { VaultContext } from "./context.ts";
+import type { NewerKey } from "./env-slots.ts";
 import { vaultKeyChanged } from "./failures.ts";
 import { checkSameVault, noVault, openDatabase } from "./home.ts";
 import { type HomePaths, type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
@@ -31,6 +32,8 @@ export interface OpenedContext {
   readonly unlockedBy: UnlockedBy;
   /** The passphrase, if its slot is to be strengthened; see `upgradeKdf`. */
   readonly forUpgrade: Bytes | undefined;
+  /** See {@link KnownKey.newer}. */
+  readonly newer: readonly NewerKey[];
   /** Zeroes the keys and closes the store. */
   discard(): Promise<void>;
   /** For when the opening fails after all: {@link discard}, and a note for the log. */
@@ -53,22 +56,25 @@ export const openContext = async (
   });
   const { paths } = place;
   const { file, opener } = await findOpener(options, place, known);
-  const { source, forUpgrade } = opener;
+  const { forUpgrade } = opener;
   let store = place.store;
   let keys: VaultKeys | undefined;
   let opened: Bytes | undefined;
+  let newer: readonly NewerKey[] = [];
   const discard = async (): Promise<void> => {
     keys?.destroy();
-    zero(opened, forUpgrade);
+    zero(opened, forUpgrade, ...newer.map(({ key }) => key));
     await store?.close();
   };
   const fail = async (error: unknown): Promise<void> => {
     await discard();
-    await noteUnlockFailure(paths, source, error, clock());
+    await noteUnlockFailure(paths, opener.source, error, clock());
   };
   try {
-    const { vaultKey, unlockedBy } = await opener.open();
+    const { vaultKey, unlockedBy, ...found } = await opener.open();
     opened = vaultKey;
+    newer = found.newer ?? [];
+    const { source } = unlockedBy;
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
     keys = deriveVaultKeys(vaultKey, vaultId, file.keyslots.inherited);
     store ??= await openFile(keys, paths, options);
@@ -84,7 +90,7 @@ export const openContext = async (
     const counters = createUseCounters({ store, clock });
     const context: VaultContext = { store, vaultId, keys, log, counters, clock };
     return {
-      ...{ paths, file, row, context, auditKey, spool, vaultKey, forUpgrade, unlockedBy },
+      ...{ paths, file, row, context, auditKey, spool, vaultKey, forUpgrade, newer, unlockedBy },
       ...{ discard, fail },
     };
   } catch (error) {

@@ -1,6 +1,7 @@
 import { zero } from "@lango/crypto-core";
 import { canSpool } from "./audit/log.ts";
 import { removeLeftCopy } from "./backup/left-copy.ts";
+import { adoptNewerKeys } from "./env-slots.ts";
 import { upgradeKdf } from "./kdf-upgrade.ts";
 import { explained, openContext } from "./open-context.ts";
 import type { KnownKey } from "./opener.ts";
@@ -27,7 +28,7 @@ export const openVault = (options: OpenVaultOptions): Promise<Vault> => openWith
 export const openWith = async (options: OpenVaultOptions, known?: KnownKey): Promise<Vault> => {
   const { home, providers = {}, fallbackToLocal, audit } = options;
   const opened = await openContext(options, known);
-  const { paths, file, row, context, spool, vaultKey, unlockedBy, forUpgrade } = opened;
+  const { paths, file, row, context, spool, vaultKey, unlockedBy, forUpgrade, newer } = opened;
   try {
     // Also when another process was between file and row just now: then the lock is free in a moment.
     if (!(await isSettled(row, paths, file))) {
@@ -43,6 +44,8 @@ export const openWith = async (options: OpenVaultOptions, known?: KnownKey): Pro
     }
     if (forUpgrade) await upgradeKdf(context, paths, vaultKey, forUpgrade);
     zero(forUpgrade);
+    if (newer.length > 0) await adoptNewerKeys({ context, paths, vaultKey }, newer);
+    zero(...newer.map(({ key }) => key));
     await context.log.commitRead({ action: "vault.unlock", target: unlockedBy.kind });
     const reopen = (next: KnownKey): Promise<Vault> => openWith(options, next);
     return assembleVault({ home, providers, fallbackToLocal, audit, ...opened, reopen });

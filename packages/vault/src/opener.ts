@@ -1,6 +1,7 @@
 import { type Bytes, CryptoError, isCryptoError, parseKeyUri, zero } from "@lango/crypto-core";
 import { type Keyslots, openSlot, type Slot, unwrapSlotKey, verifyKeyslots } from "@lango/envelope";
-import type { Credential, SlotInfo, UnlockResult } from "@lango/unlock";
+import type { Credential, CredentialKey, SlotInfo, UnlockResult } from "@lango/unlock";
+import { keepNewer, type NewerKey } from "./env-slots.ts";
 import { keepForUpgrade } from "./kdf-upgrade.ts";
 import type { KeyslotsFile } from "./keyslots-file.ts";
 import type { OpenVaultOptions, UnlockedBy } from "./types.ts";
@@ -11,6 +12,8 @@ export interface KnownKey {
   /** Owned by the opening. */
   readonly vaultKey: Bytes;
   readonly unlockedBy: UnlockedBy;
+  /** Newer keys of the source that opened the vault, to be given slots; see `adoptNewerKeys`. */
+  readonly newer?: readonly NewerKey[];
 }
 
 /** What opens the vault. */
@@ -34,13 +37,20 @@ export const openerOf = async (
     return { source: known.unlockedBy.source, forUpgrade: undefined, open };
   }
   const { credential, skipped } = await obtain(options, keyslots);
-  const { kind, source, ambient } = credential;
+  const { kind } = credential;
   return {
-    source,
+    source: sourcesOf(credential),
     forUpgrade: keepForUpgrade(keyslots, credential),
     async open() {
-      const { vaultKey, slotId } = await openAnySlot(keyslots, credential);
-      return { vaultKey, unlockedBy: { slotId, kind, source, ambient, skipped } };
+      const { vaultKey, slotId, used, newer } = await openAnySlot(keyslots, credential);
+      const { source, ambient } = used;
+      const without = newer.map((key) => ({ source: key.source, reason: "it opens no slot yet" }));
+      const passedOver = [...skipped, ...without.reverse()];
+      return {
+        vaultKey,
+        unlockedBy: { slotId, kind, source, ambient, skipped: passedOver },
+        newer,
+      };
     },
   };
 };
@@ -69,34 +79,45 @@ const slotInfo = (keyslots: Keyslots, slot: Slot): SlotInfo => {
 interface OpenedSlot {
   readonly vaultKey: Bytes;
   readonly slotId: string;
+  /** The key that did it. */
+  readonly used: CredentialKey;
+  /** The keys before it. */
+  readonly newer: readonly NewerKey[];
 }
 
-/** Tries a credential on the slots that it is for. Its secret is zeroed. */
+/** Tries a credential, with all its keys, on the slots that it is for. Its secrets are zeroed. */
 const openAnySlot = async (keyslots: Keyslots, credential: Credential): Promise<OpenedSlot> => {
-  const { kind, secret, slotIds, source } = credential;
+  const tried: readonly CredentialKey[] = [credential, ...(credential.others ?? [])];
   let wrong: unknown;
   try {
-    if (kind === "agent") return openByAgent(keyslots, credential);
-    for (const slot of keyslots.slots) {
-      if (!slotIds.includes(slot.id)) continue;
-      try {
-        return { vaultKey: await openSlot(keyslots, slot, secret), slotId: slot.id };
-      } catch (error) {
-        if (!isCryptoError(error) || error.code !== "ERR_WRONG_PASSPHRASE") throw error;
-        wrong = error;
+    if (credential.kind === "agent") return openByAgent(keyslots, credential);
+    for (const [index, used] of tried.entries()) {
+      for (const slot of keyslots.slots) {
+        if (!credential.slotIds.includes(slot.id)) continue;
+        try {
+          const vaultKey = await openSlot(keyslots, slot, used.secret);
+          return { vaultKey, slotId: slot.id, used, newer: keepNewer(tried.slice(0, index)) };
+        } catch (error) {
+          if (!isCryptoError(error) || error.code !== "ERR_WRONG_PASSPHRASE") throw error;
+          wrong = error;
+        }
       }
     }
-    throw wrongCredential(source, wrong);
+    throw wrongCredential(sourcesOf(credential), wrong);
   } finally {
-    zero(secret);
+    zero(...tried.map(({ secret }) => secret));
   }
 };
+
+const sourcesOf = ({ source, others = [] }: Credential): string =>
+  [source, ...others.map((other) => other.source)].join(", ");
 
 /**
  * Takes the vault key that an agent holds. It opens no longer than the slot would: a passphrase that was changed since, and a
  * slot that was removed, end it too.
  */
-const openByAgent = (keyslots: Keyslots, { secret, slotIds, source }: Credential): OpenedSlot => {
+const openByAgent = (keyslots: Keyslots, credential: Credential): OpenedSlot => {
+  const { secret, slotIds, source } = credential;
   const slotId = slotIds[0] ?? "";
   const stale = (why: string, cause?: unknown): CryptoError =>
     new CryptoError(
@@ -113,5 +134,5 @@ const openByAgent = (keyslots: Keyslots, { secret, slotIds, source }: Credential
     // A file that was altered and one of another vault key look the same to whoever has only this key.
     throw stale("keyslots.json is of another vault key, or was altered", error);
   }
-  return { vaultKey: secret.slice(), slotId };
+  return { vaultKey: secret.slice(), slotId, used: credential, newer: [] };
 };

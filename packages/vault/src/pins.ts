@@ -1,4 +1,5 @@
 import { createHmac, type KeyObject } from "node:crypto";
+import { dirname } from "node:path";
 import {
   type Bytes,
   bytesEqual,
@@ -17,6 +18,7 @@ import {
   type RowsKeys,
 } from "@lango/envelope";
 import { readSmallFile, replaceFile } from "./files.ts";
+import { makeFolder } from "./make-folder.ts";
 
 // Slots that are a row of a database can be brought back together with the whole of it, which nothing in the database
 // would show. So each machine keeps the newest generation that it has seen, by vault, in a file of its own.
@@ -64,6 +66,8 @@ export const writePin = async (
   const pin = { generation, slots };
   const mac = toHex(pinMac(rowsKeys.current, vaultId, pin));
   const pins = { ...(await readPins(path)), [vaultId]: { ...pin, mac } };
+  // On a further machine the database may be all that there is yet.
+  makeFolder(dirname(path));
   await replaceFile(path, utf8(`${JSON.stringify(pins)}\n`), "pins");
 };
 

@@ -1,5 +1,7 @@
 import { type Bytes, bytesEqual, CryptoError, zero } from "@lango/crypto-core";
 import { buildKeyslots, type Keyslots, openSlot, parseKeyslots, type Slot } from "@lango/envelope";
+import type { StoreTransaction } from "@lango/store";
+import type { RowChange } from "./audit/entry.ts";
 import type { NewEntry } from "./audit/log.ts";
 import type { VaultContext } from "./context.ts";
 import type { HomePaths } from "./keyslots-file.ts";
@@ -14,19 +16,21 @@ export interface SettledSlots {
   readonly keyslots: Keyslots;
 }
 
+/** Other rows that change together with the slots. */
+export type AlsoChanges = (tx: StoreTransaction) => Promise<RowChange[]>;
+
 /** Writes the next generation of the file, with other slots. */
 export const putSlots = async (
   { context, paths, vaultKey, keyslots }: SettledSlots,
   slots: readonly Slot[],
   check: (written: Uint8Array) => Promise<void>,
   { detail, ...entry }: NewEntry & { readonly detail: string },
+  also?: AlsoChanges,
 ): Promise<void> => {
   const { vaultId, generation, inherited } = keyslots;
   const next = buildKeyslots(vaultKey, { vaultId, generation: generation + 1, slots, inherited });
-  await writeKeyslots(context, paths, next, check, {
-    ...entry,
-    detail: `${detail}, generation ${next.generation}`,
-  });
+  const told = { ...entry, detail: `${detail}, generation ${next.generation}` };
+  await writeKeyslots(context, paths, next, check, told, also);
 };
 
 /** Opens the new slot from the bytes on the disk: only then may the old file go. */

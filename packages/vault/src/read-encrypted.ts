@@ -32,6 +32,7 @@ export const readEncrypted = (
     audit: {
       verifyLinks: refuse,
       tail: refuse,
+      findLast: refuse,
       // biome-ignore lint/correctness/useYield: it has nothing to give.
       records: async function* () {
         await refuse();

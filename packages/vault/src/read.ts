@@ -1,7 +1,7 @@
 import { fromHex } from "@lango/crypto-core";
 import type { Store } from "@lango/store";
 import { secretPolicies } from "./approvals/secret-policies.ts";
-import { readTail } from "./audit/audit.ts";
+import { findLast, readTail } from "./audit/audit.ts";
 import { readRecords } from "./audit/records.ts";
 import { liveSecrets } from "./audit/row-hashes.ts";
 import { verifyChain } from "./audit/verify.ts";
@@ -64,6 +64,7 @@ export const readVault = async (options: {
     audit: {
       verifyLinks: (options) => gate.run(() => verifyChain({ ...options, store, paths, vaultId })),
       tail: (count) => gate.run(() => readTail(store, count)),
+      findLast: (action) => gate.run(() => findLast(store, action)),
       records: (options) => readRecords(store, options),
     },
     status: () => gate.run(() => readStatus(store, paths, undefined)),

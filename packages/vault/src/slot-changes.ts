@@ -1,12 +1,19 @@
 import { CryptoError, zero } from "@lango/crypto-core";
 import { createSlot, type Slot, type SlotCredential, unwrapSlotKey } from "@lango/envelope";
-import { checkOpens, putSlots, type SettledSlots, slotSummary } from "./put-slots.ts";
+import {
+  type AlsoChanges,
+  checkOpens,
+  putSlots,
+  type SettledSlots,
+  slotSummary,
+} from "./put-slots.ts";
 import type { SlotSummary } from "./slot-types.ts";
 
 /** Adds a slot, and proves from the disk that it opens the vault before the file without it goes. */
 export const addSlot = async (
   settled: SettledSlots,
   credential: SlotCredential,
+  { detail, also }: { readonly detail?: string; readonly also?: AlsoChanges } = {},
 ): Promise<SlotSummary> => {
   const { context, vaultKey, keyslots } = settled;
   const slot = await createSlot(vaultKey, context.vaultId, credential);
@@ -29,7 +36,8 @@ export const addSlot = async (
       settled,
       [...keyslots.slots, slot],
       (written) => checkOpens(written, slot.id, vaultKey, secretOf),
-      { action: "slots.add", target: slot.id, detail: `a slot of kind ${slot.kind}` },
+      { action: "slots.add", target: slot.id, detail: detail ?? `a slot of kind ${slot.kind}` },
+      also,
     );
   } finally {
     zero(unwrapped);

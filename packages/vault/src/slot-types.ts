@@ -46,6 +46,28 @@ export interface Slots {
    * @throws `ERR_NOT_FOUND`; `ERR_CONFLICT` for the last slot, and for the one that opened this vault.
    */
   remove(id: string): Promise<SlotSummary>;
+  /**
+   * Gives a version of `ENCRYPTION_KEY` a slot unless it has one, and starts new data keys with it. Opening does the same with
+   * newer keys that come along with the one that opens.
+   *
+   * @returns The new slot, if one was made.
+   */
+  adoptEncryptionKey(key: EncryptionKeyForSlot): Promise<SlotSummary | undefined>;
+  /**
+   * Removes the slots of all versions of `ENCRYPTION_KEY` but the one that `newest` opens.
+   *
+   * @throws `ERR_WRONG_PASSPHRASE` when it opens none of them; nothing was changed then.
+   */
+  removeOlderEncryptionKeys(newest: Uint8Array): Promise<SlotSummary[]>;
+}
+
+/** A version of `ENCRYPTION_KEY`. */
+export interface EncryptionKeyForSlot {
+  /** 32 bytes; not changed. */
+  readonly key: Bytes;
+  readonly version: number;
+  /** The variable that it came from, for the log. */
+  readonly variable: string;
 }
 
 /** What `handOver` of a vault gives. */

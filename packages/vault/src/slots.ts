@@ -9,8 +9,10 @@ import {
   renewKdf,
   type Slot,
 } from "@lango/envelope";
+import { encryptionKeyLabel } from "@lango/unlock";
 import type { NewEntry } from "./audit/log.ts";
 import type { VaultContext } from "./context.ts";
+import { adoptEnvKey, removeOlderEnvSlots } from "./env-slots.ts";
 import { auditFailure } from "./failures.ts";
 import type { Gate } from "./gate.ts";
 import { checkKdf } from "./kdf.ts";
@@ -76,6 +78,12 @@ export const createSlots = (options: SlotsOptions): Slots => {
       change({ action: "slots.remove", target: id }, (settled) =>
         removeSlot(settled, id, openedBy),
       ),
+    adoptEncryptionKey: ({ key, version, variable }) =>
+      change({ action: "slots.add", target: "env" }, () =>
+        adoptEnvKey(options, { key, source: variable, label: encryptionKeyLabel(version) }),
+      ),
+    removeOlderEncryptionKeys: (newest) =>
+      change({ action: "slots.remove", target: "env" }, () => removeOlderEnvSlots(options, newest)),
   };
 };
 

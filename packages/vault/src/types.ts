@@ -18,6 +18,7 @@ import type { AuditRecord, RecordsOptions } from "./audit-record-types.ts";
 import type { Backups } from "./backup-types.ts";
 import type { Companions } from "./companion-types.ts";
 import type { DatabaseEncryption, DatabaseState, DatabaseWish } from "./database-types.ts";
+import type { Fingerprints } from "./fingerprints.ts";
 import type { Keys } from "./key-types.ts";
 import type { DataKeyGroup, ProviderKey, Providers } from "./provider-types.ts";
 import type { RekeyOptions, RekeyResult, RenewOptions, RenewResult } from "./rekey-types.ts";
@@ -182,6 +183,7 @@ export interface Vault extends AsyncDisposable {
   readonly providers: Providers;
   readonly companions: Companions;
   readonly approvals: Approvals;
+  readonly fingerprints: Fingerprints;
   readonly database: DatabaseEncryption;
   readonly rotation: Rotation;
   readonly dataKeys: VaultDataKeys;
@@ -228,6 +230,8 @@ export interface LockedVault extends AsyncDisposable {
     /** Checks numbers, links and hashes of the chain, and row hashes with `rows`; MACs need the key. */
     verifyLinks(options?: VerifyOptions): Promise<AuditReport>;
     tail(count?: number): Promise<AuditEvent[]>;
+    /** The newest success of an action, among the newest 100,000 rows. */
+    findLast(action: string): Promise<AuditEvent | undefined>;
     /** As {@link Audit.records}. */
     records(options?: RecordsOptions): AsyncGenerator<AuditRecord, void, undefined>;
   };
@@ -509,6 +513,8 @@ export interface Audit {
   verify(options?: VerifyOptions): Promise<AuditReport>;
   /** The newest events, oldest first. Default is 50. */
   tail(count?: number): Promise<AuditEvent[]>;
+  /** The newest success of an action, among the newest 100,000 rows. */
+  findLast(action: string): Promise<AuditEvent | undefined>;
   /**
    * Reads events in order, a page of rows at a time, with the hash of each row. Their links are checked on the way: a row that
    * does not fit ends it with `ERR_INTEGRITY`. MACs and what is before `from` are for {@link verify}.

@@ -13,6 +13,7 @@ import { createDataKeyList } from "./data-key-list.ts";
 import { createDataKeys } from "./data-keys.ts";
 import { createDatabaseEncryption } from "./database-encryption.ts";
 import { auditFailure } from "./failures.ts";
+import { createFingerprints } from "./fingerprints.ts";
 import { createGate } from "./gate.ts";
 import { handOver } from "./hand-over.ts";
 import { createKeyRegistry } from "./key-registry.ts";
@@ -97,6 +98,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     slots: createSlots({ context, paths, vaultKey, gate, openedBy: unlockedBy.slotId }),
     providers: createProviders(parts, gate),
     companions: createCompanions(context, gate),
+    fingerprints: createFingerprints(context, gate),
     approvals: createApprovals({ context, paths, vaultKey, reader, gate }),
     database: createDatabaseEncryption(context, gate),
     rotation: createRotation({ ...parts, dataKeys, freshDataKeys }, gate),

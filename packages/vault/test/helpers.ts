@@ -10,6 +10,7 @@ import {
   createVault,
   type OpenVaultOptions,
   openVault,
+  type StoreAddress,
   type Vault,
 } from "../src/index.ts";
 
@@ -22,11 +23,28 @@ export const quickKdf = (): Kdf => ({
   salt: crypto.getRandomValues(new Uint8Array(16)),
 });
 
+/** Where the vaults of homes are that are not in files; see {@link useStores}. */
+const stores = new Map<string, StoreAddress>();
+let newStore: (() => StoreAddress) | undefined;
+
+/** Has every vault that is made from now on in this file kept in a database. */
+export const useStores = (make: () => StoreAddress): void => {
+  newStore = make;
+};
+
+/** Where the vault of a home is, as the functions that open one take it. */
+export const storeOf = (home: string): { readonly store?: StoreAddress } => {
+  const store = stores.get(home);
+  return store ? { store } : {};
+};
+
 /** A folder that does not exist yet; removed after the test. */
 export const newHome = (): string => {
   const folder = mkdtempSync(join(tmpdir(), "lango-vault-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return join(folder, "home");
+  const home = join(folder, "home");
+  if (newStore) stores.set(home, newStore());
+  return home;
 };
 
 export const withPassphrase =
@@ -55,7 +73,7 @@ export const makeVault = async (
   options: Partial<CreateVaultOptions> = {},
 ): Promise<Vault> => {
   const vault = await createVault({
-    home,
+    ...{ home, ...storeOf(home) },
     credentials: [{ kind: "passphrase", passphrase: utf8(passphrase) }],
     kdf: quickKdf(),
     acceptWeakKdf: true,
@@ -71,7 +89,11 @@ export const reopen = async (
   options: Partial<OpenVaultOptions> & { readonly passphrase?: string } = {},
 ): Promise<Vault> => {
   const { passphrase = PASSPHRASE, ...others } = options;
-  const vault = await openVault({ home, unlock: withPassphrase(passphrase), ...others });
+  const vault = await openVault({
+    ...{ home, ...storeOf(home) },
+    unlock: withPassphrase(passphrase),
+    ...others,
+  });
   onTestFinished(() => vault.close());
   return vault;
 };

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { CryptoError } from "@lango/crypto-core";
+import type { VariableFault } from "@lango/unlock";
 
 /** Variables that have a second name, which older setups use. */
 const TWO_NAMES = [
@@ -13,23 +14,33 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Refuses two names of one thing that say different things, whether or not this command uses it: which of them counts is
- * not guessed.
+ * not guessed. What else may be wrong with keys and tokens is looked at where they are used, and by `lango doctor --check`.
  *
- * @throws CryptoError `ERR_CONFIG` that names both.
+ * @throws CryptoError `ERR_CONFIG` that names all such pairs.
  */
 export function checkVariables(env: Environment): void {
-  for (const names of TWO_NAMES) {
+  const faults = TWO_NAMES.flatMap((names): VariableFault[] => {
     const [first, second] = names.map((name) => given(env, name));
-    if (first === undefined || second === undefined) continue;
-    if (canonical(first.value) === canonical(second.value)) continue;
-    throw new CryptoError(
-      "ERR_CONFIG",
-      `${first.name} and ${second.name} are both set and differ`,
-      {
-        context: { hint: "Unset one of them" },
-      },
-    );
-  }
+    if (first === undefined || second === undefined) return [];
+    if (canonical(first.value) === canonical(second.value)) return [];
+    const problem = `${first.name} and ${second.name} are both set and differ`;
+    return [{ variables: [first.name, second.name], problem, hint: "Unset one of them" }];
+  });
+  if (faults.length > 0) throw variableFaults(faults);
+}
+
+/** One error for any number of faults; the JSON document has the list. @param faults - At least one. */
+export function variableFaults(faults: readonly VariableFault[]): CryptoError {
+  const [first] = faults;
+  const lines = faults.map(({ problem, hint }) =>
+    hint === undefined ? problem : `${problem} (${hint})`,
+  );
+  const [message, hint] =
+    first !== undefined && faults.length === 1
+      ? [first.problem, first.hint]
+      : [`${faults.length} faults in the keys and tokens that are set`, lines.join("\n")];
+  const context = hint === undefined ? {} : { hint };
+  return Object.assign(new CryptoError("ERR_CONFIG", message, { context }), { faults });
 }
 
 function given(env: Environment, name: string): { name: string; value: string } | undefined {

@@ -3,12 +3,14 @@ import { join } from "node:path";
 import { isCryptoError } from "@lango/crypto-core";
 import { isBelowFloor, parseKeyslots } from "@lango/envelope";
 import { openStore } from "@lango/store";
-import { chmodHint, createUnlocker } from "@lango/unlock";
-import { inspectHome, openVault, readVault } from "@lango/vault";
+import { chmodHint, createUnlocker, findVariableFaults } from "@lango/unlock";
+import { inspectHome, openVault, readVault, type StoreAddress } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
+import { configuredStore } from "../config/store.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
-import { standing, uncheckedWishes, unmetWishes } from "./in-force.ts";
+import { standing, uncheckedWishes } from "./in-force.ts";
+import { vaultPlace } from "./place.ts";
 import { hardenProcess } from "./process.ts";
 import { installCommand, packageOf } from "./provider-packages.ts";
 import { configuredKey, requireSettings } from "./provider-settings.ts";
@@ -56,11 +58,15 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     await loadConfig(home);
     return good("valid");
   }),
-  settings: check(async ({ home }) => {
-    const faults = unmetWishes(await uncheckedWishes(home));
+  settings: check(async ({ home, env }) => {
+    const store = await configuredStore(home, env);
+    return good(store ? `PostgreSQL, by ${store.source}` : "all in force");
+  }),
+  variables: check(async ({ env }) => {
+    const faults = await findVariableFaults({ env });
     return faults.length === 0
-      ? good("all in force")
-      : fault(faults.join("; "), "This version cannot do it: set them back");
+      ? good("keys and tokens that are set are sound")
+      : fault(faults.map(({ problem }) => problem).join("; "), 'Run "lango doctor --check"');
   }),
   "core dumps": check(() => {
     const soft = /^Max core file size\s+(\S+)/m.exec(
@@ -110,20 +116,21 @@ export const CHECKS: Readonly<Record<string, Check>> = {
       ? good("nobody else can read or change them")
       : fault(faults.map(({ detail }) => detail).join("; "), first.fix);
   }),
-  vault: check(async ({ home }) => {
-    const state = await inspectHome(home);
+  vault: check(async (context) => {
+    const { home, store } = await vaultPlace(context);
+    const state = await inspectHome(home, store);
     if (typeof state === "object") {
       throw state.damaged;
     }
     return state === "ready"
-      ? good("its files are there and belong together")
+      ? good(`its ${store ? "rows and slots" : "files"} are there and belong together`)
       : { ...fault(`there is none (${state})`, 'Run "lango onboard"'), stop: true };
   }),
   provider: check(async (context, args) => {
     const { home } = context;
     const { security } = await loadConfig(home);
     const { provider: name } = security.signer;
-    await using vault = await readVault({ home });
+    await using vault = await readVault(await vaultPlace(context));
     const status = await vault.status();
     const { degradedDataKeys } = status;
     const { provider, mode } = standing(await uncheckedWishes(home), home, status);
@@ -160,9 +167,9 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     const state = args.flag("probe") ? "healthy" : "ask it with --probe";
     return good(`${name}, installed and in use; ${state}`);
   }),
-  companion: check(async ({ home }) => {
-    const { security } = await loadConfig(home);
-    await using vault = await readVault({ home });
+  companion: check(async (context) => {
+    const { security } = await loadConfig(context.home);
+    await using vault = await readVault(await vaultPlace(context));
     if ((await vault.status()).database.encrypted) return good(LOCKED);
     const devices = await vault.companions.list();
     const suspended = devices.filter(({ state }) => state === "suspended");
@@ -181,13 +188,15 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     }
     return good(devices.length === 0 ? "none paired" : `${devices.length} paired`);
   }),
-  keyslots: check(({ home }) => {
+  keyslots: check(async (context) => {
+    const { home, store } = await vaultPlace(context);
     const path = join(home, "keyslots.json");
     // A named pipe would be waited for.
-    if (!statSync(path).isFile()) {
+    if (!store && !statSync(path).isFile()) {
       return fault(`${path} is no regular file`);
     }
-    const { slots, generation } = parseKeyslots(readFileSync(path));
+    const document = store ? await slotsIn(store) : readFileSync(path);
+    const { slots, generation } = parseKeyslots(document);
     const weak = slots.filter(({ kdf }) => kdf !== undefined && isBelowFloor(kdf));
     return weak.length === 0
       ? good(`${slots.length} of generation ${generation}`)
@@ -196,12 +205,12 @@ export const CHECKS: Readonly<Record<string, Check>> = {
           'Run "lango security migrate-passphrase"',
         );
   }),
-  generation: check(async ({ home }) => {
-    await using vault = await readVault({ home });
+  generation: check(async (context) => {
+    await using vault = await readVault(await vaultPlace(context));
     const { slotFile, slotGeneration } = await vault.status();
     switch (slotFile) {
       case "settled":
-        return good(`keyslots.json and database agree on ${slotGeneration}`);
+        return good(`slots and database agree on ${slotGeneration}`);
       case null:
         return good(LOCKED);
       case "unfinished":
@@ -209,35 +218,37 @@ export const CHECKS: Readonly<Record<string, Check>> = {
       default:
         return fault(
           slotFile === "older"
-            ? `keyslots.json is from before generation ${slotGeneration}`
+            ? `the slots are from before generation ${slotGeneration}`
             : `the database is from earlier, of generation ${slotGeneration}`,
           'Restore both files from one backup, or run "lango doctor --fix --accept-rollback"',
         );
     }
   }),
-  encryption: check(async ({ home }) => {
-    await using vault = await readVault({ home });
+  encryption: check(async (context) => {
+    await using vault = await readVault(await vaultPlace(context));
     const { encrypted } = (await vault.status()).database;
-    const { enabled } = (await uncheckedWishes(home)).dbEncryption;
+    const { enabled } = (await uncheckedWishes(context.home)).dbEncryption;
     const found = `the database is ${encrypted ? "encrypted" : "in plaintext"}`;
     if (encrypted === enabled) return good(found);
-    const command = enabled ? "db-migrate" : "db-decrypt";
+    const command = enabled ? "lango security db-migrate" : "lango security db-decrypt";
     return fault(
       `${found}, but security.dbEncryption.enabled is ${enabled}`,
-      `Run "lango security ${command}", or set it to ${encrypted}`,
+      `Run "${command}", or set it to ${encrypted}`,
     );
   }),
-  database: check(async ({ home }) => {
-    await using vault = await readVault({ home });
+  database: check(async (context) => {
+    await using vault = await readVault(await vaultPlace(context));
     if ((await vault.status()).database.encrypted) return good(LOCKED);
-    await using store = await openStore({ file: join(home, "lango.db"), mode: "read" });
-    const problems = await store.integrityCheck();
+    const { home, store } = await vaultPlace(context);
+    const where = store ?? { file: join(home, "lango.db") };
+    await using opened = await openStore({ ...where, mode: "read" });
+    const problems = await opened.integrityCheck();
     return problems.length === 0
       ? good("whole")
       : fault(problems.slice(0, 5).join("; "), "Restore it from a backup");
   }),
-  audit: check(async ({ home }) => {
-    await using vault = await readVault({ home });
+  audit: check(async (context) => {
+    await using vault = await readVault(await vaultPlace(context));
     if ((await vault.status()).database.encrypted) return good(LOCKED);
     const { ok, rows, faults } = await vault.audit.verifyLinks();
     return ok
@@ -248,10 +259,10 @@ export const CHECKS: Readonly<Record<string, Check>> = {
         );
   }),
   rows: check(async (context, args) => {
-    const { home } = context;
-    await using reader = await readVault({ home });
+    const place = await vaultPlace(context);
+    await using reader = await readVault(place);
     const slots = await reader.slots.list();
-    const { security } = await loadConfig(home);
+    const { security } = await loadConfig(place.home);
     await using providers = await openProviders(context, security);
     const unlocker = createUnlocker({
       ...unlockOptions(context, args, args.flag("passphrase-stdin")),
@@ -264,7 +275,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
       return good("not checked: needs the passphrase");
     }
     hardenProcess();
-    await using vault = await openVault({ home, unlock: unlocker });
+    await using vault = await openVault({ ...place, unlock: unlocker });
     await providers.peers.readFrom(vault);
     const { ok, faults } = await vault.audit.verify({ rows: true });
     return ok
@@ -272,6 +283,11 @@ export const CHECKS: Readonly<Record<string, Check>> = {
       : fault(faults[0]?.problem ?? "altered", 'Run "lango audit verify --rows"');
   }),
 };
+
+async function slotsIn(store: StoreAddress): Promise<Uint8Array> {
+  await using opened = await openStore({ ...store, mode: "read" });
+  return (await opened.keyslots.get())?.document ?? new Uint8Array();
+}
 
 /** Others may read the configuration: it holds no secret, or "config" says so. */
 export const forbiddenMode = (path: string): number =>

@@ -1,6 +1,8 @@
 import type { Peers } from "@lango/companion";
 import { CryptoError } from "@lango/crypto-core";
 import { readVault, type Vault } from "@lango/vault";
+import type { Context } from "./context.ts";
+import { vaultPlace } from "./place.ts";
 
 /** Pins of a vault that is opened later than they are handed on. */
 export interface LatePeers extends Peers {
@@ -17,8 +19,8 @@ export interface LatePeers extends Peers {
  * device is only given what its own key wrapped, and a wrong answer opens nothing. Whom it was is checked once the vault is open:
  * whoever opens one with these providers calls `readFrom` before anything else.
  */
-export function latePeers(home: string): LatePeers {
-  const before = unverifiedPeers(home);
+export function latePeers(context: Pick<Context, "home" | "env">): LatePeers {
+  const before = unverifiedPeers(context);
   const seen = new Set<string>();
   let vault: Vault | undefined;
   return {
@@ -46,9 +48,9 @@ export function latePeers(home: string): LatePeers {
  * Pins as they stand in the database, whose MACs need the key of the vault: good for asking a companion how it is, which
  * tells it nothing, and for nothing else.
  */
-export const unverifiedPeers = (home: string): Peers => ({
+export const unverifiedPeers = (context: Pick<Context, "home" | "env">): Peers => ({
   async find(fingerprint) {
-    await using vault = await readVault({ home });
+    await using vault = await readVault(await vaultPlace(context));
     return (await vault.companions.list()).find((peer) => peer.fingerprint === fingerprint);
   },
   async replacePin() {

@@ -32,6 +32,8 @@ interface Failure {
   readonly code: string;
   readonly message: string;
   readonly hint?: string;
+  /** When several things are wrong at once, each of them. */
+  readonly faults?: unknown;
 }
 
 /**
@@ -67,10 +69,11 @@ function tellProgram(error: Failure, data: unknown): boolean {
   }
 }
 
-const describe = ({ code, message, context }: CryptoError): Failure => ({
-  code,
-  message: printable(message),
-  ...(context.hint === undefined ? {} : { hint: context.hint }),
+const describe = (error: CryptoError & { readonly faults?: unknown }): Failure => ({
+  code: error.code,
+  message: printable(error.message),
+  ...(error.context.hint === undefined ? {} : { hint: error.context.hint }),
+  ...(error.faults === undefined ? {} : { faults: error.faults }),
 });
 
 // A bug of ours or a fault of the system: the stack helps nobody but us, so it is shown on request only.

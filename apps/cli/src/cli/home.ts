@@ -1,9 +1,8 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { type Bytes, CryptoError } from "@lango/crypto-core";
 import { inspectHome } from "@lango/vault";
 import type { Context } from "./context.ts";
 import { onboard } from "./onboarding.ts";
+import { mayHoldVault, vaultPlace } from "./place.ts";
 import { askYes, canAsk } from "./terminal.ts";
 
 /**
@@ -16,12 +15,11 @@ export async function requireVault(
   context: Context,
   keep?: (passphrase: Bytes) => void,
 ): Promise<void> {
-  // The slots are the last thing that onboarding puts into place: with them there is something to open, and opening it
-  // finds all that inspecting would, once.
-  if (existsSync(join(context.home, "keyslots.json"))) {
+  const place = await vaultPlace(context);
+  if (await mayHoldVault(place)) {
     return;
   }
-  const state = await inspectHome(context.home);
+  const state = await inspectHome(place.home, place.store);
   if (typeof state === "object") {
     throw state.damaged;
   }
@@ -35,9 +33,10 @@ export async function requireVault(
     advise();
     return;
   }
-  throw new CryptoError("ERR_LOCKED", `There is no vault in ${context.home}`, {
-    context: {
-      hint: 'Create it with "lango onboard", or name its folder with --home or LANGO_HOME',
-    },
+  const [where, other] = place.store
+    ? ["the database", "another database with DATABASE_URL or the setting store"]
+    : [context.home, "its folder with --home or LANGO_HOME"];
+  throw new CryptoError("ERR_LOCKED", `There is no vault in ${where}`, {
+    context: { hint: `Create it with "lango onboard", or name ${other}` },
   });
 }

@@ -7,7 +7,6 @@ import { installedVersion, packageOf } from "./provider-packages.ts";
 /** The settings that this looks at. */
 export type Wishes = Pick<Config["security"], "signer" | "kms" | "keyring" | "dbEncryption"> & {
   readonly anchor: string;
-  readonly driver: string;
 };
 
 /** What protects the keys and the database, whatever the settings wish for. */
@@ -62,11 +61,6 @@ function databaseText(wished: boolean, database: DatabaseState): string {
 /** What brings the database to where the settings have it. */
 const MENDS = { true: "lango security db-migrate", false: "lango security db-decrypt" } as const;
 
-/** A sentence for each setting that nothing can bring into force in this version. */
-export const unmetWishes = ({ driver }: Wishes): string[] => [
-  ...(driver === "sqlite" ? [] : [`store.driver is ${driver}, but the store is SQLite`]),
-];
-
 /** The version of a provider that is installed; `local` is always there. */
 export function versionOf(name: string, home: string): string | undefined {
   const packageName = packageOf(name);
@@ -93,7 +87,7 @@ const groupText = ({ uri, count, degraded }: DataKeyGroup): string =>
 
 /** {@link Wishes} without the schema that checks them, which would cost start-up time: "lango doctor" checks them. */
 export async function uncheckedWishes(home: string): Promise<Wishes> {
-  const { security, audit, store } = withDefaults((await readConfigFile(home)) ?? {});
+  const { security, audit } = withDefaults((await readConfigFile(home)) ?? {});
   const { signer, kms, keyring, dbEncryption } = security;
-  return { signer, kms, keyring, dbEncryption, anchor: audit.anchor, driver: store.driver };
+  return { signer, kms, keyring, dbEncryption, anchor: audit.anchor };
 }

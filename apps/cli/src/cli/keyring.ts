@@ -4,6 +4,7 @@ import { createOsKeyring, type KeyringBackend, type WritableKeyring } from "@lan
 import { readVault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import type { Context } from "./context.ts";
+import { vaultPlace } from "./place.ts";
 import { importProvider, installCommand } from "./provider-packages.ts";
 
 /** The keyring of the system, with the entries of one vault. */
@@ -19,7 +20,7 @@ export function lazyKeyring(context: Context): KeyringBackend {
   return {
     name: "keyring of the system",
     async get(entry) {
-      await using vault = await readVault({ home: context.home });
+      await using vault = await readVault(await vaultPlace(context));
       return keyringOf(context, vault.id).get(entry);
     },
   };

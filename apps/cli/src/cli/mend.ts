@@ -5,6 +5,7 @@ import { loadConfig } from "../config/load.ts";
 import type { Arguments } from "./arguments.ts";
 import { filesOf, forbiddenMode } from "./checks.ts";
 import type { Context } from "./context.ts";
+import { type VaultPlace, vaultPlace } from "./place.ts";
 import { hardenProcess } from "./process.ts";
 import { openProviders } from "./providers.ts";
 import { requireYes } from "./terminal.ts";
@@ -18,10 +19,11 @@ import { unlockOptions, withVault } from "./vault.ts";
  */
 export async function mend(context: Context, args: Arguments): Promise<string[]> {
   const done = mendModes(context.home);
-  if ((await inspectHome(context.home)) !== "ready") {
+  const place = await vaultPlace(context);
+  if ((await inspectHome(place.home, place.store)) !== "ready") {
     return done;
   }
-  switch (await slotFileOf(context.home)) {
+  switch (await slotFileOf(place)) {
     case "settled":
       return done;
     case null:
@@ -40,8 +42,8 @@ export async function mend(context: Context, args: Arguments): Promise<string[]>
   }
 }
 
-async function slotFileOf(home: string): Promise<VaultStatus["slotFile"]> {
-  await using vault = await readVault({ home });
+async function slotFileOf(place: VaultPlace): Promise<VaultStatus["slotFile"]> {
+  await using vault = await readVault(place);
   return (await vault.status()).slotFile;
 }
 
@@ -75,7 +77,7 @@ async function mendRollback(context: Context, args: Arguments): Promise<string[]
   const { security } = await loadConfig(context.home);
   await using providers = await openProviders(context, security);
   const { older, generation, retiredDataKeys, setAside } = await acceptRollback({
-    home: context.home,
+    ...(await vaultPlace(context)),
     unlock: createUnlocker({
       ...unlockOptions(context, args, true),
       keyringEnabled: security.keyring.enabled,

@@ -7,14 +7,22 @@ import {
   isCryptoError,
   zero,
 } from "@lango/crypto-core";
-import { createUnlocker, type UnlockOptions } from "@lango/unlock";
-import { createVault, inspectHome, type ProviderKey, type Vault } from "@lango/vault";
+import { createUnlocker, keysForNewVault, type UnlockOptions } from "@lango/unlock";
+import {
+  createVault,
+  type HomeState,
+  inspectHome,
+  type ProviderKey,
+  type Vault,
+} from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import { usageError } from "./arguments.ts";
+import { checkKeyVariables } from "./configured.ts";
 import type { Context } from "./context.ts";
 import { auditCreation, makeRemoteKey } from "./create-remote-key.ts";
 import { type ChosenKdf, configuredKdf } from "./kdf.ts";
 import { noNewPassphrase } from "./locked.ts";
+import { vaultPlace } from "./place.ts";
 import { hardenProcess } from "./process.ts";
 import { auditProviderChange } from "./provider-change.ts";
 import { configuredKey, type KeySettings } from "./provider-settings.ts";
@@ -33,6 +41,14 @@ export interface OnboardOptions {
   readonly keep?: ((passphrase: Bytes) => void) | undefined;
 }
 
+export interface Onboarded {
+  readonly id: string;
+  /** What opens the vault: `passphrase`, and the variables that held a key. */
+  readonly opening: readonly string[];
+  readonly text: string;
+  readonly advise: () => void;
+}
+
 /**
  * Asks for a passphrase and creates the vault. `advise` says what to do now; the caller says before that it is there.
  *
@@ -41,31 +57,28 @@ export interface OnboardOptions {
 export async function onboard(
   context: Context,
   { chosen, createKey = false, sources, keep }: OnboardOptions,
-): Promise<{ readonly id: string; readonly text: string; readonly advise: () => void }> {
-  await refuseExisting(context.home);
+): Promise<Onboarded> {
+  await refuseExisting(context);
+  const place = await vaultPlace(context);
   hardenProcess();
+  await checkKeyVariables(context);
   const { security } = await loadConfig(context.home);
   // Before the passphrase is asked for: a key that is not there ends it.
   await using chosenKey = await openDefaultKey(context, security, createKey);
-  const unlocker = createUnlocker({
-    ...sources,
-    home: context.home,
-    env: context.env,
-    prompt: canAsk(context) ? askSecret : undefined,
-    stdinFree: true,
-  });
-  const given = await unlocker
-    .obtainNewPassphrase({ check: refuseShort })
-    .catch((error: unknown) => {
-      throw isCryptoError(error) && error.code === "ERR_LOCKED"
-        ? noNewPassphrase(error, context.json)
-        : error;
-    });
+  const keys = await keysForNewVault({ env: context.env });
+  const opening = keys.map(({ source }) => source);
+  let passphrase: Bytes | undefined;
   try {
-    await warnOfWeakness(context, given.passphrase);
+    passphrase = await newPassphrase(context, sources, keys.length > 0);
     await using vault = await createVault({
+      ...place,
       home: context.home,
-      credentials: [{ kind: "passphrase", passphrase: given.passphrase }],
+      credentials: [
+        ...(passphrase === undefined ? [] : [{ kind: "passphrase" as const, passphrase }]),
+        ...keys.map(({ secret, slotLabel }) => ({
+          ...{ kind: "env" as const, key: secret, label: slotLabel },
+        })),
+      ],
       kdf: chosen?.kdf ?? (await configuredKdf(context.home)),
       acceptWeakKdf: chosen?.acceptWeakKdf,
       defaultKey: chosenKey.key,
@@ -73,14 +86,43 @@ export async function onboard(
     });
     if (chosenKey.key && chosenKey.isNew) await auditCreation(vault, chosenKey.key.uri);
     await auditProviderChange(vault, security);
-    keep?.(given.passphrase.slice());
+    if (passphrase !== undefined) {
+      keep?.(passphrase.slice());
+      opening.unshift("passphrase");
+    }
     return {
       id: vault.id,
-      text: `Created a vault in ${context.home}${chosenKey.key ? `, its default key is ${await uriOf(vault)}` : ""}`,
-      advise: () => advise(context),
+      opening,
+      text: `Created a vault in ${place.store ? (await vault.status()).location : context.home}${chosenKey.key ? `, its default key is ${await uriOf(vault)}` : ""}`,
+      advise: () => advise(context, opening),
     };
   } finally {
-    zero(given.passphrase);
+    zero(passphrase, ...keys.map(({ secret }) => secret));
+  }
+}
+
+/** @param isOptional - There is a key that opens the vault, so it may do without. */
+async function newPassphrase(
+  context: Context,
+  sources: OnboardOptions["sources"],
+  isOptional: boolean,
+): Promise<Bytes | undefined> {
+  const unlocker = createUnlocker({
+    ...sources,
+    home: context.home,
+    env: context.env,
+    prompt: canAsk(context) ? askSecret : undefined,
+    // With a key at hand nobody waits for a passphrase that may never be piped in.
+    stdinFree: !isOptional || sources?.passphraseStdin === true,
+  });
+  try {
+    const { passphrase } = await unlocker.obtainNewPassphrase({ check: refuseShort });
+    await warnOfWeakness(context, passphrase);
+    return passphrase;
+  } catch (error) {
+    if (!isCryptoError(error) || error.code !== "ERR_LOCKED") throw error;
+    if (isOptional) return undefined;
+    throw noNewPassphrase(error, context.json);
   }
 }
 
@@ -160,29 +202,37 @@ async function findDefaultKey(
 const about = (uri: string, { code, message, context, retryable }: CryptoError): CryptoError =>
   new CryptoError(code, `The default key cannot be ${uri}: ${message}`, { context, retryable });
 
-function advise(context: Context): void {
+function advise(context: Context, opening: readonly string[]): void {
+  const what = opening.map((each) => (each === "passphrase" ? "this passphrase" : each));
   context.warn(
-    'Whoever loses this passphrase loses the data: nothing else opens this vault. "lango security recovery setup" makes 24 words that do',
+    `Whoever loses ${what.join(" and ")} loses the data: nothing else opens this vault. "lango security recovery setup" makes 24 words that do`,
   );
   context.note('Next: "lango security secrets set NAME" stores a secret,');
   context.note('      "lango run --env VAR=NAME -- CMD" hands it to a program.');
 }
 
 /** @throws CryptoError `ERR_CONFLICT` for any vault that is there, sound or damaged. */
-export async function refuseExisting(home: string): Promise<void> {
-  const state = await inspectHome(home);
+export async function refuseExisting(context: Context): Promise<void> {
+  const { home } = context;
+  const { store } = await vaultPlace(context);
+  // With a database too: a home is of one vault.
+  refuse(home, home, await inspectHome(home));
+  if (store) refuse(home, "the database", await inspectHome(home, store));
+}
+
+function refuse(home: string, where: string, state: HomeState): void {
   if (state === "absent" || state === "half-made") {
     return;
   }
   if (state === "ready") {
-    throw conflict(`${home} holds a vault already`, "name another folder with --home");
+    throw conflict(`${where} holds a vault already`, "name another folder with --home");
   }
   const { damaged } = state;
   // A folder that others can write is no vault yet, and says itself how to mend it.
   const isVault = ["keyslots.json", "lango.db"].some((name) => existsSync(join(home, name)));
   throw !isVault && isCryptoError(damaged) && damaged.code === "ERR_CONFIG"
     ? damaged
-    : conflict(`${home} holds a damaged vault: ${damaged.message}`, 'run "lango doctor"');
+    : conflict(`${where} holds a damaged vault: ${damaged.message}`, 'run "lango doctor"');
 }
 
 const conflict = (message: string, way: string): CryptoError =>

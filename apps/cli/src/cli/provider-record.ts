@@ -35,7 +35,7 @@ export const readRecord = (home: string, target: string): ProviderRecord | undef
  * a vault gets no file.
  */
 export async function writeRecord(home: string, record: ProviderRecord): Promise<void> {
-  if (!existsSync(join(home, "keyslots.json"))) return;
+  if (!["keyslots.json", "pins.json"].some((name) => existsSync(join(home, name)))) return;
   const reason = record.reason?.slice(0, MAX_REASON_LENGTH).toWellFormed();
   const others = readAll(home).filter(({ target }) => target !== record.target);
   const providers = [{ ...record, reason }, ...others].slice(0, MAX_RECORDS);

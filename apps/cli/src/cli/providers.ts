@@ -12,12 +12,13 @@ import {
   type ResilienceOptions,
 } from "@lango/crypto-core";
 import type { Pkcs11Provider } from "@lango/crypto-pkcs11";
-import { type ProviderSlots, UNLOCK_VARIABLES, withoutUnlockVariables } from "@lango/unlock";
+import { isUnlockVariable, type ProviderSlots, withoutUnlockVariables } from "@lango/unlock";
 import { readVault } from "@lango/vault";
 import { durationMs } from "../config/forms.ts";
 import { absentProvider } from "./absent-provider.ts";
 import { type LatePeers, latePeers, unverifiedPeers } from "./companion-peers.ts";
 import type { Context } from "./context.ts";
+import { vaultPlace } from "./place.ts";
 import { importProvider, installCommand } from "./provider-packages.ts";
 import { type ProviderRecord, writeRecord } from "./provider-record.ts";
 import {
@@ -59,9 +60,9 @@ export async function openProviders(
   const { signer, kms } = settings;
   const names = [
     ...(signer.provider === "local" ? [] : [signer.provider]),
-    ...(await namedByVault(context.home, alsoConfigured(settings), wanted)),
+    ...(await namedByVault(context, alsoConfigured(settings), wanted)),
   ];
-  const peers = latePeers(context.home);
+  const peers = latePeers(context);
   const made = await Promise.all(names.map((name) => makeWatched(context, name, settings, peers)));
   const byScheme = Object.fromEntries(made.map(({ provider }) => [provider.name, provider]));
   return {
@@ -86,12 +87,12 @@ export async function openProviders(
 
 /** Those of some providers of which the vault has keys or slots, and the one that is wanted. */
 async function namedByVault(
-  home: string,
+  context: Context,
   names: readonly string[],
   wanted: string | undefined,
 ): Promise<string[]> {
   if (names.length === 0) return [];
-  await using vault = await readVault({ home });
+  await using vault = await readVault(await vaultPlace(context));
   // An encrypted database does not show its keys before it is opened with what these may be needed for.
   if ((await vault.status()).database.encrypted) return [...names];
   const slots = await vault.slots.list();
@@ -105,7 +106,7 @@ async function namedByVault(
 
 /** The provider of `security.signer.provider`, which is not `local`, without a vault: to ask it how it is. */
 export const openSigner = (context: Context, settings: KeySettings): Promise<Watched> =>
-  makeWatched(context, settings.signer.provider, settings, unverifiedPeers(context.home));
+  makeWatched(context, settings.signer.provider, settings, unverifiedPeers(context));
 
 /** Closes a provider and keeps what was seen of it. Neither failing is a failure of the command, which has its result. */
 export async function closeWatched(home: string, { provider, seen }: Watched): Promise<void> {
@@ -216,6 +217,6 @@ const envFor = (name: string, { env }: Context): ProviderEnv => ({
 /** Takes what opens the vault out of this process: an SDK may start a program for its credentials, which would inherit it. */
 function hideUnlockVariables(): void {
   for (const name of Object.keys(process.env)) {
-    if (UNLOCK_VARIABLES.includes(name.toUpperCase())) delete process.env[name];
+    if (isUnlockVariable(name)) delete process.env[name];
   }
 }

@@ -3,6 +3,7 @@ import { type LockedVault, readVault, type SecretInfo } from "@lango/vault";
 import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
+import { vaultPlace } from "./place.ts";
 
 /** Reads what the vault shows without a key. */
 export async function withReader<T>(
@@ -10,7 +11,7 @@ export async function withReader<T>(
   use: (vault: LockedVault) => Promise<T>,
 ): Promise<T> {
   await requireVault(context);
-  await using vault = await readVault({ home: context.home });
+  await using vault = await readVault(await vaultPlace(context));
   return await use(vault);
 }
 
@@ -33,7 +34,8 @@ export interface Rows {
   readonly secrets: Pick<LockedVault["secrets"], "list">;
   readonly keys: Pick<LockedVault["keys"], "list">;
   readonly companions: Pick<LockedVault["companions"], "list">;
-  readonly audit: Pick<LockedVault["audit"], "tail">;
+  readonly slots: Pick<LockedVault["slots"], "list">;
+  readonly audit: Pick<LockedVault["audit"], "tail" | "findLast">;
 }
 
 /** Reads rows: without a key where the database shows them, else by opening the vault. For commands that unlock. */

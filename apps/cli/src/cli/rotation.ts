@@ -18,12 +18,14 @@ export const NOT_REVOKED: readonly string[] = [
  * Runs a rotation with a progress bar, until it has ended or a signal comes. Then it says how to go on.
  *
  * @param args - Of a command with the options of `PROGRESS_OPTIONS`.
+ * @param goOn - The command that ends it when it was interrupted.
  */
 export async function runRotation(
   context: Context,
   args: Arguments,
   { rotation }: Vault,
   work: "start" | "resume",
+  goOn = "lango security rotate --resume",
 ): Promise<RotationResult> {
   let shown: { readonly stage: string; readonly progress: Progress } | undefined;
   const onProgress: RotateOptions["onProgress"] = ({ stage, done, total }) => {
@@ -38,9 +40,7 @@ export async function runRotation(
   } catch (error) {
     if (isInterrupted(error)) {
       shown?.progress.end();
-      context.warn(
-        "Interrupted: every value is readable; go on with: lango security rotate --resume",
-      );
+      context.warn(`Interrupted: every value is readable; go on with: ${goOn}`);
     }
     throw error;
   } finally {

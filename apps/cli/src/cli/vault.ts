@@ -9,10 +9,12 @@ import {
 import { openVault, type Vault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import { type Arguments, usageError } from "./arguments.ts";
+import { checkUnlockVariables, noteConfigured } from "./configured.ts";
 import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
 import { lazyKeyring } from "./keyring.ts";
 import { locked } from "./locked.ts";
+import { vaultPlace } from "./place.ts";
 import { hardenProcess } from "./process.ts";
 import { auditProviderChange } from "./provider-change.ts";
 import { openProviders, type Providers } from "./providers.ts";
@@ -60,11 +62,12 @@ export async function withVault<T>(
         })
       : givenJustNow(fresh);
   await using vault = await openVault({
-    home: context.home,
+    ...(await vaultPlace(context)),
     providers: providers.byScheme,
     fallbackToLocal: providers.fallbackToLocal,
     database: needs.anyDatabase ? undefined : security.dbEncryption,
     unlock: async (slots) => {
+      if (fresh === undefined) await checkUnlockVariables(context, args, slots);
       const result = await unlocker.obtain(slots);
       const { credential } = result;
       keepPassphrase?.(credential.secret.slice());
@@ -84,6 +87,7 @@ export async function withVault<T>(
     }
   }
   await auditProviderChange(vault, security);
+  await noteConfigured(vault, context);
   return await use(vault, providers.byScheme);
 }
 

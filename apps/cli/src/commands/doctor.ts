@@ -6,9 +6,21 @@ import { printable } from "../cli/output.ts";
 
 const EXIT_FINDINGS = 10;
 
+/** Pages that stand for themselves. */
+const PAGES: Readonly<Record<string, () => Promise<{ readonly run: Handler }>>> = {
+  check: () => import("../doctor/variables.ts"),
+  rotation: () => import("../doctor/rotation.ts"),
+  incident: () => import("../doctor/incident.ts"),
+  backup: () => import("../doctor/backup.ts"),
+};
+
 /** Looks for what is wrong; changes nothing but what `--fix` stands for. */
 export const run: Handler = async (context, args) => {
   const fix = args.flag("fix");
+  const [page, other] = [...Object.keys(PAGES), "fix"].filter((name) => args.flag(name));
+  if (other !== undefined) throw usageError(`--${page} and --${other} do not go together`);
+  const load = PAGES[page ?? ""];
+  if (load !== undefined) return (await load()).run(context, args);
   if (args.flag("accept-rollback") && !fix) {
     throw usageError("--accept-rollback goes with --fix");
   }

@@ -4,6 +4,7 @@ import { openVault } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
 import { requireVault } from "../cli/home.ts";
+import { vaultPlace } from "../cli/place.ts";
 import { hardenProcess } from "../cli/process.ts";
 
 /** Ends the agent. The log says so, where the key that the agent still has can open it. */
@@ -31,7 +32,7 @@ async function record(context: Context, pid: number): Promise<void> {
     stdinFree: false,
   });
   try {
-    await using vault = await openVault({ home: context.home, unlock });
+    await using vault = await openVault({ ...(await vaultPlace(context)), unlock });
     await vault.audit.append({ action: "agent.lock", detail: `agent ${pid}` });
   } catch (error) {
     if (!isCryptoError(error)) throw error;

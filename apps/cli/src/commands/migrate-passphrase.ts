@@ -9,6 +9,7 @@ import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
 import { replaceKeyfile } from "../cli/keyfile.ts";
 import { replaceInKeyring } from "../cli/keyring.ts";
 import { obtainNewPassphrase } from "../cli/new-passphrase.ts";
+import { vaultPlace } from "../cli/place.ts";
 import { hardenProcess } from "../cli/process.ts";
 import { openProviders } from "../cli/providers.ts";
 import { NOT_REVOKED, rotatedText, runRotation, unfinished } from "../cli/rotation.ts";
@@ -34,7 +35,7 @@ export const run: Handler = async (context, args) => {
       : undefined;
     // The vault zeroes what it is given, and the old passphrase is needed twice.
     await using vault = await openVault({
-      home: context.home,
+      ...(await vaultPlace(context)),
       providers: providers?.byScheme,
       unlock: async (slots) => {
         const result = await oldUnlocker(context, args).obtain(slots);

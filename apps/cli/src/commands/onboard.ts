@@ -7,13 +7,13 @@ import { writeAll } from "../cli/output.ts";
 export const run: Handler = async (context, args) => {
   const chosen = chooseKdf(args);
   if (args.flag("dry-run")) {
-    await refuseExisting(context.home);
+    await refuseExisting(context);
     return {
       data: { home: context.home, dryRun: true },
       text: `would create a vault in ${context.home}`,
     };
   }
-  const { id, text, advise } = await onboard(context, {
+  const { id, opening, text, advise } = await onboard(context, {
     chosen,
     createKey: args.flag("create-key"),
     sources: {
@@ -26,5 +26,5 @@ export const run: Handler = async (context, args) => {
     writeAll(1, `${text}\n`);
   }
   advise();
-  return { data: { home: context.home, vaultId: id } };
+  return { data: { home: context.home, vaultId: id, opening } };
 };

@@ -31,7 +31,7 @@ export const run: Handler = async (context, args) => {
       check(context, scheme, await remoteHarness(context, args, scheme, companions)),
     );
   }
-  const peers = unverifiedPeers(context.home);
+  const peers = unverifiedPeers(context);
   return check(context, scheme, await remoteHarness(context, args, scheme, peers));
 };
 

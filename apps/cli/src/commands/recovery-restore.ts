@@ -13,6 +13,7 @@ import { readInput } from "../cli/files.ts";
 import { requireVault } from "../cli/home.ts";
 import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
 import { obtainNewPassphrase } from "../cli/new-passphrase.ts";
+import { vaultPlace } from "../cli/place.ts";
 import { hardenProcess } from "../cli/process.ts";
 import { askWords, askYes, canAsk } from "../cli/terminal.ts";
 
@@ -28,7 +29,7 @@ export const run: Handler = async (context, args) => {
   let passphrase: Bytes | undefined;
   try {
     await using vault = await openVault({
-      home: context.home,
+      ...(await vaultPlace(context)),
       unlock: async (slots) => obtain(context, slots, entropy),
     });
     const old = (await vault.slots.list()).filter(({ kind }) => kind === "passphrase");

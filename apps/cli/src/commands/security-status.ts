@@ -8,6 +8,7 @@ import type { Context } from "../cli/context.ts";
 import { standing, uncheckedWishes } from "../cli/in-force.ts";
 import { lazyKeyring } from "../cli/keyring.ts";
 import { facts, when } from "../cli/output.ts";
+import { vaultPlace } from "../cli/place.ts";
 import { type ProviderRecord, readRecord } from "../cli/provider-record.ts";
 import {
   ambientSchemes,
@@ -26,7 +27,7 @@ import { isShaped } from "../config/shape.ts";
  * without a vault it offers nothing, because onboarding would have to be in there.
  */
 export const run: Handler = async (context, args) => {
-  await using vault = await readVault({ home: context.home });
+  await using vault = await readVault(await vaultPlace(context));
   const wishes = await uncheckedWishes(context.home);
   const { keyring, anchor } = wishes;
   const asked = args.flag("probe");
@@ -64,6 +65,7 @@ export const run: Handler = async (context, args) => {
     },
     text: facts([
       ["home", context.home],
+      ["stored in", status.location],
       [
         "vault",
         status.createdAt === null ? status.id : `${status.id}, made ${when(status.createdAt)}`,

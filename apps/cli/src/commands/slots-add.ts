@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CryptoError, parseKeyUri, randomBytesFresh, toHex, utf8, zero } from "@lango/crypto-core";
-import { readMasterKey } from "@lango/unlock";
+import { isEncryptionKeySlot, readMasterKey } from "@lango/unlock";
 import type { SlotSummary, Vault } from "@lango/vault";
 import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
@@ -91,7 +91,8 @@ const ADD: Readonly<Record<SlotSummary["kind"], Add>> = {
     const key = await readMasterKey(args.number("key-fd", 0)!, "--key-fd");
     try {
       const slot = await vault.slots.add({ kind: "env", key, label });
-      return { slot, note: "LANGO_MASTER_KEY with that key opens the vault now" };
+      const variable = isEncryptionKeySlot(slot) ? "ENCRYPTION_KEY" : "LANGO_MASTER_KEY";
+      return { slot, note: `${variable} with that key opens the vault now` };
     } finally {
       zero(key);
     }

@@ -111,8 +111,23 @@ export const GENERAL_COMMANDS: readonly Command[] = [
   {
     path: "doctor",
     summary: "look for what is wrong; exit 10 when something is",
-    examples: ["lango doctor", "lango doctor --fix"],
+    examples: [
+      "lango doctor",
+      "lango doctor --fix",
+      "lango doctor --check",
+      "lango doctor --rotation",
+    ],
     options: {
+      check: {
+        type: "boolean",
+        summary: "only the variables that hold keys and tokens, every fault at once; exit 78",
+      },
+      rotation: {
+        type: "boolean",
+        summary: "only what is to be changed every quarter, and what is overdue",
+      },
+      incident: { type: "boolean", summary: "only what to do after a break-in, step by step" },
+      backup: { type: "boolean", summary: "only what it takes to get the data back after a loss" },
       probe: { type: "boolean", summary: "ask the provider of the keys how it is, too" },
       fix: {
         type: "boolean",

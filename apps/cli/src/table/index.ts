@@ -11,6 +11,7 @@ import { MCP_COMMANDS } from "./mcp.ts";
 import { ROTATION_COMMANDS } from "./rotation.ts";
 import { RUNNING_COMMANDS } from "./running.ts";
 import { SECURITY_COMMANDS } from "./security.ts";
+import { STORE_COMMANDS } from "./store.ts";
 
 /** Every command of lango, in the order of help. What is not here does not exist. */
 export const COMMANDS: readonly Command[] = [
@@ -26,4 +27,5 @@ export const COMMANDS: readonly Command[] = [
   ...CRYPTO_COMMANDS,
   ...COMPANION_COMMANDS,
   ...MCP_COMMANDS,
+  ...STORE_COMMANDS,
 ];

@@ -9,9 +9,14 @@ export const ROTATION_COMMANDS: readonly Command[] = [
     examples: [
       "lango security rotate",
       "lango security rotate --resume",
+      "lango security rotate --env-keys",
       "lango security rotate --compromised --drop-others",
     ],
     options: {
+      "env-keys": {
+        type: "boolean",
+        summary: "then let only the newest ENCRYPTION_KEY open the vault, and say what may go",
+      },
       compromised: {
         type: "boolean",
         summary: "a new vault key and new keys of the rows too: somebody may have had the old ones",

@@ -7,7 +7,8 @@ export type PgConstructor = new (config: ClientConfig) => Client;
 
 /** Loads `pg`. @throws {@link CryptoError} `ERR_PROVIDER_NOT_INSTALLED`. */
 export async function loadPg(
-  load?: (specifier: string) => Promise<unknown>,
+  // By its name, so that a bundler finds it.
+  load: (specifier: string) => Promise<unknown> = () => import("pg"),
 ): Promise<PgConstructor> {
   const module = await loadDriver("pg", load);
   if (module !== undefined)

@@ -114,12 +114,12 @@ export class Link {
     client.on("error", () => link.close());
     try {
       await client.connect();
+      await link.exec(`${SETTINGS}set search_path to ${quote(address.schema)};${settings}`);
+      return link;
     } catch (error) {
       void link.close();
       throw mapPostgresError(error, address.location);
     }
-    await link.exec(`${SETTINGS}set search_path to ${quote(address.schema)};${settings}`);
-    return link;
   }
 
   get lost(): boolean {

@@ -5,11 +5,8 @@ import { LOCK_WRITERS } from "./begin.ts";
 import type { Link, Place } from "./link.ts";
 import { quote } from "./quote.ts";
 
-/** What there is of a vault: nothing yet, or the version of its schema. */
-export type Found = undefined | number;
-
 /**
- * Looks at the schema.
+ * The version of the schema; undefined when there is nothing yet.
  *
  * @throws {@link CryptoError} `ERR_CONFLICT` when it is of a newer Lango; `ERR_INTEGRITY` when others made it.
  */
@@ -17,7 +14,7 @@ export async function inspect(
   link: Link,
   { address }: Place,
   migrations: readonly Migration[],
-): Promise<Found> {
+): Promise<number | undefined> {
   const literal = `'${address.schema.replaceAll("'", "''")}'`;
   // The catalogue answers without any right on the schema, and without the schema.
   const [tables] = await link.exec(`

@@ -37,6 +37,7 @@ export const createAudit = ({ context, paths, auditKey, anchorer, gate }: AuditO
       }),
     ),
   tail: (count) => gate.run(() => readTail(context.store, count)),
+  findLast: (action) => gate.run(() => findLast(context.store, action)),
   records: (options) => readRecords(context.store, options),
   read: (seq) =>
     gate.run(async () => {
@@ -79,6 +80,30 @@ export const readTail = async (
     });
   });
   return events.slice(-count);
+};
+
+/** Rows that are read at a time, and how far back at most. */
+const PAGE = 1000;
+const MAX_LOOKED_AT = 100_000;
+
+/** The newest success of an action among the newest 100,000 rows. */
+export const findLast = async (
+  store: Pick<StoreReads, "audit">,
+  action: string,
+): Promise<AuditEvent | undefined> => {
+  const [newest] = await store.audit.tail(1);
+  const head = newest?.seq ?? 0;
+  for (let end = head; end > 0 && end > head - MAX_LOOKED_AT; end -= PAGE) {
+    const start = Math.max(1, end - PAGE + 1);
+    const rows = await store.audit.page(start, end - start + 1);
+    const events = rows.flatMap(({ seq, entry }) => {
+      const decoded = decodeEntry(entry);
+      return decoded ? eventsOf(seq, decoded) : [];
+    });
+    const found = events.findLast((each) => each.action === action && each.outcome === "success");
+    if (found) return found;
+  }
+  return undefined;
 };
 
 const ACTION = /^[A-Za-z0-9.-]{1,64}$/;

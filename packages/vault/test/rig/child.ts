@@ -4,6 +4,7 @@ import { subscribe } from "node:diagnostics_channel";
 import { writeSync } from "node:fs";
 import { STAGES } from "../../src/stages.ts";
 import { changeDatabase } from "./database-work.ts";
+import { moveLoop, otherPlace, placeOf } from "./move.ts";
 import {
   acceptOnce,
   anchorLoop,
@@ -21,7 +22,12 @@ import {
 const [work = "", home = "", killAt = ""] = process.argv.slice(2);
 const say = (line: string): void => void writeSync(3, `${line}\n`);
 
-subscribe(STAGES, (stage) => {
+/** Of a move, which has the same stages there and back. */
+let direction = "";
+
+subscribe(STAGES, (name) => {
+  if (name === "move:begun") direction = `>${otherPlace(placeOf(home))}`;
+  const stage = `${name}${direction}`;
   say(`stage ${stage}`);
   if (stage === killAt) process.kill(process.pid, "SIGKILL");
 });
@@ -36,6 +42,7 @@ const loops: Record<string, (home: string, say: (line: string) => void) => Promi
   compromised: compromisedLoop,
   stale: staleOnce,
   migrate: migrateLoop,
+  move: moveLoop,
   fallback: fallbackLoop,
   rotate: rotateLoop,
   "db-migrate": changeDatabase("encrypt"),

@@ -34,8 +34,17 @@ export const unlockWith =
 
 export const passphraseOf = (step: number): string => `passphrase number ${step}`;
 
+/** The variable that puts the vaults of the rig into a PostgreSQL database; its processes inherit it. */
+export const URL_VARIABLE = "LANGO_RIG_URL";
+
+/** Where the vault of a home is, as the functions that open one take it. */
+export const place = (home: string): Pick<CreateVaultOptions, "home" | "store"> => {
+  const url = process.env[URL_VARIABLE];
+  return { home, ...(url === undefined ? {} : { store: { url } }) };
+};
+
 export const open = (home: string, passphrase: string = passphraseOf(0)): Promise<Vault> =>
-  openVault({ home, unlock: unlockWith(passphrase), providers: remotes() });
+  openVault({ ...place(home), unlock: unlockWith(passphrase), providers: remotes() });
 
 /** Providers that every process of a test makes for itself, with the same keys. */
 export const remotes = (): Record<string, CryptoProvider> => ({
@@ -49,7 +58,7 @@ export const create = (
   encrypted = false,
 ): Promise<Vault> =>
   createVault({
-    home,
+    ...place(home),
     credentials: [{ kind: "passphrase", passphrase: utf8(passphraseOf(0)) }],
     kdf: quickKdf(),
     acceptWeakKdf: true,

@@ -1,12 +1,12 @@
 // One of several processes that write and read the same vault. Prints what it did as JSON.
 import { isCryptoError, utf8 } from "@lango/crypto-core";
 import { openVault } from "../../src/index.ts";
-import { passphraseOf, remotes, unlockWith } from "./work.ts";
+import { passphraseOf, place, remotes, unlockWith } from "./work.ts";
 
 const [home = "", number = "", durationMs = ""] = process.argv.slice(2);
 const unlock = unlockWith(passphraseOf(0));
 const vault = await openVault({
-  home,
+  ...place(home),
   unlock,
   providers: remotes(),
   audit: { anchor: "local:log" },

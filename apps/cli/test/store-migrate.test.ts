@@ -1,0 +1,274 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Client } from "pg";
+import { describe, expect, test } from "vitest";
+import { newDatabaseUrl, POSTGRES_PASSWORD } from "../../../tooling/vitest/postgres.ts";
+import { fileWith, folder, lango, langoJson, SECRET, vaultHome } from "./support.ts";
+
+const QUICK = ["--kdf", "pbkdf2-sha256:1000", "--accept-weak-kdf"];
+
+/** Runs SQL in the schema of a vault. */
+async function inDatabase(url: string, ...statements: string[]): Promise<unknown[]> {
+  const address = new URL(url);
+  const client = new Client(partsOf(address));
+  await client.connect();
+  try {
+    await client.query(`set search_path to ${address.searchParams.get("schema")}`);
+    let rows: unknown[] = [];
+    for (const statement of statements) rows = (await client.query(statement)).rows;
+    return rows;
+  } finally {
+    await client.end();
+  }
+}
+
+const partsOf = ({ hostname, port, username, pathname }: URL) => ({
+  host: hostname,
+  port: Number(port),
+  user: username,
+  password: POSTGRES_PASSWORD,
+  database: pathname.slice(1),
+});
+
+/** No output shows the password, plain or as the URL has it. */
+const expectNoPassword = ({ stdout, stderr }: { stdout: string; stderr: string }): void => {
+  for (const form of [POSTGRES_PASSWORD, encodeURIComponent(POSTGRES_PASSWORD)]) {
+    expect(stdout).not.toContain(form);
+    expect(stderr).not.toContain(form);
+  }
+};
+
+describe("a vault in PostgreSQL", () => {
+  test("is shared by two homes; slots of one open on the other; older slots are found out", async () => {
+    const env = { DATABASE_URL: await newDatabaseUrl() };
+    const [one, two] = [join(folder(), "one"), join(folder(), "two")];
+    const made = await lango(["onboard", ...QUICK], { home: one, env });
+    expect(made.code, made.stderr).toBe(0);
+    expect(readdirSync(one)).not.toContain("lango.db");
+    expect(readdirSync(one)).not.toContain("keyslots.json");
+    const again = await lango(["onboard", ...QUICK], { home: two, env });
+    expect(again.code).toBe(9);
+
+    const set = ["security", "secrets", "set", "api/key"];
+    expect((await lango(set, { home: one, env, input: SECRET })).code).toBe(0);
+    const got = await lango(["security", "secrets", "get", "api/key", "--reveal"], {
+      home: two,
+      env,
+    });
+    expect(got.stdout, got.stderr).toContain(SECRET);
+    const listed = await langoJson(["security", "secrets", "list"], { home: two, env });
+    expect(JSON.stringify(listed.document.data)).toContain("api/key");
+
+    const before = await inDatabase(env.DATABASE_URL, "select document, generation from keyslots");
+    const fd = fileWith("another passphrase");
+    const added = await lango(
+      [
+        ...["security", "slots", "add", "--kind", "passphrase", "--new-passphrase-file", fd],
+        ...QUICK,
+      ],
+      { home: one, env },
+    );
+    expect(added.code, added.stderr).toBe(0);
+    const other = await lango(["security", "secrets", "get", "api/key", "--reveal"], {
+      home: two,
+      env: { ...env, LANGO_PASSPHRASE: "another passphrase" },
+    });
+    expect(other.stdout, other.stderr).toContain(SECRET);
+
+    for (const args of [["security", "status"], ["settings", "list"], ["doctor"], ["whoami"]]) {
+      const ran = await lango(args, { home: two, env });
+      expectNoPassword(ran);
+      // The doctor finds the slots of this test too weak, and nothing else.
+      const faults = ran.stdout.split("\n").filter((line) => line.startsWith("fault"));
+      expect(
+        faults.every((line) => line.includes("easier to guess")),
+        ran.stdout,
+      ).toBe(true);
+      expect([0, 10], ran.stdout + ran.stderr).toContain(ran.code);
+    }
+
+    // The document of before, as whoever brings back a row from a backup would.
+    const { document } = before[0] as { document: Buffer };
+    const hex = document.toString("hex");
+    await inDatabase(
+      env.DATABASE_URL,
+      `update keyslots set generation = 1, document = '\\x${hex}'`,
+    );
+    const older = await langoJson(["security", "secrets", "get", "api/key", "--reveal"], {
+      home: two,
+      env,
+    });
+    expect(older.code).toBe(8);
+    expect(older.document.error?.code).toBe("ERR_KEYSLOTS_ROLLED_BACK");
+  });
+
+  test("from earlier is found out by each machine that has seen a later one, and can be accepted", async () => {
+    const env = { DATABASE_URL: await newDatabaseUrl() };
+    const [one, two] = [join(folder(), "one"), join(folder(), "two")];
+    await lango(["onboard", ...QUICK], { home: one, env });
+    await lango(["security", "secrets", "set", "a"], { home: one, env, input: "1" });
+    const tables = ["vault", "keyslots", "audit_log", "audit_head"];
+    const dump = tables.map((table) => `create table old_${table} as select * from ${table}`);
+    await inDatabase(env.DATABASE_URL, ...dump);
+    const file = fileWith("another passphrase");
+    const changed = await lango(
+      ["security", "migrate-passphrase", "--new-passphrase-file", file, ...QUICK],
+      { home: one, env },
+    );
+    expect(changed.code, changed.stderr).toBe(0);
+    const passphrase = { LANGO_PASSPHRASE: "another passphrase" };
+    const seen = await lango(["security", "secrets", "get", "a", "--reveal"], {
+      home: two,
+      env: { ...env, ...passphrase },
+    });
+    expect(seen.code, seen.stderr).toBe(0);
+    await inDatabase(
+      env.DATABASE_URL,
+      ...tables.flatMap((table) => [
+        `delete from ${table}`,
+        `insert into ${table} select * from old_${table}`,
+      ]),
+      ...tables.map((table) => `drop table old_${table}`),
+    );
+    for (const home of [one, two]) {
+      const older = await langoJson(["security", "secrets", "get", "a", "--reveal"], { home, env });
+      expect(older.document.error?.code, older.stdout).toBe("ERR_STORE_ROLLED_BACK");
+      expect(older.code).toBe(8);
+    }
+    const fresh = await lango(["security", "secrets", "get", "a", "--reveal"], {
+      home: folder(),
+      env,
+    });
+    expect(fresh.code).toBe(0);
+    const accepted = await lango(["doctor", "--fix", "--accept-rollback", "--yes"], {
+      home: one,
+      env,
+    });
+    expect(accepted.stdout + accepted.stderr).toContain("accepted the older database");
+    for (const home of [one, two]) {
+      const ran = await lango(["security", "secrets", "get", "a", "--reveal"], { home, env });
+      expect(ran.stdout, ran.stderr).toContain("1");
+    }
+  });
+
+  test("is named by variables that must not differ, and no message has the password", async () => {
+    const url = await newDatabaseUrl();
+    const home = join(folder(), "home");
+    const status = ["security", "status"];
+    const other = url.replace("postgres?", "template1?");
+    const both = { DATABASE_URL: url, DATABASE_URL_FILE: fileWith(other) };
+    const differ = await lango(status, { home, env: both });
+    expect(differ.code).toBe(78);
+    expect(differ.stderr).toContain("DATABASE_URL and DATABASE_URL_FILE");
+    expectNoPassword(differ);
+    const same = await lango(["onboard", ...QUICK], {
+      home,
+      env: { DATABASE_URL: url, DATABASE_URL_FILE: fileWith(`${url}\n`) },
+    });
+    expect(same.code, same.stderr).toBe(0);
+    const mine = await lango(status, { home, env: { DATABASE_URL: "mysql://u:hunter2@h/db" } });
+    expect(mine.code).toBe(78);
+    expect(mine.stderr).not.toContain("hunter2");
+    const set = ["settings", "set", "store"];
+    const plain = new URL(other);
+    plain.password = "";
+    const value = JSON.stringify({ driver: "postgres", url: plain.href });
+    expect((await lango([...set, value], { home })).code).toBe(0);
+    const setting = await lango(status, { home, env: { DATABASE_URL: url } });
+    expect(setting.code).toBe(78);
+    expect(setting.stderr).toContain("DATABASE_URL and the setting store.url");
+    expectNoPassword(setting);
+    const nowhere = JSON.stringify({ driver: "postgres" });
+    expect((await lango([...set, nowhere], { home })).code).toBe(0);
+    expect((await lango(status, { home })).code).toBe(78);
+    expect((await lango(status, { home, env: { DATABASE_URL: url } })).code).toBe(0);
+    const child = await lango(["run", "--", "/usr/bin/env"], { home, env: { DATABASE_URL: url } });
+    expect(child.code, child.stderr).toBe(0);
+    expect(child.stdout).not.toContain("DATABASE_URL");
+    const wrong = url.replace(encodeURIComponent(POSTGRES_PASSWORD), "wrong-password");
+    const denied = await lango(status, { home, env: { DATABASE_URL: wrong } });
+    expect(denied.code).not.toBe(0);
+    expect(denied.stderr).not.toContain("wrong-password");
+  });
+});
+
+describe("lango store migrate", () => {
+  test("moves a vault there and back; the settings follow, and the log tells", async () => {
+    const home = await vaultHome();
+    const url = await newDatabaseUrl();
+    const env = { DATABASE_URL: url };
+    for (let version = 0; version < 3; version += 1) {
+      await lango(["security", "secrets", "set", "many"], { home, input: `v${version}` });
+    }
+    for (const algorithm of ["ed25519", "hmac-sha256"]) {
+      const args = ["keys", "create", algorithm, "--type", "signing", "--algorithm", algorithm];
+      expect((await lango(args, { home })).code).toBe(0);
+    }
+    const shown = new URL(url);
+    shown.password = "";
+    const to = ["store", "migrate", "--to", shown.href];
+    const dry = await langoJson([...to, "--dry-run"], { home, env });
+    expect(dry.document.data).toMatchObject({ dryRun: true });
+    const asked = await lango(to, { home, env });
+    expect(asked.code).toBe(2);
+    expect(readdirSync(home)).toContain("lango.db");
+    const moved = await langoJson([...to, "--yes", "--progress=json"], { home, env });
+    expect(moved.code, moved.stdout + moved.stderr).toBe(0);
+    expect(moved.document.data.rows).toBeGreaterThan(20);
+    expect(moved.stderr).toContain('"progress":"comparing rows"');
+    expectNoPassword(moved);
+    const config = readFileSync(join(home, "config.json"), "utf8");
+    expect(JSON.parse(config).store).toEqual({ driver: "postgres", url: shown.href });
+    expect(readdirSync(home)).not.toContain("lango.db");
+    expect(readdirSync(home)).not.toContain("keyslots.json");
+    const reads = async (variables: Record<string, string>) => {
+      const got = await lango(["security", "secrets", "get", "api/key", "--reveal"], {
+        home,
+        env: variables,
+      });
+      expect(got.stdout, got.stderr).toContain(SECRET);
+      const verified = await lango(["audit", "verify", "--rows"], { home, env: variables });
+      expect(verified.code, verified.stdout + verified.stderr).toBe(0);
+      const history = await langoJson(["security", "secrets", "history", "many"], {
+        home,
+        env: variables,
+      });
+      expect(JSON.stringify(history.document.data)).toContain('"version":3');
+    };
+    await reads(env);
+    const tail = await langoJson(["audit", "tail"], { home, env });
+    expect(JSON.stringify(tail.document.data)).toContain("store.migrate");
+    expectNoPassword(tail);
+
+    const wish = ["settings", "set", "security.dbEncryption.enabled"];
+    expect((await lango([...wish, "true"], { home, env })).code).toBe(0);
+    const plaintext = await lango(["store", "migrate", "--to", "sqlite", "--yes"], { home, env });
+    expect(plaintext.code).toBe(78);
+    expect((await lango([...wish, "false"], { home, env })).code).toBe(0);
+    const back = await lango(["store", "migrate", "--to", "sqlite", "--yes"], { home, env });
+    expect(back.code, back.stderr).toBe(0);
+    expect(back.stderr).toContain("DATABASE_URL still names the old database");
+    expect(JSON.parse(readFileSync(join(home, "config.json"), "utf8")).store).toEqual({
+      driver: "sqlite",
+    });
+    await reads({});
+    const stale = await lango(["security", "secrets", "list"], { home, env });
+    expect(stale.code).toBe(9);
+    expect(stale.stderr).toContain("was moved to");
+  });
+
+  test("refuses what is no place, and a database of another vault", async () => {
+    const home = await vaultHome();
+    const env = { DATABASE_URL: await newDatabaseUrl() };
+    const other = join(folder(), "other");
+    expect((await lango(["onboard", ...QUICK], { home: other, env })).code).toBe(0);
+    const migrate = (...args: string[]) => lango(["store", "migrate", "--yes", ...args], { home });
+    expect((await migrate("--to", env.DATABASE_URL)).code).toBe(9);
+    expect((await migrate("--to", "sqlite")).code).toBe(9);
+    expect((await migrate("--to", "sqlite:/elsewhere/x.db")).code).toBe(2);
+    expect((await migrate("--to", "mysql://host/db")).code).toBe(78);
+    expect((await migrate()).code).toBe(2);
+    const got = await lango(["security", "secrets", "get", "api/key", "--reveal"], { home });
+    expect(got.stdout).toContain(SECRET);
+  });
+});

@@ -1,0 +1,82 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { bytes, expectCode, makeVault, newHome, reopen } from "./helpers.ts";
+import { Sqlite } from "./sqlite.ts";
+
+const TOKEN = "dGhpcyBpcyBhIGdvb2QgdG9rZW4h";
+const given = (value: string, name = "ADMIN_TOKEN") => [{ name, secret: bytes(value) }];
+
+test("a value that changes is noted with its date and in the log, by its name alone", async () => {
+  const home = newHome();
+  let now = 1_000;
+  const clock = () => now;
+  const vault = await makeVault(home, undefined, { clock });
+  expect(await vault.fingerprints.note([...given(TOKEN), ...given("r", "REDIS_URL")])).toEqual([]);
+  now = 2_000;
+  expect(await vault.fingerprints.note(given(TOKEN))).toEqual([]);
+  expect(await vault.fingerprints.list()).toEqual([
+    { name: "ADMIN_TOKEN", since: 1_000 },
+    { name: "REDIS_URL", since: 1_000 },
+  ]);
+  now = 3_000;
+  expect(await vault.fingerprints.note(given("another token, quite new"))).toEqual(["ADMIN_TOKEN"]);
+  expect(await vault.fingerprints.list()).toEqual([
+    { name: "ADMIN_TOKEN", since: 3_000 },
+    { name: "REDIS_URL", since: 1_000 },
+  ]);
+  const events = (await vault.audit.tail(50)).filter(({ action }) =>
+    action.startsWith("configured"),
+  );
+  expect(events.map(({ action, target }) => [action, target])).toEqual([
+    ["configured.first-seen", "ADMIN_TOKEN"],
+    ["configured.first-seen", "REDIS_URL"],
+    ["configured.change", "ADMIN_TOKEN"],
+  ]);
+  expect((await vault.audit.verify({ rows: true })).faults).toEqual([]);
+  await vault.close();
+  const again = await reopen(home);
+  expect(await again.fingerprints.note(given("another token, quite new"))).toEqual([]);
+  await again.close();
+  for (const name of readdirSync(home)) {
+    if (name === "run") continue;
+    expect(readFileSync(join(home, name)).includes(TOKEN)).toBe(false);
+  }
+});
+
+test("nothing is written while nothing changes", async () => {
+  const vault = await makeVault(newHome());
+  await vault.fingerprints.note(given(TOKEN));
+  const { head } = await vault.audit.verify();
+  await vault.fingerprints.note(given(TOKEN));
+  expect((await vault.audit.verify()).head).toBe(head);
+});
+
+test("two processes at once lose nothing", async () => {
+  const home = newHome();
+  const one = await makeVault(home);
+  const two = await reopen(home);
+  await Promise.all([
+    one.fingerprints.note(given(TOKEN)),
+    two.fingerprints.note(given("x", "REDIS_URL")),
+  ]);
+  expect((await one.fingerprints.list()).map(({ name }) => name).sort()).toEqual([
+    "ADMIN_TOKEN",
+    "REDIS_URL",
+  ]);
+});
+
+test("a date that was set back in the database is found out", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.fingerprints.note(given(TOKEN));
+  await vault.close();
+  const database = new Sqlite(join(home, "lango.db"), {});
+  database.exec(
+    `update policies set content = replace(content, '"since":', '"since":9') where subject = 'boot/fingerprints'`,
+  );
+  database.close();
+  const again = await reopen(home);
+  await expectCode(again.fingerprints.list(), "ERR_INTEGRITY");
+  await expectCode(again.fingerprints.note(given(TOKEN)), "ERR_INTEGRITY");
+});

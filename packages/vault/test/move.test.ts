@@ -1,0 +1,213 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, readdirSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { openStore } from "@lango/store";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { newDatabaseUrl } from "../../../tooling/vitest/postgres.ts";
+import {
+  inspectHome,
+  type MoveProgress,
+  type MoveVaultOptions,
+  moveVault,
+  openVault,
+  readVault,
+  type StoreAddress,
+  type Vault,
+} from "../src/index.ts";
+import { bytes, expectCode, makeVault, newHome, reopen, text, withPassphrase } from "./helpers.ts";
+import { BOX } from "./rig/work.ts";
+
+const unlock = withPassphrase();
+
+const move = (options: Partial<MoveVaultOptions> & Pick<MoveVaultOptions, "home" | "to">) =>
+  moveVault({ unlock: withPassphrase(), switchOver: async () => undefined, ...options });
+
+/** Something in every table. */
+const fill = async (vault: Vault): Promise<void> => {
+  for (const algorithm of ["hmac-sha256", "ecdsa-p256", "secp256k1", "ed25519"] as const) {
+    await vault.keys.create({ name: algorithm, type: "signing", algorithm });
+  }
+  await vault.keys.create({ name: "second", type: "encryption" });
+  await vault.keys.rotate("ecdsa-p256");
+  for (let index = 0; index < 70; index += 1) {
+    await vault.secrets.set(`s/${String(index)}`, bytes(`value ${index}`));
+  }
+  for (let version = 0; version < 4; version += 1) {
+    await vault.secrets.set("versions", bytes(`version ${version}`), { key: "second" });
+  }
+  await vault.companions.add(PHONE);
+  await vault.companions.results.put(PHONE.id, "request", new Uint8Array(32), bytes("answer"));
+  await vault.approvals.policy.set(STRICT);
+  await vault.approvals.handles.issue({ ...BOX, secret: "versions", uses: 2 });
+  await vault.secrets.set("umlaut", new Uint8Array(300_000).fill(7));
+  await vault.secrets.set("empty", new Uint8Array());
+  await vault.secrets.set("gone", bytes("x"));
+  await vault.secrets.delete("gone");
+};
+
+const PHONE = {
+  id: randomBytes(16).toString("base64url"),
+  name: "Ärmel’s phone",
+  role: "companion",
+  fingerprint: randomBytes(32).toString("base64url"),
+} as const;
+const STRICT = {
+  enabled: true,
+  approvalPolicy: "all",
+  sensitiveTools: ["mail"],
+  exemptTools: [],
+} as const;
+
+const checkFilled = async (vault: Vault): Promise<void> => {
+  for (let index = 0; index < 70; index += 1) {
+    expect(text((await vault.secrets.get(`s/${index}`)).value)).toBe(`value ${index}`);
+  }
+  for (let version = 0; version < 4; version += 1) {
+    const { value } = await vault.secrets.get("versions", { version: version + 1 });
+    expect(text(value)).toBe(`version ${version}`);
+  }
+  expect((await vault.secrets.get("umlaut")).value).toEqual(new Uint8Array(300_000).fill(7));
+  expect((await vault.secrets.get("empty")).value).toEqual(new Uint8Array());
+  await expectCode(vault.secrets.get("gone"), "ERR_NOT_FOUND");
+  expect(await vault.companions.list()).toMatchObject([PHONE]);
+  expect(await vault.approvals.policy.get()).toEqual(STRICT);
+  const report = await vault.audit.verify({ rows: true });
+  expect(report.faults).toEqual([]);
+};
+
+describe("a vault moves", () => {
+  test("from files into PostgreSQL and back, with everything that it has", async () => {
+    const home = newHome();
+    const url = await newDatabaseUrl();
+    const vault = await makeVault(home);
+    await fill(vault);
+    await checkFilled(vault);
+    await vault.close();
+    const seen: MoveProgress[] = [];
+    let switched = 0;
+    const there = await move({
+      home,
+      to: { url },
+      onProgress: (progress) => seen.push(progress),
+      switchOver: async () => {
+        switched += 1;
+        expect(await inspectHome(home, { url })).toBe("ready");
+      },
+    });
+    expect(switched).toBe(1);
+    expect(there.from).toContain("lango.db");
+    expect(there.to).toMatch(/^postgres:\/\/lango@127/);
+    expect(there.retiredDataKeys).toBe(2);
+    expect(there.rows).toBeGreaterThan(200);
+    expect(seen.filter(({ stage }) => stage === "copy").at(-1)?.done).toBe(there.rows);
+    expect(seen.at(-1)).toEqual({ stage: "verify", done: there.rows, total: there.rows });
+    expect(existsSync(`${home}/lango.db`)).toBe(false);
+    expect(await inspectHome(home)).toBe("absent");
+    const store = { url };
+    const raw = await openStore({ url, mode: "read" });
+    expect(await raw.copy.count("permits")).toBe(1);
+    expect(await raw.copy.count("companion_results")).toBe(1);
+    await raw.close();
+    const moved = await reopen(home, { store });
+    await checkFilled(moved);
+    expect((await moved.secrets.set("gone", bytes("again"))).version).toBe(2);
+    expect((await moved.secrets.delete("gone")) === undefined).toBe(true);
+    const status = await moved.status();
+    expect(status).toMatchObject({ slotFile: "settled", location: there.to, secretCount: 73 });
+    await moved.close();
+    const back = await move({ home, store, to: "home" });
+    expect(back).toMatchObject({ from: there.to, setAside: [] });
+    const here = await reopen(home);
+    await checkFilled(here);
+    await here.close();
+    await expectCode(openVault({ home, store, unlock }), "ERR_CONFLICT");
+    await expectCode(readVault({ home, store }), "ERR_CONFLICT");
+    expect(await inspectHome(home, store)).toMatchObject({ damaged: { code: "ERR_CONFLICT" } });
+    // What it left there may be overwritten by the vault that left it.
+    await move({ home, to: store });
+    await checkFilled(await reopen(home, { store }));
+    expect(readdirSync(home).filter((name) => name.startsWith("lango.db.moved"))).toHaveLength(2);
+  });
+
+  test("and whoever has the old place open cannot write there", async () => {
+    const home = newHome();
+    const store: StoreAddress = { url: await newDatabaseUrl() };
+    const vault = await makeVault(home);
+    await vault.secrets.set("a", bytes("1"));
+    const other = await reopen(home);
+    await move({ home, to: store });
+    await expectCode(vault.secrets.set("a", bytes("2")), "ERR_CONFLICT");
+    await expectCode(other.secrets.get("a"), "ERR_CONFLICT");
+    await expectCode(other.keys.create({ name: "k", type: "encryption" }), "ERR_CONFLICT");
+    const moved = await reopen(home, { store });
+    expect(text((await moved.secrets.get("a")).value)).toBe("1");
+    await move({ home, store, to: "home" });
+    const error = await expectCode(moved.secrets.set("a", bytes("3")), "ERR_CONFLICT");
+    expect(error.message).toContain("lango.db");
+  });
+
+  test("while others wait: no write is lost", async () => {
+    const home = newHome();
+    const store: StoreAddress = { url: await newDatabaseUrl() };
+    const vault = await makeVault(home);
+    const confirmed: number[] = [];
+    let isOver = false;
+    const writing = (async () => {
+      for (let step = 0; !isOver; step += 1) {
+        try {
+          await vault.secrets.set(`w/${step}`, bytes(`${step}`));
+          confirmed.push(step);
+        } catch (error) {
+          expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_(CONFLICT|BUSY)$/) });
+          await sleep(5);
+        }
+      }
+    })();
+    await sleep(100);
+    await move({ home, to: store });
+    isOver = true;
+    await writing;
+    expect(confirmed.length).toBeGreaterThan(3);
+    const moved = await reopen(home, { store });
+    for (const step of confirmed) {
+      expect(text((await moved.secrets.get(`w/${step}`)).value)).toBe(`${step}`);
+    }
+  });
+
+  test("not into a database with another vault, nor to where it is", async () => {
+    const [one, two] = [newHome(), newHome()];
+    const store: StoreAddress = { url: await newDatabaseUrl() };
+    const vault = await makeVault(one);
+    await vault.secrets.set("a", bytes("1"));
+    const other = await makeVault(two, undefined, { store });
+    await other.secrets.set("b", bytes("2"));
+    await expectCode(move({ home: one, to: store }), "ERR_CONFLICT");
+    await expectCode(move({ home: one, to: "home" }), "ERR_CONFLICT");
+    await expectCode(move({ home: two, store, to: store }), "ERR_CONFLICT");
+    expect(text((await vault.secrets.get("a")).value)).toBe("1");
+    expect(text((await other.secrets.get("b")).value)).toBe("2");
+    expect(
+      (await vault.audit.tail(3)).map(({ action, outcome }) => [action, outcome]),
+    ).toContainEqual(["store.migrate", "failure"]);
+  });
+
+  test("not when it is called off: nothing has changed", async () => {
+    const home = newHome();
+    const store: StoreAddress = { url: await newDatabaseUrl() };
+    const vault = await makeVault(home);
+    await vault.secrets.set("a", bytes("1"));
+    const stop = new AbortController();
+    const reason = new Error("enough");
+    const onProgress = ({ stage }: MoveProgress) => {
+      if (stage === "verify") stop.abort(reason);
+    };
+    const call = move({ home, to: store, signal: stop.signal, onProgress });
+    await expect(call).rejects.toBe(reason);
+    expect(await inspectHome(home, store)).toBe("absent");
+    await vault.secrets.set("a", bytes("2"));
+    await move({ home, to: store });
+    const moved = await reopen(home, { store });
+    expect(text((await moved.secrets.get("a")).value)).toBe("2");
+    onTestFinished(() => moved.close());
+  });
+});
