@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { torture } from "../../../tooling/vitest/torture.ts";
 import { HELLO_BYTES, request } from "../src/agent/protocol.ts";
 import { agentStatus, createUnlocker, lockAgent } from "../src/index.ts";
@@ -107,6 +107,30 @@ describe("its end", () => {
     expect(await agent.ended).toBe(why);
     expect(isZero(agent.vaultKey)).toBe(true);
     expect(existsSync(socketOf(home))).toBe(false);
+  });
+
+  test.each([
+    ["idle", { idleMs: 30_000 }],
+    ["expired", { limitMs: 30_000 }],
+  ] as const)(
+    "when the machine slept and it is %s: nobody who asks first gets the key",
+    async (why, limits) => {
+      const home = homeForAgent();
+      const agent = await agentIn(home, limits);
+      const now = vi.spyOn(Date, "now").mockReturnValue(Date.now() + 30_000);
+      onTestFinished(() => now.mockRestore());
+      // Before the watch comes by.
+      expect(await talk(home, validRequest(home))).toHaveLength(HELLO_BYTES);
+      expect(await agent.ended).toBe(why);
+      expect(isZero(agent.vaultKey)).toBe(true);
+    },
+  );
+
+  test("when the clock was set back all the same", async () => {
+    const agent = await agentIn(homeForAgent(), { limitMs: 300 });
+    const now = vi.spyOn(Date, "now").mockReturnValue(Date.now() - 3_600_000);
+    onTestFinished(() => now.mockRestore());
+    expect(await agent.ended).toBe("expired");
   });
 
   test("is put off by use, never by questions about it or by strangers", async () => {

@@ -14,7 +14,13 @@ import { variableFaults } from "./check-variables.ts";
 import type { Context } from "./context.ts";
 
 /** Options that take the credential from elsewhere. */
-const FLAGS = ["passphrase-fd", "passphrase-file", "master-key-fd", "unlock-with"] as const;
+const FLAGS = [
+  "passphrase-fd",
+  "passphrase-file",
+  "master-key-fd",
+  "recovery-words-fd",
+  "unlock-with",
+] as const;
 
 /**
  * Refuses everything that is wrong with the keys of the environment which may open these slots, before one of them is tried.
