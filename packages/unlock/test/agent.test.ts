@@ -1,5 +1,13 @@
 import { spawn } from "node:child_process";
-import { chmodSync, existsSync, lstatSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -81,6 +89,31 @@ describe("as a source", () => {
     const failure = await failureOf(obtain(home));
     expect(failure.code).toBe("ERR_CONFIG");
     expect(failure.hint).toMatch(/^Run: chmod /);
+  });
+});
+
+test.each(["run", "run/agent.sock"])("%s is no symbolic link", async (name) => {
+  const home = homeForAgent();
+  await agentIn(home);
+  renameSync(join(home, name), join(home, "elsewhere"));
+  symlinkSync(join(home, "elsewhere"), join(home, name));
+  const failure = await failureOf(obtain(home));
+  expect(failure.message).toMatch(/is a symbolic link$/);
+  if (name === "run") {
+    rmSync(join(home, "elsewhere", "agent.sock"));
+    expect((await failureOf(agentIn(home))).message).toMatch(/is a symbolic link$/);
+  }
+});
+
+test("what belongs to another user is refused", async () => {
+  const home = homeForAgent();
+  await agentIn(home);
+  const other = vi.spyOn(process as Required<typeof process>, "geteuid").mockReturnValue(12_345);
+  onTestFinished(() => other.mockRestore());
+  const failure = await failureOf(obtain(home));
+  expect(failure).toMatchObject({
+    code: "ERR_CONFIG",
+    message: expect.stringMatching(/belongs to user/),
   });
 });
 

@@ -50,7 +50,7 @@ export async function withVault<T>(
     fresh = passphrase;
   });
   hardenProcess();
-  const { audit, security } = await loadConfig(context.home);
+  const { audit, gateway, security } = await loadConfig(context.home);
   const { keepPassphrase, keepCredential } = needs;
   // Closed after the vault, which may anchor its log with a key of one.
   await using providers = await openProviders(context, security, needs.scheme);
@@ -87,7 +87,7 @@ export async function withVault<T>(
     }
   }
   await auditProviderChange(vault, security);
-  await noteConfigured(vault, context);
+  await noteConfigured(vault, context, gateway.auth.token);
   return await use(vault, providers.byScheme);
 }
 
