@@ -63,7 +63,7 @@ describe("kill -9", () => {
       const isHalfway = !existsSync(home);
       const finished = await finishRestore(home);
       expect(finished !== undefined).toBe(isHalfway);
-      if (killed.stage === "restore:aside") expect(isHalfway).toBe(true);
+      if (killAt === "restore:aside") expect(isHalfway).toBe(true);
 
       const vault = await open(home);
       expect(text((await vault.secrets.get("api/key")).value)).toBe("first");
