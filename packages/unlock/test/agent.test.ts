@@ -113,7 +113,7 @@ test("what belongs to another user is refused", async () => {
   const failure = await failureOf(obtain(home));
   expect(failure).toMatchObject({
     code: "ERR_CONFIG",
-    message: expect.stringMatching(/belongs to user/),
+    message: expect.stringMatching(/^unlock agent: .*run belongs to user/),
   });
 });
 
