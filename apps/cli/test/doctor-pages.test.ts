@@ -107,6 +107,16 @@ describe("doctor --rotation", () => {
     );
   });
 
+  test("knows the token of the settings, too", async () => {
+    const home = await vaultHome();
+    const set = ["settings", "set", "gateway.auth.token"];
+    expect((await lango([...set, "gateway-token-0123456789abcdef"], { home })).code).toBe(0);
+    const { document } = await langoJson(["doctor", "--rotation"], { home });
+    expect(document.data.routine.at(-1)).toMatchObject({
+      ...{ what: "LANGO_GATEWAY_TOKEN", state: "no schedule", since: expect.any(String) },
+    });
+  });
+
   test("counts a quarter to the day", () => {
     const [line] = rotationLines([{ name: "ADMIN_TOKEN", since: 0 }], 90 * DAY - 1);
     expect(line).toMatchObject({ state: "ok", dueAt: new Date(90 * DAY).toISOString() });

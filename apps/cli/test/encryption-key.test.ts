@@ -1,7 +1,18 @@
 import { randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { expectOneFault, fileWith, folder, lango, langoJson, type RunOptions } from "./support.ts";
+import {
+  expectOneFault,
+  fileWith,
+  folder,
+  lango,
+  langoJson,
+  PASSPHRASE,
+  type RunOptions,
+  SECRET,
+  vaultHome,
+} from "./support.ts";
 
 const newKey = (): string => randomBytes(32).toString("hex");
 const NO_PASSPHRASE = { LANGO_PASSPHRASE: undefined };
@@ -95,6 +106,47 @@ test("rotate --env-keys without ENCRYPTION_KEY, and with --dry-run, changes noth
   expect(
     (await langoJson(["security", "slots", "list"], options)).document.data.slots,
   ).toHaveLength(1);
+});
+
+test("what everybody of this user could give lets in no new key, but an older ENCRYPTION_KEY does", async () => {
+  const [first, second] = [newKey(), newKey()];
+  const rotate = ["security", "rotate", "--env-keys", "--yes"];
+  const home = await vaultHome();
+  // The passphrase lies beside the vault: it is nobody's consent.
+  writeFileSync(join(home, "passphrase"), PASSPHRASE, { mode: 0o600 });
+  const bare = withKeys(home, { ENCRYPTION_KEY: first });
+  expectOneFault(await lango(rotate, bare), 5, /keyfile .* can be read by every process/);
+  const { document } = await langoJson(["security", "slots", "list"], bare);
+  expect(document.data.slots).toHaveLength(1);
+  expect((await lango(rotate, { home, env: { ENCRYPTION_KEY: first } })).code).toBe(0);
+
+  // Keys in files alone: the older one vouches for the newer.
+  const files = withKeys(home, {
+    ENCRYPTION_KEY_V0_FILE: fileWith(`${first}\n`),
+    ENCRYPTION_KEY_FILE: fileWith(`${second}\n`),
+    ENCRYPTION_KEY_VERSION: "1",
+  });
+  expectOneFault(await reveal("api/key", files), 5, /ENCRYPTION_KEY.*can be read by every process/);
+  const rotated = await lango(rotate, files);
+  expect(rotated.code, rotated.stderr).toBe(0);
+  const shown = await reveal("api/key", withKeys(home, { ENCRYPTION_KEY: second }));
+  expect(shown.stdout, shown.stderr).toBe(SECRET);
+  expect((await reveal("api/key", withKeys(home, { ENCRYPTION_KEY: first }))).code).toBe(4);
+});
+
+test("a flag excludes keys of the environment that are faulty", async () => {
+  const home = await vaultOf(newKey());
+  const faulty = { ...withKeys(home, { ENCRYPTION_KEY: "no key" }), input: "x" };
+  expectOneFault(await reveal("a", faulty), 78, /ENCRYPTION_KEY is not 64/);
+  for (const flag of [
+    ["--passphrase-fd", "0"],
+    ["--passphrase-file", fileWith("x")],
+    ["--passphrase-stdin"],
+    ["--recovery-words-fd", "0"],
+    ["--unlock-with", "passphrase"],
+  ]) {
+    expect((await lango(["audit", "verify", ...flag], faulty)).code, flag[0]).toBe(4);
+  }
 });
 
 describe("onboard", () => {

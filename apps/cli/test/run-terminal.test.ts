@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { POSTGRES_USER, startPostgres } from "../../../tooling/services/postgres.ts";
@@ -35,6 +35,24 @@ describe("on a terminal", () => {
     const lines = terminal.output.trim().split("\r\n");
     expect(lines[0]).toMatch(/^\/dev\//);
     expect(lines.slice(1)).toEqual(["24 300", "[SECRET:api/key]", "[SECRET:api/key]"]);
+  });
+
+  test("nothing that opens the vault reaches the program that sets its modes", async () => {
+    const seen = join(folder(), "seen");
+    const own = folder();
+    const script = `#!/bin/sh\nenv >> '${seen}'\nPATH=\${PATH#*:} exec stty "$@"\n`;
+    writeFileSync(join(own, "stty"), script, { mode: 0o755 });
+    const path = `${own}:${process.env["PATH"]}`;
+    const terminal = new Terminal(
+      process.execPath,
+      [...LANGO, "run", "--", "echo", "done"],
+      environment(await sharedVaultHome(), { TERM: "xterm-256color", PATH: path }),
+    );
+    expect(await terminal.end()).toMatchObject({ exitCode: 0 });
+    expect(terminal.output).toContain("done");
+    const inherited = readFileSync(seen, "utf8");
+    expect(inherited).toContain(`PATH=${own}`);
+    expect(inherited).not.toContain(PASSPHRASE);
   });
 
   test("a change of its size reaches the command", async () => {

@@ -81,8 +81,8 @@ export type SlotFields = Omit<Slot, "sealed">;
  *
  * @param vaultKey - 32 bytes; not changed.
  * @param vaultId - 16 bytes.
- * @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` for a passphrase shorter than 8 code points or a key that is not 32
- *   bytes long; `ERR_UNSUPPORTED` without Argon2, or for a provider that cannot wrap; whatever the provider throws.
+ * @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` for a passphrase shorter than 8 code points, a key that is not 32
+ *   bytes long, or a secret or vault key of zeros only; `ERR_UNSUPPORTED` without Argon2, or for a provider that cannot wrap; whatever the provider throws.
  */
 export const createSlot = async (
   vaultKey: Uint8Array,
@@ -99,10 +99,30 @@ export const createSlot = async (
   };
   const { slotKey, extra } = await newSlotKey(vaultId, id, credential);
   try {
+    // Known to everybody, as what was zeroed too early.
+    for (const secret of [vaultKey, secretOf(credential)]) {
+      if (secret?.some((byte) => byte !== 0) === false) {
+        throw new CryptoError("ERR_INVALID_ARGUMENT", "A secret of zeros opens no vault");
+      }
+    }
     const nonce = randomBytesFresh(NONCE_BYTES);
     return sealSlot(vaultKey, vaultId, { ...base, ...extra }, slotKey, nonce);
   } finally {
     zero(slotKey);
+  }
+};
+
+/** What a provider slot is made from is random, and comes into being here. */
+const secretOf = (credential: SlotCredential): Uint8Array | undefined => {
+  switch (credential.kind) {
+    case "passphrase":
+      return credential.passphrase;
+    case "recovery":
+      return credential.entropy;
+    case "provider":
+      return undefined;
+    default:
+      return credential.key;
   }
 };
 

@@ -72,6 +72,25 @@ describe("slots", () => {
     expect(vaultKey).toEqual(pattern(32, 5));
   });
 
+  it("are made of no secret of zeros, as one that was zeroed too early", async () => {
+    const zeros = bytes(32, 0);
+    const refused = [
+      { kind: "passphrase", passphrase: zeros, kdf },
+      { kind: "recovery", entropy: zeros },
+      { kind: "master-key-file", key: zeros },
+      { kind: "env", key: zeros },
+      { kind: "keyring", key: zeros },
+    ] as const;
+    for (const credential of refused) {
+      expect(await codeOf(() => createSlot(vaultKey, vaultId, credential)), credential.kind).toBe(
+        "ERR_INVALID_ARGUMENT",
+      );
+    }
+    const last = { kind: "env", key: bytes(32, 0).fill(1, 31) } as const;
+    expect((await createSlot(vaultKey, vaultId, last)).kind).toBe("env");
+    expect(await codeOf(() => createSlot(zeros, vaultId, last))).toBe("ERR_INVALID_ARGUMENT");
+  });
+
   it("open with no other credential, by one error", async () => {
     for (const [i, slot] of keyslots.slots.entries()) {
       const wrong = i === 0 ? text("correct horsf") : bytes(32, 0xee);

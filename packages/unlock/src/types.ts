@@ -148,8 +148,11 @@ export interface UnlockOptions {
   readonly optionPrefix?: string | undefined;
   /** `--unlock-with`: passes over every source of another kind. */
   readonly unlockWith?: CredentialKind | undefined;
-  /** Passes over every ambient source, see {@link Credential.ambient}. For commands that want fresh consent. Default false. */
-  readonly skipAmbient?: boolean | undefined;
+  /**
+   * Passes over every ambient source, see {@link Credential.ambient}. For commands that want fresh consent; what only changes
+   * the versions of `ENCRYPTION_KEY` may be opened by each of them, in a file or not. Default false.
+   */
+  readonly skipAmbient?: boolean | "or ENCRYPTION_KEY" | undefined;
   /** `security.keyring.enabled`: whether the keyring is asked for a passphrase. Default false. */
   readonly keyringEnabled?: boolean | undefined;
   /** Default: none, and the keyring is skipped. */

@@ -118,7 +118,7 @@ const fitting = (source: Source, slots: readonly SlotInfo[]): readonly SlotInfo[
 const isPassphrase = (source: Source): boolean => source.kinds.includes("passphrase");
 
 const whyTooOpen = (around: Surroundings, source: Source): string | undefined =>
-  around.skipAmbient === true && source.ambient ? TOO_OPEN : undefined;
+  around.skipAmbient && source.ambient ? TOO_OPEN : undefined;
 
 function onlyFlag(flags: readonly Source[]): Source | undefined {
   if (flags.length < 2) return flags[0];

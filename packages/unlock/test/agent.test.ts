@@ -1,10 +1,18 @@
 import { spawn } from "node:child_process";
-import { chmodSync, existsSync, lstatSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { torture } from "../../../tooling/vitest/torture.ts";
 import { HELLO_BYTES, request } from "../src/agent/protocol.ts";
 import { agentStatus, createUnlocker, lockAgent } from "../src/index.ts";
@@ -84,6 +92,31 @@ describe("as a source", () => {
   });
 });
 
+test.each(["run", "run/agent.sock"])("%s is no symbolic link", async (name) => {
+  const home = homeForAgent();
+  await agentIn(home);
+  renameSync(join(home, name), join(home, "elsewhere"));
+  symlinkSync(join(home, "elsewhere"), join(home, name));
+  const failure = await failureOf(obtain(home));
+  expect(failure.message).toMatch(/is a symbolic link$/);
+  if (name === "run") {
+    rmSync(join(home, "elsewhere", "agent.sock"));
+    expect((await failureOf(agentIn(home))).message).toMatch(/is a symbolic link$/);
+  }
+});
+
+test("what belongs to another user is refused", async () => {
+  const home = homeForAgent();
+  await agentIn(home);
+  const other = vi.spyOn(process as Required<typeof process>, "geteuid").mockReturnValue(12_345);
+  onTestFinished(() => other.mockRestore());
+  const failure = await failureOf(obtain(home));
+  expect(failure).toMatchObject({
+    code: "ERR_CONFIG",
+    message: expect.stringMatching(/^unlock agent: .*run belongs to user/),
+  });
+});
+
 describe("its end", () => {
   test("by lock: the key is zeroed and the socket gone before the answer", async () => {
     const home = homeForAgent();
@@ -107,6 +140,30 @@ describe("its end", () => {
     expect(await agent.ended).toBe(why);
     expect(isZero(agent.vaultKey)).toBe(true);
     expect(existsSync(socketOf(home))).toBe(false);
+  });
+
+  test.each([
+    ["idle", { idleMs: 30_000 }],
+    ["expired", { limitMs: 30_000 }],
+  ] as const)(
+    "when the machine slept and it is %s: nobody who asks first gets the key",
+    async (why, limits) => {
+      const home = homeForAgent();
+      const agent = await agentIn(home, limits);
+      const now = vi.spyOn(Date, "now").mockReturnValue(Date.now() + 30_000);
+      onTestFinished(() => now.mockRestore());
+      // Before the watch comes by.
+      expect(await talk(home, validRequest(home))).toHaveLength(HELLO_BYTES);
+      expect(await agent.ended).toBe(why);
+      expect(isZero(agent.vaultKey)).toBe(true);
+    },
+  );
+
+  test("when the clock was set back all the same", async () => {
+    const agent = await agentIn(homeForAgent(), { limitMs: 300 });
+    const now = vi.spyOn(Date, "now").mockReturnValue(Date.now() - 3_600_000);
+    onTestFinished(() => now.mockRestore());
+    expect(await agent.ended).toBe("expired");
   });
 
   test("is put off by use, never by questions about it or by strangers", async () => {

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import {
   createUnlocker,
   isUnlockVariable,
@@ -19,8 +19,11 @@ const SLOTS: readonly SlotInfo[] = [
   { id: "c", kind: "env" },
 ];
 
-const obtain = (env: Record<string, string>, slots = SLOTS, skipAmbient = false) =>
-  createUnlocker(options(temporaryFolder(), { env, skipAmbient })).obtain(slots);
+const obtain = (
+  env: Record<string, string>,
+  slots = SLOTS,
+  skipAmbient: boolean | "or ENCRYPTION_KEY" = false,
+) => createUnlocker(options(temporaryFolder(), { env, skipAmbient })).obtain(slots);
 
 test("every version is handed over, the newest first, for the slots of ENCRYPTION_KEY alone", async () => {
   const { credential, skipped } = await obtain({
@@ -85,6 +88,46 @@ test("files hold versions too, and are passed over where fresh consent is wanted
   expect((await obtain(env, SLOTS, true)).credential.others).toEqual([]);
   const { hint } = await failureOf(obtain({ ENCRYPTION_KEY_FILE: file }, SLOTS, true));
   expect(hint).toContain("ENCRYPTION_KEY_FILE: any process of this user could give it");
+});
+
+test("keys in files that are passed over are zeroed; for what changes the versions alone they count", async () => {
+  const path = join(temporaryFolder(), "key");
+  writeFileSync(path, KEY_HEX, { mode: 0o600 });
+  const env = {
+    ENCRYPTION_KEY: NEW_HEX,
+    ENCRYPTION_KEY_VERSION: "1",
+    ENCRYPTION_KEY_V0_FILE: path,
+  };
+  const typedArrays = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array;
+  const { fill } = typedArrays;
+  const zeroed: string[] = [];
+  vi.spyOn(typedArrays, "fill").mockImplementation(function (this: Uint8Array, ...range) {
+    zeroed.push(hex(this));
+    return fill.apply(this, range) as never;
+  });
+  onTestFinished(() => void vi.restoreAllMocks());
+  const strict = await obtain(env, SLOTS, true);
+  expect(strict.credential.others).toEqual([]);
+  expect(zeroed).toContain(KEY_HEX);
+  zeroed.length = 0;
+  const versions = await obtain(env, SLOTS, "or ENCRYPTION_KEY");
+  expect(versions.credential.others).toMatchObject([
+    { source: "ENCRYPTION_KEY_V0_FILE", ambient: true },
+  ]);
+  expect(zeroed).not.toContain(KEY_HEX);
+  // Nothing else that lies about counts there.
+  const home = temporaryFolder();
+  writeFileSync(join(home, "passphrase"), "correct horse", { mode: 0o600 });
+  const other = createUnlocker(options(home, { skipAmbient: "or ENCRYPTION_KEY" }));
+  expect((await failureOf(other.obtain([{ id: "p", kind: "passphrase" }]))).code).toBe(
+    "ERR_LOCKED",
+  );
+});
+
+test("one key under two names is tried once", async () => {
+  const env = { ENCRYPTION_KEY: KEY_HEX, ENCRYPTION_KEY_VERSION: "1", ENCRYPTION_KEY_V0: KEY_HEX };
+  const { credential } = await obtain(env);
+  expect(credential).toMatchObject({ source: "ENCRYPTION_KEY", others: [] });
 });
 
 test("whoami names all variables that would be tried", async () => {

@@ -62,10 +62,6 @@ export const adoptEnvKey = async (
   { source, key, label }: NewerKey,
 ): Promise<SlotSummary | undefined> => {
   const { context, paths, vaultKey } = options;
-  // A slot of a key that was zeroed too early would be open to everybody.
-  if (key.every((byte) => byte === 0)) {
-    throw new CryptoError("ERR_INVALID_ARGUMENT", "A key of zeros opens no vault");
-  }
   // Another process may have been faster.
   const { keyslots } = await settle(context, paths, vaultKey);
   if (await slotOf(keyslots, key, vaultKey)) return undefined;

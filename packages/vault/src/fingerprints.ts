@@ -104,7 +104,9 @@ const compare = (
   now: number,
 ): { known: Known; changed: string[]; added: string[]; isSame: boolean } => {
   const key = fingerprintOf(rowsKey, "", new Uint8Array());
-  const next = { ...before?.values };
+  const comparable = before?.key === key;
+  // What is not given now is not of this key either: it is compared with nothing until it has been seen again.
+  const next = comparable ? { ...before.values } : withoutFingerprints(before);
   const changed: string[] = [];
   const added: string[] = [];
   for (const { name, secret } of values) {
@@ -112,13 +114,21 @@ const compare = (
     const old = before?.values[name];
     if (old?.fingerprint === fingerprint) continue;
     if (old === undefined) added.push(name);
-    const comparable = before?.key === key;
-    if (old !== undefined && comparable) changed.push(name);
-    next[name] = { fingerprint, since: old !== undefined && !comparable ? old.since : now };
+    const isKnown = comparable && old !== undefined && old.fingerprint !== "";
+    if (isKnown) changed.push(name);
+    next[name] = { fingerprint, since: isKnown ? now : (old?.since ?? now) };
   }
   const isSame = values.every(({ name }) => next[name] === before?.values[name]);
   return { known: { key, values: next }, changed, added, isSame };
 };
+
+const withoutFingerprints = (before: Known | undefined): Record<string, Known["values"][string]> =>
+  Object.fromEntries(
+    Object.entries(before?.values ?? {}).map(([name, { since }]) => [
+      name,
+      { fingerprint: "", since },
+    ]),
+  );
 
 /** 128 bits of HMAC-SHA-256(rows key, parts(…)), in hex; no table is called like its first part. */
 const fingerprintOf = (rowsKey: KeyObject, name: string, secret: Uint8Array): string =>

@@ -1,8 +1,15 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { bytes, expectCode, makeVault, newHome, reopen } from "./helpers.ts";
+import type { Vault } from "../src/index.ts";
+import { bytes, expectCode, makeVault, newHome, PASSPHRASE, reopen } from "./helpers.ts";
 import { Sqlite } from "./sqlite.ts";
+
+const kept = async (vault: Vault) =>
+  (await vault.slots.list()).map(({ id }) => ({
+    slotId: id,
+    credential: { kind: "passphrase", passphrase: bytes(PASSPHRASE) } as const,
+  }));
 
 const TOKEN = "dGhpcyBpcyBhIGdvb2QgdG9rZW4h";
 const given = (value: string, name = "ADMIN_TOKEN") => [{ name, secret: bytes(value) }];
@@ -50,6 +57,23 @@ test("nothing is written while nothing changes", async () => {
   const { head } = await vault.audit.verify();
   await vault.fingerprints.note(given(TOKEN));
   expect((await vault.audit.verify()).head).toBe(head);
+});
+
+test("after a rekey what was not given for a while has not changed; what changes then is noted", async () => {
+  const home = newHome();
+  let now = 1_000;
+  const old = await makeVault(home, undefined, { clock: () => now });
+  await old.fingerprints.note([...given(TOKEN), ...given("r", "REDIS_URL")]);
+  const { vault } = await old.rekey({ credentials: await kept(old), compromised: true });
+  await vault.renewRows();
+  now = 2_000;
+  // One command is given the one, the next one both.
+  expect(await vault.fingerprints.note(given("r", "REDIS_URL"))).toEqual([]);
+  expect(await vault.fingerprints.note([...given(TOKEN), ...given("r", "REDIS_URL")])).toEqual([]);
+  expect((await vault.fingerprints.list()).map(({ since }) => since)).toEqual([1_000, 1_000]);
+  now = 3_000;
+  expect(await vault.fingerprints.note(given("another token, quite new"))).toEqual(["ADMIN_TOKEN"]);
+  expect(await vault.fingerprints.note(given("s", "REDIS_URL"))).toEqual(["REDIS_URL"]);
 });
 
 test("two processes at once lose nothing", async () => {

@@ -14,7 +14,13 @@ import { variableFaults } from "./check-variables.ts";
 import type { Context } from "./context.ts";
 
 /** Options that take the credential from elsewhere. */
-const FLAGS = ["passphrase-fd", "passphrase-file", "master-key-fd", "unlock-with"] as const;
+const FLAGS = [
+  "passphrase-fd",
+  "passphrase-file",
+  "master-key-fd",
+  "recovery-words-fd",
+  "unlock-with",
+] as const;
 
 /**
  * Refuses everything that is wrong with the keys of the environment which may open these slots, before one of them is tried.
@@ -51,10 +57,17 @@ async function refuseFaults(
   if (faults.length > 0) throw variableFaults(faults);
 }
 
-/** Notes in an open vault which keys and tokens of the environment are not what they were. Costs nothing where none is set. */
-export async function noteConfigured({ fingerprints }: Vault, { env }: Context): Promise<void> {
-  if (!hasConfiguredSecrets(env)) return;
-  const { secrets } = await readConfiguredSecrets({ env });
+/**
+ * Notes in an open vault which keys and tokens of the environment, and `gateway.auth.token` of the settings, are not what they
+ * were. Costs nothing where none is set.
+ */
+export async function noteConfigured(
+  { fingerprints }: Vault,
+  { env }: Context,
+  gatewayToken: string,
+): Promise<void> {
+  if (gatewayToken === "" && !hasConfiguredSecrets(env)) return;
+  const { secrets } = await readConfiguredSecrets({ env, gatewayToken });
   try {
     await fingerprints.note(secrets);
   } finally {

@@ -23,8 +23,8 @@ import { askSecret, askWords, canAsk } from "./terminal.ts";
 export interface VaultNeeds {
   /** Whether the command leaves standard input alone, so that a passphrase may come from there. Default true. */
   readonly stdinFree?: boolean;
-  /** Only what was given for this command opens the vault: no keyring, keyfile or key file. Default false. */
-  readonly freshConsent?: boolean;
+  /** Only what was given for this command opens the vault: no keyring, keyfile or key file; or a key of `ENCRYPTION_KEY`, in a file, too. Default false. */
+  readonly freshConsent?: boolean | "or ENCRYPTION_KEY";
   /** Is given the passphrase that opened the vault, which then has to be one: a copy, to zero when done. */
   readonly keepPassphrase?: (passphrase: Bytes) => void;
   /** Is given what opened the vault, with a copy of its secret, to zero when done. */
@@ -50,7 +50,7 @@ export async function withVault<T>(
     fresh = passphrase;
   });
   hardenProcess();
-  const { audit, security } = await loadConfig(context.home);
+  const { audit, gateway, security } = await loadConfig(context.home);
   const { keepPassphrase, keepCredential } = needs;
   // Closed after the vault, which may anchor its log with a key of one.
   await using providers = await openProviders(context, security, needs.scheme);
@@ -87,7 +87,7 @@ export async function withVault<T>(
     }
   }
   await auditProviderChange(vault, security);
-  await noteConfigured(vault, context);
+  await noteConfigured(vault, context, gateway.auth.token);
   return await use(vault, providers.byScheme);
 }
 
@@ -103,7 +103,9 @@ function configuredUnlocker(
     ...(keepPassphrase ? { unlockWith: "passphrase" as const } : {}),
     ...settings,
   };
-  const unlocker = freshConsent ? consentingUnlocker(options) : createUnlocker(options);
+  const unlocker = freshConsent
+    ? consentingUnlocker({ ...options, skipAmbient: freshConsent })
+    : createUnlocker(options);
   return explaining(context, options, unlocker);
 }
 
@@ -176,20 +178,23 @@ export const unlockOptions = (
 });
 
 /**
- * An unlocker for what shows a value: a source that every process of this user can read is nobody's consent, so that
+ * An unlocker for what shows a value or opens another door: a source that every process of this user can read is nobody's consent, so that
  * source is passed over, and a vault that would open by it alone is refused.
  */
 function consentingUnlocker(options: UnlockOptions): Pick<Unlocker, "obtain"> {
   return {
     async obtain(slots) {
       try {
-        return await createUnlocker({ ...options, skipAmbient: true }).obtain(slots);
+        return await createUnlocker(options).obtain(slots);
       } catch (error) {
         if (!isCryptoError(error) || error.code !== "ERR_LOCKED") {
           throw error;
         }
         const ambient = (
-          await createUnlocker({ ...options, prompt: undefined, stdinFree: false }).describe(slots)
+          await createUnlocker({
+            ...options,
+            ...{ skipAmbient: false, prompt: undefined, stdinFree: false },
+          }).describe(slots)
         ).find(({ state }) => state === "would use");
         throw ambient === undefined ? error : withoutConsent(ambient.source);
       }
@@ -200,7 +205,7 @@ function consentingUnlocker(options: UnlockOptions): Pick<Unlocker, "obtain"> {
 const withoutConsent = (source: string): CryptoError =>
   new CryptoError(
     "ERR_DENIED",
-    `Showing a value needs a person's consent, and ${source} can be read by every process of this user`,
+    `This needs a person's consent, and ${source} can be read by every process of this user`,
     {
       context: {
         hint: "Run it on a terminal, which asks for the passphrase, or hand the passphrase to this command with --passphrase-fd",

@@ -1,5 +1,5 @@
-import { isCryptoError } from "@lango/crypto-core";
-import { agentStatus, createUnlocker, lockAgent } from "@lango/unlock";
+import { CryptoError, isCryptoError, zero } from "@lango/crypto-core";
+import { agentStatus, createUnlocker, lockAgent, type UnlockResult } from "@lango/unlock";
 import { openVault } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
@@ -14,28 +14,43 @@ export const run: Handler = async (context) => {
     await requireVault(context);
     return { data: { locked: false }, text: "No agent holds the key of this vault" };
   }
-  await record(context, agent.pid);
-  await lockAgent(context.home);
+  const unlocked = await keyOfAgent(context);
+  try {
+    await lockAgent(context.home);
+    await record(context, agent.pid, unlocked);
+  } finally {
+    zero(unlocked?.credential.secret);
+  }
   return {
     data: { locked: true, pid: agent.pid },
     text: "Locked: the agent has forgotten the key",
   };
 };
 
-/** Whatever keeps the row from being written, the lock is not put off. */
-async function record(context: Context, pid: number): Promise<void> {
+/** What the agent holds, for the row of the log; without it the agent is locked all the same. */
+async function keyOfAgent({ home }: Context): Promise<UnlockResult | undefined> {
   hardenProcess();
-  const unlock = createUnlocker({
-    home: context.home,
-    env: {},
-    unlockWith: "agent",
-    stdinFree: false,
-  });
+  const options = { home, env: {}, unlockWith: "agent", stdinFree: false } as const;
   try {
+    return await createUnlocker(options).obtain([]);
+  } catch (error) {
+    if (!isCryptoError(error)) throw error;
+    return undefined;
+  }
+}
+
+/** Written when the agent has ended: a vault that is out of reach, or hangs, puts off no lock. */
+async function record(
+  context: Context,
+  pid: number,
+  unlocked: UnlockResult | undefined,
+): Promise<void> {
+  try {
+    if (unlocked === undefined) throw new CryptoError("ERR_LOCKED", "The agent gave no key");
+    const unlock = async (): Promise<UnlockResult> => unlocked;
     await using vault = await openVault({ ...(await vaultPlace(context)), unlock });
     await vault.audit.append({ action: "agent.lock", detail: `agent ${pid}` });
   } catch (error) {
-    if (!isCryptoError(error)) throw error;
-    context.warn(`The log does not have it: ${error.message}`);
+    context.warn(`The log does not have it: ${error instanceof Error ? error.message : error}`);
   }
 }

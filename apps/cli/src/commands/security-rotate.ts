@@ -23,7 +23,9 @@ export const run: Handler = async (context, args) => {
   }
   // What is wrong with them is said before the vault is opened.
   using envKeys = args.flag("env-keys") ? await readEnvKeys(context) : undefined;
-  return await withVault(context, args, {}, async (vault) => {
+  // A new slot is a new door: only what vouches for the newest key may open it, which an older one does.
+  const needs = envKeys ? ({ freshConsent: "or ENCRYPTION_KEY" } as const) : {};
+  return await withVault(context, args, needs, async (vault) => {
     const { renewing } = await vault.status();
     if (renewing && !resume) throw unfinished();
     if (renewing && !args.flag("dry-run")) return resumeCompromised(context, args, vault);

@@ -33,6 +33,8 @@ function stty(...words: string[]): string | undefined {
   const { status, stdout } = spawnSync("stty", words, {
     stdio: ["inherit", "pipe", "ignore"],
     encoding: "utf8",
+    // The environment may hold what opens the vault.
+    env: { PATH: process.env["PATH"] },
   });
   return status === 0 ? stdout : undefined;
 }

@@ -80,7 +80,7 @@ async function ask(home: string, operation: Operation): Promise<Bytes | undefine
 /**
  * In a folder of this user alone nobody else can have put a socket, or can connect to one.
  *
- * @throws CryptoError `ERR_CONFIG` for what others own, or may use.
+ * @throws CryptoError `ERR_CONFIG` for what others own, or may use, and for symbolic links.
  */
 export function checkOwn(path: string): void {
   const stat = lstatSync(path, { throwIfNoEntry: false });
@@ -89,6 +89,12 @@ export function checkOwn(path: string): void {
   const { uid, mode } = stat;
   if (uid !== process.geteuid?.()) {
     throw new CryptoError("ERR_CONFIG", `unlock agent: ${path} belongs to user ${uid}`);
+  }
+  // What it leads to may be anybody's, and may be another thing in a moment.
+  if (stat.isSymbolicLink()) {
+    throw new CryptoError("ERR_CONFIG", `unlock agent: ${path} is a symbolic link`, {
+      context: { hint: "Remove it; Lango makes the folder again" },
+    });
   }
   if ((mode & 0o077) === 0) return;
   throw new CryptoError("ERR_CONFIG", `unlock agent: others may use ${path}`, {

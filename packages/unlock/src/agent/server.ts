@@ -105,6 +105,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       read.set(chunk, length);
       length += chunk.length;
       if (length < REQUEST_BYTES) return;
+      // A machine that wakes up may serve a client before the watch looks at the clock.
+      endIfOverdue();
       const operation = isOver ? undefined : operationOf(read, nonce, token);
       if (operation === undefined) return void socket.destroy();
       const reply = answer(operation, socket);
@@ -146,6 +148,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     return since(usedAt, usedTick) >= idleMs ? "idle" : undefined;
   };
 
+  const endIfOverdue = (): void => {
+    const why = isOver ? undefined : overdue();
+    if (why !== undefined) finish(why);
+  };
+
   try {
     // Nobody else gets into the folder, so that it does not matter what the socket's mode is for a moment.
     checkOwn(paths.folder);
@@ -157,10 +164,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     server.close();
     throw error;
   }
-  watch = setInterval(() => {
-    const why = overdue();
-    if (why !== undefined) finish(why);
-  }, WATCH_MS);
+  watch = setInterval(endIfOverdue, WATCH_MS);
   return { status: status(), ended, stop: () => finish("stopped") };
 }
 
