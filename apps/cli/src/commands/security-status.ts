@@ -82,9 +82,12 @@ export const run: Handler = async (context, args) => {
       ["slots", status.slots.map(({ kind, kdf }) => (kdf ? `${kind} (${kdf})` : kind)).join(", ")],
       ["keys", `${status.keyCount ?? "locked"}`],
       ["secrets", `${status.secretCount ?? "locked"}`],
-      ["companion", companionText(companions, lastProbe, provider.name)],
+      [
+        "companion",
+        status.database.encrypted ? "locked" : companionText(companions, lastProbe, provider.name),
+      ],
       ["log anchored by", anchor === "" ? "nothing" : anchor],
-      ["degraded", degradedText(status.degradedDataKeys)],
+      ["degraded", status.database.encrypted ? "locked" : degradedText(status.degradedDataKeys)],
       ...(status.rotation === null ? [] : [["rotation", rotationText(status.rotation)] as const]),
     ]),
   };
