@@ -1,8 +1,8 @@
 import { zero } from "@lango/crypto-core";
 import type { Credential } from "@lango/unlock";
 import type { Handler } from "../cli/command.ts";
+import { counted } from "../cli/output.ts";
 import { changeVaultKey } from "../cli/rekey.ts";
-import { counted } from "../cli/rotation.ts";
 import { withVault } from "../cli/vault.ts";
 
 /** Puts a new vault key in the place of the old one; the data keys and values stay as they are. */
