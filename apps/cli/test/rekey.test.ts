@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { randomBytesFresh, toHex } from "@lango/crypto-core";
+import { fromHex, randomBytesFresh, toHex, utf8 } from "@lango/crypto-core";
+import { type OpenVaultOptions, openVault } from "@lango/vault";
 import { describe, expect, test } from "vitest";
 import {
   environment,
@@ -155,11 +156,56 @@ describe("security rotate --compromised", () => {
     expect(document.data).toMatchObject({ generation: 2, resealed: 1, verified: 1 });
     expect(document.data.retired).toHaveLength(1);
     expect(document.data.rows).toBeGreaterThan(0);
+    // Not everything: whoever has had the vault key could open these.
+    expect(document.data.notRevoked.join("\n")).toContain("Local keys");
     expect(readFileSync(join(home, "keyslots.json"), "utf8")).not.toContain("inherited");
     expect(existsSync(join(home, "keyslots.json.tmp"))).toBe(false);
     expect(await reveal(home)).toBe(SECRET);
     const verified = await lango(["audit", "verify", "--rows"], { home });
     expect(verified.code, verified.stdout + verified.stderr).toBe(0);
     expectOneFault(await lango([...rotate, "--resume"], { home }), 2, /leave --compromised out/);
+  });
+
+  test("that was interrupted after its first step is in the status, and goes on", async () => {
+    const home = await vaultHome();
+    const unlock: OpenVaultOptions["unlock"] = async (slots) => ({
+      credential: {
+        ...{ kind: "passphrase", source: "test", secret: utf8(PASSPHRASE), ambient: false },
+        slotIds: slots.slice(0, 1).map(({ id }) => id),
+      },
+      skipped: [],
+    });
+    expect((await lango([...ADD, "master-key-file"], { home })).code).toBe(0);
+    const vault = await openVault({ home, unlock });
+    const [first, file] = await vault.slots.list();
+    const old = readFileSync(join(home, "master.key"), "utf8");
+    const credentials = [
+      {
+        slotId: first!.id,
+        credential: { kind: "passphrase", passphrase: utf8(PASSPHRASE) } as const,
+      },
+      {
+        slotId: file!.id,
+        credential: { kind: "master-key-file", key: fromHex(old.trim())! } as const,
+      },
+    ];
+    await (await vault.rekey({ credentials, compromised: true })).vault.close();
+    const status = ["security", "status"];
+    expect((await lango(status, { home })).stdout).toMatch(/compromise.*security rotate --resume/);
+    expectOneFault(await lango(["security", "rotate", "--yes"], { home }), 9, /has not ended/);
+    const resume = ["security", "rotate", "--resume", "--unlock-with", "passphrase"];
+    const { code, stderr } = await lango(resume, { home });
+    expect(code, stderr).toBe(0);
+    // Not everything: whoever has had the vault key could open these.
+    expect(stderr).toContain("lango keys rotate KEY");
+    expect(stderr).toContain("lango security migrate-passphrase");
+    // It died before the key of this machine was another one, which is made up for.
+    expect(readFileSync(join(home, "master.key"), "utf8")).not.toBe(old);
+    const verify = ["audit", "verify"];
+    expect((await lango(verify, { home, env: LOCKED })).code).toBe(0);
+    writeFileSync(join(home, "master.key"), old);
+    expect((await lango(verify, { home, env: LOCKED })).code).toBe(4);
+    expect((await lango(status, { home })).stdout).not.toContain("compromise");
+    expect(await reveal(home)).toBe(SECRET);
   });
 });

@@ -8,6 +8,7 @@ import { type HomePaths, readKeyslots } from "./keyslots-file.ts";
 import { distrustOlderRows, retireDataKeys } from "./older-rows.ts";
 import { openContext } from "./open-context.ts";
 import { isBefore, type Pin, readPin } from "./pins.ts";
+import { giveUpRekey } from "./rekey-job.ts";
 import { checkRow } from "./rows.ts";
 import { settle, standing, vaultRow, writeKeyslots } from "./slot-file-state.ts";
 import type { AcceptedRollback, AcceptRollbackOptions } from "./types.ts";
@@ -46,6 +47,7 @@ const accept = async (
   verifyKeyslots(vaultKey, keyslots);
   const row = await vaultRow(context.store);
   checkRow(context.keys.rows, "vault", row);
+  if (row.pendingMac !== null) await giveUpRekey(context, row, keyslots);
   const pin = paths.slotRow && (await readPin(paths.pins, keyslots.vaultId));
   const found = isBefore(pin, keyslots) ? "newer" : standing(row, keyslots);
   if (found !== "older" && found !== "newer") {

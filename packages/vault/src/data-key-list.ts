@@ -32,11 +32,13 @@ export const createDataKeyList = (
     list: () => gate.run(list),
     retire: ({ dryRun = false } = {}) =>
       gate.run(async () => {
+        const infos = await list();
+        // After the list: what a rotation has left by then is in its job until the check is done.
         const rotating = await findRotation(store, keys.rows);
         const isLeft = new Set(rotating?.status.dataKeys);
         const retired: DataKeyInfo[] = [];
         const needed: DataKeyInfo[] = [];
-        for (const info of await list()) {
+        for (const info of infos) {
           if (info.state !== "decrypt-only") continue;
           const isFree = info.values === 0 && sealsRowsOnly(info.domain) && !isLeft.has(info.id);
           if (!isFree) needed.push(info);

@@ -1,4 +1,4 @@
-import { bytesEqual, CryptoError, fromHex } from "@lango/crypto-core";
+import { CryptoError, fromHex } from "@lango/crypto-core";
 import type { Keyslots } from "@lango/envelope";
 import type { JobRow, StoreReads, StoreTransaction, VaultRow } from "@lango/store";
 import { removeAllIn } from "./approvals/permits.ts";
@@ -122,7 +122,8 @@ export const giveUpRekey = async (
 ): Promise<void> => {
   const { store, log } = context;
   const known = await findPlan(context, store);
-  if (!known || !bytesEqual(fromHex(keyslots.mac) ?? new Uint8Array(), row.slotMac)) return;
+  // Also beside a file that is older than both: then that is what is wrong, and not the vault key.
+  if (!known || known.plan.slotMac === keyslots.mac) return;
   await store.transaction("full", async (tx) => {
     await tx.jobs.remove(REKEY, known.job.mac);
     await tx.audit.setEpoch(row.auditEpoch);

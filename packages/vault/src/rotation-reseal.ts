@@ -32,14 +32,16 @@ const MAX_ATTEMPTS = 3;
  * Seals versions of one data key again, under the active one of the same key of the registry, in one transaction. What somebody
  * else removed or sealed again in the meantime stays as they left it.
  *
+ * @param leaving - The data keys that the rotation takes out of use.
  * @returns How many were sealed again.
  * @throws {@link CryptoError} `ERR_DECRYPTION_FAILED` or `ERR_INTEGRITY`, with the name, for a version that is not as lango
- *   wrote it; nothing of the batch is changed then.
+ *   wrote it, and for one of `leaving` that is active again; nothing of the batch is changed then.
  */
 export const resealBatch = async (
   parts: ResealContext,
   dataKeyId: string,
   batch: readonly VersionOfSecret[],
+  leaving: readonly string[],
 ): Promise<number> => {
   const { context, dataKeys } = parts;
   const { store, log } = context;
@@ -49,6 +51,12 @@ export const resealBatch = async (
     try {
       const old = await dataKeys.opener(dataKeyId, bytes);
       const sealer = await dataKeys.sealerOfMany(key, SECRETS, { messages: batch.length, bytes });
+      if (leaving.includes(sealer.id)) {
+        // This process may not know yet. Else an old row was put back: its values would go under it again, and again, for ever.
+        if (attempt === MAX_ATTEMPTS) throw activeAgain(sealer.id);
+        dataKeys.forget(key, SECRETS);
+        continue;
+      }
       // The keys may leave the cache at the next turn, so all is opened and sealed in this one.
       const values = batch.map((row) => sealAgain(context, row, old, sealer));
       const changes = batch.map((row, i) => versionChange(row, values[i] as Reseal));
@@ -71,6 +79,11 @@ export const resealBatch = async (
     }
   }
 };
+
+const activeAgain = (id: string): CryptoError =>
+  new CryptoError("ERR_INTEGRITY", `Data key ${id} was taken out of use, and is active again`, {
+    context: { hint: "Compare the database with the log: lango audit verify --rows" },
+  });
 
 /** The key of the registry that a data key belongs to, as it is now: a migration may have put it under another provider. */
 const keyOf = async (

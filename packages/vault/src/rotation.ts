@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { bytesEqual, CryptoError, isCryptoError } from "@lango/crypto-core";
 import type { JobRow } from "@lango/store";
 import { jobRemoved } from "./audit/row-hashes.ts";
+import type { DataKeys } from "./data-keys.ts";
 import { auditFailure } from "./failures.ts";
 import type { Gate } from "./gate.ts";
 import { retireDataKey } from "./retire.ts";
@@ -14,7 +15,10 @@ import { verifyAll } from "./rotation-verify.ts";
 import { checkRow } from "./rows.ts";
 import { reached } from "./stages.ts";
 
-export type RotationContext = RewrapContext & ResealContext;
+export interface RotationContext extends RewrapContext, ResealContext {
+  /** Those of the rows as they are now; the caller closes them. */
+  readonly freshDataKeys: () => DataKeys;
+}
 
 export const createRotation = (parts: RotationContext, gate: Gate): Rotation => {
   const { store, keys, log } = parts.context;
@@ -68,7 +72,13 @@ const finishRotation = async (
   result.resealed = await resealAll(parts, job.status, options);
   reached("rotate:resealed");
   const total = await countAll(parts);
-  result.verified = await verifyAll(parts, total, options);
+  // What this process has in memory opens the values also when nobody else could get it out of its row any more.
+  const dataKeys = parts.freshDataKeys();
+  try {
+    result.verified = await verifyAll({ ...parts, dataKeys }, total, options);
+  } finally {
+    dataKeys.close();
+  }
   reached("rotate:verified");
   options.signal?.throwIfAborted();
   for (const id of job.status.dataKeys) {
@@ -100,7 +110,7 @@ const resealAll = async (
       if (batch.length === 0) break;
       await setImmediate();
       try {
-        resealed += await resealBatch(parts, id, batch);
+        resealed += await resealBatch(parts, id, batch, dataKeys);
       } catch (error) {
         if (!isCryptoError(error) || error.code !== "ERR_KEY_RETIRED") throw error;
         // Another process that has joined may have sealed all of them again, and destroyed the key.

@@ -61,7 +61,8 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     note: (error) => auditFailure(context.log, { action: "provider.rewrap" }, error),
   });
   const fallsBack = (scheme: string): boolean => isAllowed(options.fallbackToLocal, scheme);
-  const dataKeys = createDataKeys({ ...parts, recovery, fallsBack });
+  const freshDataKeys = () => createDataKeys({ ...parts, recovery, fallsBack });
+  const dataKeys = freshDataKeys();
   const unaudited = createLocalProvider({ source: createLocalKeySource(context, registry) });
   const local = auditedProvider(unaudited, context, registry);
   const localForAgents = auditedProvider(unaudited, context, registry, "agent");
@@ -100,7 +101,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     fingerprints: createFingerprints(context, gate),
     approvals: createApprovals({ context, paths, vaultKey, reader, gate }),
     database: createDatabaseEncryption(context, gate),
-    rotation: createRotation({ ...parts, dataKeys }, gate),
+    rotation: createRotation({ ...parts, dataKeys, freshDataKeys }, gate),
     dataKeys: createDataKeyList(context, registry, gate),
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),
     backups: createBackups({ context, paths, vaultKey, gate }),

@@ -4,8 +4,8 @@ import { openSlot, parseKeyslots } from "@lango/envelope";
 import { openStore } from "@lango/store";
 import { expect, test } from "vitest";
 import type { Vault } from "../src/index.ts";
-import { isSound } from "../src/rows.ts";
-import { openKeys } from "./forge.ts";
+import { isSound, type SteeringTable, type SteeringTables } from "../src/rows.ts";
+import { edit, openKeys } from "./forge.ts";
 import { bytes, expectCode, makeVault, newHome, PASSPHRASE, reopen, text } from "./helpers.ts";
 import { checkWhole } from "./rig/kills.ts";
 
@@ -149,4 +149,52 @@ test("an encrypted database keeps its key with a new vault key, and gets another
   const last = await reopen(home, { database });
   expect(text((await last.secrets.get("a")).value)).toBe("v");
   await checkWhole(last, home);
+});
+
+test("rows of every kind go under the new key, the job of a rotation too, and answers to devices go", async () => {
+  const home = newHome();
+  const old = await makeVault(home);
+  await old.secrets.set("a", bytes("value"));
+  await old.approvals.policy.set({ ...(await old.approvals.policy.get()), approvalPolicy: "all" });
+  const fingerprint = "A".repeat(43);
+  const id = "p".repeat(22);
+  await old.companions.add({ id, name: "phone", role: "companion", fingerprint });
+  await old.companions.results.put(id, "r", new Uint8Array(32), bytes("signature"));
+  const stop = new AbortController();
+  const onProgress = (): void => stop.abort(new Error("stop"));
+  const started = old.rotation.start({ signal: stop.signal, onProgress });
+  await expect(started).rejects.toThrow("stop");
+  const { vault } = await old.rekey({ credentials: await kept(old), compromised: true });
+  await vault.renewRows();
+  expect(await vault.companions.results.find(id, "r")).toBeUndefined();
+  await vault.close();
+  const { current } = (await openKeys(home)).keys.rows;
+  await using store = await openStore({ file: join(home, "lango.db"), mode: "read" });
+  const { keys, dataKeys, companions, policies, jobs } = store;
+  const sound = <T extends SteeringTable>(table: T, rows: readonly SteeringTables[T][]): void => {
+    expect(rows.length, table).toBeGreaterThan(0);
+    for (const row of rows) expect(isSound({ current }, table, row), table).toBe(true);
+  };
+  const all = await keys.list();
+  sound("vault", [(await store.vault.get())!]);
+  sound("keys", all);
+  sound("key_versions", (await Promise.all(all.map((key) => keys.listVersions(key.id)))).flat());
+  sound("data_keys", await dataKeys.list());
+  sound("companions", await companions.list());
+  sound("policies", await policies.list());
+  sound("jobs", await jobs.list());
+  const again = await reopen(home);
+  await again.rotation.resume();
+  await checkWhole(again, home);
+});
+
+test("a row that is under neither key ends the renewal, and is not written anew", async () => {
+  const home = newHome();
+  const old = await makeVault(home);
+  await old.secrets.set("a", bytes("value"));
+  const { vault } = await old.rekey({ credentials: await kept(old), compromised: true });
+  edit(home, "UPDATE secrets SET updated_at = updated_at + 1");
+  await expectCode(() => vault.renewRows(), "ERR_INTEGRITY");
+  expect(await vault.status()).toMatchObject({ renewing: true });
+  await expectCode(() => vault.secrets.get("a"), "ERR_INTEGRITY");
 });

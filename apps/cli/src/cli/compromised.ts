@@ -7,6 +7,7 @@ import type { Context } from "./context.ts";
 import { interruptible } from "./interrupt.ts";
 import { createProgress } from "./progress.ts";
 import { changeVaultKey } from "./rekey.ts";
+import { renewKeys } from "./renew-keys.ts";
 import { counted, NOT_REVOKED, rotatedText, runRotation, unfinished } from "./rotation.ts";
 import { withVault } from "./vault.ts";
 
@@ -32,7 +33,7 @@ export async function rotateCompromised(context: Context, args: Arguments): Prom
           const rows = await renew(context, args, next);
           return {
             ...doneText(context, rotated, rows),
-            data: { ...report, ...rotated, rows, notRevoked: NOT_REVOKED },
+            data: { ...report, ...rotated, rows, notRevoked: STILL_KNOWN },
           };
         },
       );
@@ -44,7 +45,7 @@ export async function rotateCompromised(context: Context, args: Arguments): Prom
 
 /**
  * Goes on after an interruption. Between the new vault key and the new data keys there is nothing that says how far it was, so
- * that the rotation begins.
+ * that the random keys of this machine are made anew once more, and the rotation begins.
  */
 export async function resumeCompromised(
   context: Context,
@@ -52,11 +53,12 @@ export async function resumeCompromised(
   vault: Vault,
 ): Promise<Result> {
   const begun = await vault.rotation.status();
+  const renewed = begun ? [] : await renewKeys(context, vault, await vault.slots.list());
   const rotated = await runRotation(context, args, vault, begun ? "resume" : "start");
   const rows = await renew(context, args, vault);
   return {
     ...doneText(context, rotated, rows),
-    data: { ...rotated, rows, notRevoked: NOT_REVOKED },
+    data: { renewed, ...rotated, rows, notRevoked: STILL_KNOWN },
   };
 }
 
@@ -72,8 +74,16 @@ async function renew(context: Context, args: Arguments, vault: Vault): Promise<n
   }
 }
 
+/** What even this does not take back. */
+const STILL_KNOWN: readonly string[] = [
+  ...NOT_REVOKED,
+  "A passphrase, recovery words and the key of a provider that open a slot are the same: change those that somebody may have (lango security migrate-passphrase; lango security slots add, slots remove)",
+  "Local keys (lango keys list) are the same, only sealed anew: whoever has had the old vault key may have them; make a new version of each: lango keys rotate KEY",
+  "A server that opened the vault while this ran takes rows under the former key until it is started again",
+];
+
 const doneText = (context: Context, rotated: RotationResult, rows: number): Result => {
-  for (const sentence of NOT_REVOKED) context.note(sentence);
+  for (const sentence of STILL_KNOWN) context.note(sentence);
   context.note(
     "Grants and handles are gone. Values that were known to somebody have to be changed where they are used",
   );

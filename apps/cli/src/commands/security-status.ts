@@ -89,6 +89,7 @@ export const run: Handler = async (context, args) => {
       ["log anchored by", anchor === "" ? "nothing" : anchor],
       ["degraded", status.database.encrypted ? "locked" : degradedText(status.degradedDataKeys)],
       ...(status.rotation === null ? [] : [["rotation", rotationText(status.rotation)] as const]),
+      ...(status.renewing ? [["after a compromise", RENEWING] as const] : []),
     ]),
   };
 };
@@ -97,6 +98,8 @@ const degradedText = (count: number): string =>
   count === 0
     ? "no"
     : `${count} data ${count === 1 ? "key awaits" : "keys await"} re-wrap: lango security provider rewrap`;
+
+const RENEWING = "rows are under the former key too, not ended: lango security rotate --resume";
 
 const rotationText = ({ startedAt }: RotationStatus): string =>
   `begun ${when(startedAt)} and not ended: lango security rotate --resume`;

@@ -118,6 +118,24 @@ export const rekeyLoop = async (home: string, say: Say): Promise<void> => {
   }
 };
 
+/** All that follows a compromise, from wherever an earlier process was, and then from the start. */
+export const compromisedLoop = async (home: string, say: Say): Promise<void> => {
+  let vault = await open(home);
+  for (let step = 0; ; step += 1) {
+    say(`begin ${step}`);
+    if (!(await vault.status()).renewing) {
+      ({ vault } = await vault.rekey({ credentials: await keptSlots(vault), compromised: true }));
+    }
+    await finishCompromised(vault);
+    say(`done ${step}`);
+  }
+};
+
+export const finishCompromised = async ({ rotation, renewRows }: Vault): Promise<void> => {
+  await ((await rotation.status()) ? rotation.resume() : rotation.start());
+  await renewRows();
+};
+
 /** The credentials of all slots of the rig: they have one passphrase. */
 export const keptSlots = async (vault: Vault): Promise<RekeyCredential[]> =>
   (await vault.slots.list()).map(({ id }) => ({
