@@ -82,6 +82,9 @@ describe("backup create, verify and restore", () => {
     await lango(["security", "secrets", "set", "later"], { home, input: "x" });
     const before = snapshot(home);
     const restore = ["backup", "restore", file, ...passphrase];
+    const unasked = await lango(["backup", "verify", file], {});
+    expectOneFault(unasked, 2, /opens with a passphrase, and nobody can be asked/);
+    expect(unasked.stderr).toContain("--backup-passphrase-fd N");
     expectOneFault(await lango(restore, { home }), 9, /is not empty/);
     expect(snapshot(home)).toEqual(before);
     const tried = await langoJson([...restore, "--force", "--dry-run"], { home });

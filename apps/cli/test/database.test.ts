@@ -114,7 +114,11 @@ describe("a vault whose database is encrypted", () => {
     ]);
     const shown = await lango(["security", "status"], { home, env: LOCKED });
     expect(shown.stdout).toMatch(/^database +encrypted$/m);
-    expect(shown.stdout).toMatch(/^secrets +locked$/m);
+    for (const fact of ["secrets", "keys", "data keys", "companion", "degraded"]) {
+      expect(shown.stdout).toMatch(new RegExp(`^${fact} +locked$`, "m"));
+    }
+    const exported = await lango(["audit", "export"], { home, env: LOCKED });
+    expect([exported.code, exported.stderr]).toEqual([4, expect.stringContaining("Use --macs")]);
     const locked = await langoJson(["security", "secrets", "list"], { home, env: LOCKED });
     expect([locked.code, locked.document.data]).toEqual([0, { secrets: null, locked: true }]);
     const listed = await langoJson(["security", "secrets", "list"], { home });

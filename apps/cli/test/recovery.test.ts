@@ -155,6 +155,10 @@ describe("recovery words as a source of any command", () => {
 
   test("from a descriptor; wrong ones exit 4 and name the checksum", async () => {
     const home = await vaultHome();
+    const early = [...REVEAL, "--recovery-words-fd", "0"];
+    const none = await lango(early, { home, input: "a b c" });
+    expectOneFault(none, 4, /No source gave/);
+    expect(none.stderr).toContain("--recovery-words-fd 0: the vault has no recovery slot");
     const { words } = await setUp(home);
     const read = (text: string, ...more: string[]) =>
       lango([...REVEAL, "--recovery-words-fd", "0", ...more], { home, input: text });

@@ -134,6 +134,8 @@ describe("lango security rotate", () => {
     expectOneFault(ran, 8, /^lango: Version secrets\/api\/key@1 does not open$/);
     expect(ran.stderr).toContain("delete the secret; then: lango security rotate --resume");
     expect(dataKeyStates(home)).toEqual(["active", "decrypt-only"]);
+    const retiring = await lango(["keys", "retire"], { home });
+    expect(retiring.stderr).toContain("A rotation has not ended");
     const deleted = await lango(["security", "secrets", "delete", "api/key", "--yes"], { home });
     expect(deleted.code, deleted.stderr).toBe(0);
     expect((await lango(["security", "rotate", "--resume"], { home })).code).toBe(0);
@@ -151,7 +153,7 @@ describe("lango keys retire", () => {
     await lango(["security", "secrets", "set", "other"], { home, input: "x" });
     const kept = await lango(["keys", "retire"], { home });
     expect(kept.stdout).toMatch(/[0-9a-f]{24} +local:default +decrypt-only +\S+ +1\n/);
-    expect(kept.stdout).toContain("destroyed 0 data keys; 1 of the old ones are needed");
+    expect(kept.stdout).toContain("destroyed 0 data keys; still needed: 1");
 
     await lango(["security", "secrets", "delete", "api/key", "--yes"], { home });
     const dry = await langoJson(["keys", "retire", "--dry-run"], { home });

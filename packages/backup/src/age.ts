@@ -102,6 +102,9 @@ const headerError = (cause: unknown): CryptoError => {
   const text = cause instanceof Error ? cause.message : "";
   if (text.includes("no identity matched")) {
     return new CryptoError("ERR_WRONG_PASSPHRASE", "Nothing that was given opens the backup", {
+      context: {
+        hint: "Give the passphrase it was made with, or the key of one of its recipients",
+      },
       cause,
     });
   }

@@ -48,6 +48,8 @@ const NATIVE_CODES: Readonly<Record<string, Mapped>> = {
   SQLITE_LOCKED: BUSY,
   SQLITE_FULL: FULL,
   SQLITE_IOERR: DISK,
+  // What a full disk is called where the file that SQLite shares among processes cannot grow.
+  SQLITE_IOERR_SHMSIZE: FULL,
   SQLITE_NOMEM: DISK,
   SQLITE_CANTOPEN: {
     code: "ERR_ACCESS_DENIED",

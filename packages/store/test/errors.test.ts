@@ -15,6 +15,7 @@ describe("result codes", () => {
     ["SQLITE_LOCKED", "ERR_BUSY", true],
     ["SQLITE_FULL", "ERR_BUSY", false],
     ["SQLITE_IOERR", "ERR_BUSY", false],
+    ["SQLITE_IOERR_SHMSIZE", "ERR_BUSY", false],
     ["SQLITE_IOERR_WRITE", "ERR_BUSY", false],
     ["SQLITE_IOERR_FSYNC", "ERR_BUSY", false],
     ["SQLITE_NOMEM", "ERR_BUSY", false],
@@ -53,6 +54,13 @@ describe("result codes", () => {
     // A full disk is no lock: waiting for it helps nothing.
     expect(isBusy(cause)).toBe(expected === "ERR_BUSY" && error.retryable);
   });
+
+  it.each(["SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "ENOSPC"])(
+    "%s says that the disk is full",
+    (code) => {
+      expect(mapSqliteError(native(code), "f").message).toContain("the disk or its quota is full");
+    },
+  );
 
   it("a CryptoError passes unchanged", () => {
     const error = new CryptoError("ERR_CLOSED", "closed");

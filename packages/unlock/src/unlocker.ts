@@ -36,7 +36,7 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
   return {
     async obtain(slots) {
       const { sources, passOver } = plan(around, slots);
-      const { source, found, skipped } = await takeFirst(sources, passOver);
+      const { source, found, skipped } = await takeFirst(around, sources, passOver);
       const { secret, from = { source: source.name, secret, ambient: source.ambient } } = found;
       const candidates = fitting(source, slots);
       return {
@@ -56,7 +56,7 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
       const flag = onlyFlag(flagSources(around).filter(isPassphrase));
       const sources =
         flag !== undefined ? [flag] : replacing ? [prompt(ask)] : passphraseSources(around, ask);
-      const { source, found, skipped } = await takeFirst(sources, (candidate) =>
+      const { source, found, skipped } = await takeFirst(around, sources, (candidate) =>
         whyTooOpen(around, candidate),
       );
       const { name, ambient } = source;
@@ -92,7 +92,7 @@ function plan(
   }
   const passOver: PassOver = (source) => {
     if (unlockWith !== undefined && !source.kinds.includes(unlockWith)) {
-      return `--unlock-with ${unlockWith} passes over it`;
+      return passedOverBy(unlockWith);
     }
     if (!source.kinds.includes("agent") && fitting(source, slots).length === 0) {
       return `the vault has no ${source.opens?.what ?? source.kinds.join(" or ")} slot`;
@@ -111,6 +111,8 @@ function plan(
         ];
   return { sources, passOver };
 }
+
+const passedOverBy = (unlockWith: string): string => `--unlock-with ${unlockWith} passes over it`;
 
 const fitting = (source: Source, slots: readonly SlotInfo[]): readonly SlotInfo[] =>
   slots.filter((slot) => source.kinds.includes(slot.kind) && (source.opens?.fits(slot) ?? true));
@@ -132,6 +134,7 @@ function onlyFlag(flags: readonly Source[]): Source | undefined {
 type Found = Extract<Attempt, { state: "found" }>;
 
 async function takeFirst(
+  { unlockWith }: Surroundings,
   sources: readonly Source[],
   passOver: PassOver,
 ): Promise<{ source: Source; found: Found; skipped: SkippedSource[] }> {
@@ -142,7 +145,11 @@ async function takeFirst(
     if (attempt.state === "found") return { source, found: attempt, skipped: before };
     before.push({ source: source.name, reason: attempt.reason });
   }
-  const list = before.map(({ source, reason }) => `${source}: ${reason}`).join("; ");
+  // What was passed over because somebody asked for it would bury the one reason that counts.
+  const counting = before.filter(
+    ({ reason }) => unlockWith === undefined || reason !== passedOverBy(unlockWith),
+  );
+  const list = counting.map(({ source, reason }) => `${source}: ${reason}`).join("; ");
   throw new CryptoError("ERR_LOCKED", "No source gave a passphrase or key for the vault", {
     context: { hint: `Looked into ${list}` },
   });

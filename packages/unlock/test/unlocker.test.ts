@@ -193,6 +193,11 @@ describe("flags", () => {
       reason: "--unlock-with master-key-file passes over it",
     });
   });
+  test("what --unlock-with passes over does not bury the reason that counts", async () => {
+    const unlocker = createUnlocker(options(temporaryFolder(), { unlockWith: "recovery" }));
+    const { hint } = await failureOf(unlocker.obtain(slots("passphrase")));
+    expect(hint).toBe("Looked into recovery words: the vault has no recovery slot");
+  });
   test("a flag that --unlock-with rules out is a usage error", async () => {
     const unlocker = createUnlocker(
       options(temporaryFolder(), { passphraseFd: 3, unlockWith: "env" }),

@@ -1,4 +1,4 @@
-import { type Bytes, bytesEqual, CryptoError, zero } from "@lango/crypto-core";
+import { type Bytes, bytesEqual, CryptoError, isCryptoError, zero } from "@lango/crypto-core";
 import {
   createSlot,
   type Keyslots,
@@ -91,13 +91,25 @@ export const proveSlots = async (
   for (const { old, credential, isNew } of made) {
     if (!old || isNew) continue;
     const secret = await secretFor(keyslots, old, credential);
-    const opened = await openSlot(keyslots, old, secret);
+    const opened = await openSlot(keyslots, old, secret).catch((cause: unknown) => {
+      throw nameSlot(cause, old);
+    });
     const same = bytesEqual(opened, vaultKey);
     zero(opened);
     if (credential.kind === "provider") zero(secret);
     if (!same) throw new CryptoError("ERR_INTERNAL", `Slot ${old.id} holds another vault key`);
   }
 };
+
+/** Several credentials may have been typed: which one was wrong is in no message of the slot itself. */
+const nameSlot = (cause: unknown, { id, kind, label }: Slot): unknown =>
+  isCryptoError(cause) && cause.code === "ERR_WRONG_PASSPHRASE"
+    ? new CryptoError(
+        "ERR_WRONG_PASSPHRASE",
+        `What was given for slot ${label ?? id} (${kind}) does not open it`,
+        { context: { hint: "Nothing was changed: begin again" }, cause },
+      )
+    : cause;
 
 /** Makes the slots of the new vault key. */
 export const makeSlots = async (

@@ -276,6 +276,13 @@ describe("the slots of a new vault key", () => {
     ];
     const before = readFileSync(join(home, "keyslots.json"));
     for (const [options, code] of refused) await expectCode(() => vault.rekey(options), code);
+    const wrongKey = {
+      slotId: id,
+      credential: { kind: "env", key: randomBytesFresh(32) },
+    } as const;
+    await expect(vault.rekey({ credentials: [...credentials, wrongKey] })).rejects.toThrow(
+      `What was given for slot ${id} (env) does not open it`,
+    );
     expect(readFileSync(join(home, "keyslots.json"))).toEqual(before);
     await vault.secrets.set("a", bytes("still open"));
     await checkWhole(vault, home);

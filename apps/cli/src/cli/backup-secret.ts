@@ -60,6 +60,12 @@ export async function withOpening<T>(
   if (args.string("identity") !== undefined) {
     throw usageError("This backup opens with a passphrase, not with an identity");
   }
+  if (!isPassphraseGiven(args) && !canAsk(context)) {
+    throw usageError(
+      "This backup opens with a passphrase, and nobody can be asked",
+      "Use --backup-passphrase-fd N or --backup-passphrase-file FILE",
+    );
+  }
   const given = await givenPassphrase(context, args, (): Promise<Bytes | undefined> => {
     return askSecret("Enter the passphrase of the backup: ");
   });

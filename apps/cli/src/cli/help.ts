@@ -50,7 +50,7 @@ const FIRST_STEPS = [
 const EXIT_STATUS = `Exit status:
   0 ok, 1 general, 2 usage, 3 not found, 4 locked or wrong passphrase, 5 denied, 6 approval timed out,
   7 provider unreachable, 8 integrity failure, 9 conflict or lock held, 10 findings,
-  69 optional package missing, 75 temporary failure, 78 configuration`;
+  69 optional package missing, 75 temporary failure, 78 configuration, 130 interrupted with Ctrl-C`;
 
 const usage = (command: Command): string =>
   `lango ${signature(command)}${command.options || command.unlocks || command.writes ? " [OPTION…]" : ""}` +

@@ -44,7 +44,10 @@ export function standing(
     facts: [
       ["provider", inForce ? what : `${what}, not in use for secrets: ${elsewhere}`],
       ["database", databaseText(dbEncryption.enabled, database)],
-      ["data keys", dataKeys.map(groupText).join(", ") || "none yet"],
+      [
+        "data keys",
+        dataKeys.map(groupText).join(", ") || (database.encrypted ? "locked" : "none yet"),
+      ],
     ],
   };
 }

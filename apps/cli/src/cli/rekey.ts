@@ -51,7 +51,7 @@ export async function changeVaultKey(
   try {
     const drop = args.strings("drop");
     choice = await chooseSlots({ context, vault, providers, opener, newMasterKey, drop });
-    if (args.flag("dry-run")) return dryRun(choice);
+    if (args.flag("dry-run")) return dryRun(choice, compromised);
     show(context, choice);
     checkDrop(context, args, choice);
     await requireYes(context, question);
@@ -80,13 +80,13 @@ const reportOf = async (
   slots: await vault.slots.list(),
 });
 
-const dryRun = ({ stay, go }: SlotChoice): Result => ({
+const dryRun = ({ stay, go }: SlotChoice, compromised: boolean): Result => ({
   data: {
     dryRun: true,
     stay: stay.map(({ slot }) => slot),
     go: go.map(({ slot, reason }) => ({ ...slot, reason })),
   },
-  text: `would make a new vault key\n${lines(stay, go).join("\n")}`,
+  text: `would make a new vault key${compromised ? ", then new data keys, seal every value again, and renew the MACs of rows" : ""}\n${lines(stay, go).join("\n")}`,
 });
 
 const lines = (stay: SlotChoice["stay"], go: SlotChoice["go"]): string[] => [

@@ -139,7 +139,7 @@ const givenJustNow = (secret: Bytes): Pick<Unlocker, "obtain"> => ({
  */
 function explaining(
   { json }: Context,
-  { unlockWith = "passphrase" }: UnlockOptions,
+  { unlockWith = "passphrase", masterKeyFd, recoveryWordsFd }: UnlockOptions,
   unlocker: Pick<Unlocker, "obtain">,
 ): Pick<Unlocker, "obtain"> {
   return {
@@ -148,7 +148,10 @@ function explaining(
         return await unlocker.obtain(slots);
       } catch (error) {
         const wantsPassphrase =
-          unlockWith === "passphrase" && slots.some(({ kind }) => kind === "passphrase");
+          unlockWith === "passphrase" &&
+          masterKeyFd === undefined &&
+          recoveryWordsFd === undefined &&
+          slots.some(({ kind }) => kind === "passphrase");
         throw isCryptoError(error) && error.code === "ERR_LOCKED" && wantsPassphrase
           ? locked(error, json)
           : error;

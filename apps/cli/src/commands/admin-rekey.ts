@@ -1,6 +1,7 @@
 import { zero } from "@lango/crypto-core";
 import type { Credential } from "@lango/unlock";
 import type { Handler } from "../cli/command.ts";
+import { counted } from "../cli/output.ts";
 import { changeVaultKey } from "../cli/rekey.ts";
 import { withVault } from "../cli/vault.ts";
 
@@ -24,7 +25,7 @@ export const run: Handler = async (context, args) => {
           const places = renewed.length === 0 ? "" : `; new keys in ${renewed.join(" and ")}`;
           return {
             data: report,
-            text: `The vault has a new key: ${keys} keys sealed anew, ${slots.length} slots stay, ${dropped.length} went${places}`,
+            text: `The vault has a new key: ${counted(keys, "key")} sealed anew, ${counted(slots.length, "slot")} now, ${dropped.length} went${places}`,
           };
         },
       ),

@@ -1,4 +1,4 @@
-import { CryptoError } from "@lango/crypto-core";
+import { CryptoError, isCryptoError } from "@lango/crypto-core";
 import type { AuditRecord, AuditReport, LockedVault, Vault } from "@lango/vault";
 import { type Arguments, usageError } from "../cli/arguments.ts";
 import { toJsonl } from "../cli/audit-jsonl.ts";
@@ -24,9 +24,25 @@ export const run: Handler = (context, args) => {
         exportLog(vault, await vault.audit.verify(), args, since, context.note),
       )
     : withReader(context, async (vault) =>
-        exportLog(vault, await vault.audit.verifyLinks(), args, since, context.note),
+        exportLog(
+          vault,
+          await vault.audit.verifyLinks().catch((cause: unknown) => {
+            throw withMacsHint(cause);
+          }),
+          args,
+          since,
+          context.note,
+        ),
       );
 };
+
+const withMacsHint = (cause: unknown): unknown =>
+  isCryptoError(cause) && cause.code === "ERR_LOCKED"
+    ? new CryptoError(cause.code, cause.message, {
+        context: { hint: "Use --macs, and give what opens the vault" },
+        cause,
+      })
+    : cause;
 
 async function exportLog(
   vault: Pick<LockedVault, "id"> & { readonly audit: Pick<Vault["audit"], "records"> },

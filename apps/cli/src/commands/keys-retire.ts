@@ -7,7 +7,10 @@ import { withVault } from "../cli/vault.ts";
 
 /** Destroys the data keys that no value needs any more, and says which are needed. */
 export const run: Handler = (context, args) =>
-  withVault(context, args, {}, async ({ dataKeys }) => {
+  withVault(context, args, {}, async ({ dataKeys, rotation }) => {
+    if ((await rotation.status()) !== undefined) {
+      context.note("A rotation has not ended: the data keys that it replaces are left to it");
+    }
     const plan = await dataKeys.retire({ dryRun: true });
     const free = counted(plan.retired.length, "data key");
     if (args.flag("dry-run")) {
@@ -23,7 +26,7 @@ export const run: Handler = (context, args) =>
     const destroyed = `destroyed ${counted(retired.length, "data key")}`;
     return {
       data: { retired, needed },
-      text: textOf(needed, `${destroyed}; ${needed.length} of the old ones are needed`),
+      text: textOf(needed, `${destroyed}; still needed: ${needed.length}`),
     };
   });
 

@@ -1,5 +1,5 @@
 import type { Handler } from "../cli/command.ts";
-import { table } from "../cli/output.ts";
+import { table, when } from "../cli/output.ts";
 import { withReader } from "../cli/reader.ts";
 
 /** Lists what can open the vault. */
@@ -15,7 +15,7 @@ export const run: Handler = (context) =>
           kind,
           kdf ?? uri ?? "-",
           label ?? "-",
-          createdAt,
+          when(Date.parse(createdAt)),
         ]),
       ),
     };

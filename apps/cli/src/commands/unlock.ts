@@ -35,7 +35,7 @@ export const run: Handler = async (context, args) => {
       context.note('Any process of this user can use it: "lango lock" ends it');
       return {
         data: agent,
-        text: `Unlocked until ${when(agent.endsAt)}, or ${idleText(idleMs)} without use`,
+        text: `Unlocked until ${when(agent.endsAt)}${idleMs < limitMs ? `, or ${idleText(idleMs)} without use` : ""}`,
       };
     } catch (error) {
       const code = isCryptoError(error) ? error.code : "ERR_INTERNAL";
