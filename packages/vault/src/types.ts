@@ -115,6 +115,8 @@ export type AcceptRollbackOptions = Pick<
 export interface MoveVaultOptions extends AcceptRollbackOptions {
   /** Where the vault goes: a database, or files of the home. */
   readonly to: StoreAddress | "home";
+  /** How the file is that the vault leaves, or shall be to which it goes; for the latter default: in plaintext. */
+  readonly database?: DatabaseWish | undefined;
   /**
    * Has lango look at the new place from now on, e.g. by changing a setting. Called when the vault is whole there and nobody
    * can write to the old place any more; the old files are put aside after it.

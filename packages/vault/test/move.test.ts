@@ -1,10 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, readdirSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openStore } from "@lango/store";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { newDatabaseUrl } from "../../../tooling/vitest/postgres.ts";
 import {
+  type DatabaseWish,
   inspectHome,
   type MoveProgress,
   type MoveVaultOptions,
@@ -209,5 +211,93 @@ describe("a vault moves", () => {
     const moved = await reopen(home, { store });
     expect(text((await moved.secrets.get("a")).value)).toBe("2");
     onTestFinished(() => moved.close());
+  });
+
+  test("out of an encrypted file, and into one where that is wished for", async () => {
+    const home = newHome();
+    const store: StoreAddress = { url: await newDatabaseUrl() };
+    const database = { enabled: true, cipherPageSize: 8192 };
+    const vault = await makeVault(home, undefined, { database });
+    await vault.secrets.set("a/name", bytes("1"));
+    await vault.close();
+    await expectCode(move({ home, to: store, database: { enabled: false } }), "ERR_CONFIG");
+    await move({ home, to: store, database });
+    const there = await reopen(home, { store, database });
+    expect(text((await there.secrets.get("a/name")).value)).toBe("1");
+    await there.close();
+    await move({ home, store, to: "home", database });
+    expect(readFileSync(`${home}/lango.db`).includes("a/name")).toBe(false);
+    await expectCode(openVault({ home, unlock, database: { enabled: false } }), "ERR_CONFIG");
+    const here = await reopen(home, { database });
+    expect(await here.database.status()).toEqual({ encrypted: true, cipherPageSize: 8192 });
+    expect(text((await here.secrets.get("a/name")).value)).toBe("1");
+    expect((await here.audit.verify({ rows: true })).faults).toEqual([]);
+    // Without the wish it is as any other file.
+    await here.close();
+    await move({ home, to: store });
+    await move({ home, store, to: "home" });
+    expect(readFileSync(`${home}/lango.db`).includes("a/name")).toBe(true);
+  });
+
+  test("and an encrypted file that it left is put aside also when that was interrupted", async () => {
+    const home = newHome();
+    const store: StoreAddress = { url: await newDatabaseUrl() };
+    const database = { enabled: true };
+    const vault = await makeVault(home, undefined, { database });
+    await vault.secrets.set("a", bytes("1"));
+    await vault.close();
+    const { setAside } = await move({ home, to: store, database });
+    // As a process leaves it that died between the setting and the names.
+    const names = readdirSync(home).filter((name) => name.includes(".moved-"));
+    expect(setAside).toHaveLength(3);
+    for (const name of names)
+      renameSync(join(home, name), join(home, name.replace(/\.moved-[^-]*Z/, "")));
+    const again = await move({ home, store, to: store, database });
+    expect(again).toMatchObject({ rows: 0, from: again.to });
+    expect(again.setAside.map((name) => name.replace(/\.moved-.*/, ""))).toEqual([
+      "keyslots.json",
+      "keyslots.bak.json",
+      "lango.db",
+    ]);
+    await expectCode(move({ home, store, to: store, database }), "ERR_CONFLICT");
+    // And it is not in the way of the vault when that comes back.
+    const aside = again.setAside.at(-1) ?? "";
+    renameSync(join(home, aside), join(home, "lango.db"));
+    await move({ home, store, to: "home", database });
+    const here = await reopen(home, { database });
+    expect(text((await here.secrets.get("a")).value)).toBe("1");
+  });
+
+  test("into no file that is not its own, and a half-filled one is made as it is wished for now", async () => {
+    const home = newHome();
+    const store: StoreAddress = { url: await newDatabaseUrl() };
+    const vault = await makeVault(home, undefined, { store });
+    await vault.secrets.set("a/name", bytes("1"));
+    await vault.close();
+    const file = `${home}/lango.db`;
+    const stop = (database: DatabaseWish) => {
+      const end = new AbortController();
+      const onProgress = () => end.abort(new Error("enough"));
+      return move({ home, store, to: "home", database, signal: end.signal, onProgress });
+    };
+    for (const enabled of [true, false]) {
+      await expect(stop({ enabled })).rejects.toThrow("enough");
+      expect(await inspectHome(home)).toBe("absent");
+      expect(readdirSync(home).filter((name) => name.startsWith("lango.db"))).toEqual([]);
+    }
+    await (await openStore({ file, mode: "create" })).close();
+    const context = { home, store, to: "home" as const };
+    await move({ ...context, database: { enabled: true } });
+    expect(readFileSync(file).includes("a/name")).toBe(false);
+    await move({ home, to: store, database: { enabled: true } });
+    const other = newHome();
+    const foreign = await makeVault(other);
+    await foreign.close();
+    copyFileSync(`${other}/lango.db`, file);
+    for (const enabled of [true, false]) {
+      const before = readFileSync(file);
+      await expectCode(move({ ...context, database: { enabled } }), "ERR_CONFLICT");
+      expect(readFileSync(file)).toEqual(before);
+    }
   });
 });
