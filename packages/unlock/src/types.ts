@@ -150,6 +150,8 @@ export interface UnlockOptions {
   readonly unlockWith?: CredentialKind | undefined;
   /** Passes over every ambient source, see {@link Credential.ambient}. For commands that want fresh consent. Default false. */
   readonly skipAmbient?: boolean | undefined;
+  /** Leaves out the unlock agent, which may hold the key of another vault than the one that is opened. Default false. */
+  readonly skipAgent?: boolean | undefined;
   /** `security.keyring.enabled`: whether the keyring is asked for a passphrase. Default false. */
   readonly keyringEnabled?: boolean | undefined;
   /** Default: none, and the keyring is skipped. */
