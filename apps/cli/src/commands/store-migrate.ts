@@ -29,7 +29,9 @@ export const run: Handler = async (context, args) => {
     const { id, location, secretCount, keyCount } = await vault.status();
     return {
       data: { dryRun: true, vaultId: id, from: location, to: shown },
-      text: `would move vault ${id} with ${secretCount} secrets and ${keyCount} keys from ${location} to ${shown}`,
+      text: `would move vault ${id}${
+        secretCount === null ? "" : ` with ${secretCount} secrets and ${keyCount} keys`
+      } from ${location} to ${shown}`,
     };
   }
   await requireYes(
