@@ -1,8 +1,18 @@
 import { randomBytes } from "node:crypto";
-import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { openStore } from "@lango/store";
+import { openStore, type RawRow, type Store } from "@lango/store";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { newDatabaseUrl } from "../../../tooling/vitest/postgres.ts";
 import {
@@ -16,6 +26,7 @@ import {
   type StoreAddress,
   type Vault,
 } from "../src/index.ts";
+import { copyStore } from "../src/store-copy.ts";
 import { bytes, expectCode, makeVault, newHome, reopen, text, withPassphrase } from "./helpers.ts";
 import { BOX } from "./rig/work.ts";
 
@@ -298,6 +309,101 @@ describe("a vault moves", () => {
       const before = readFileSync(file);
       await expectCode(move({ ...context, database: { enabled } }), "ERR_CONFLICT");
       expect(readFileSync(file)).toEqual(before);
+    }
+  });
+
+  test("nowhere else once it was moved, and not when it is gone from there", async () => {
+    const home = newHome();
+    const [store, elsewhere] = [{ url: await newDatabaseUrl() }, { url: await newDatabaseUrl() }];
+    await (await makeVault(home)).close();
+    const died = new Error("died");
+    const switchOver = () => Promise.reject(died);
+    await expect(move({ home, to: store, switchOver })).rejects.toBe(died);
+    const error = await expectCode(move({ home, to: elsewhere }), "ERR_CONFLICT");
+    expect(error.message).toContain("was moved to postgres://");
+    await move({ home, to: store, switchOver }).catch(() => undefined);
+    const raw = await openStore({ url: store.url, mode: "open" });
+    onTestFinished(() => raw.close());
+    const row = await raw.vault.get();
+    if (!row) throw new Error("There is no vault");
+    const damaged = { ...row, createdAt: row.createdAt + 1 };
+    await raw.transaction("full", (tx) => tx.vault.update({ ...damaged, mac: row.mac }, row.mac));
+    await expectCode(move({ home, to: store }), "ERR_INTEGRITY");
+    await raw.transaction("full", (tx) => tx.reset());
+    const gone = await expectCode(move({ home, to: store }), "ERR_CONFLICT");
+    expect(gone.message).toContain("which does not have it");
+    expect(existsSync(join(home, "keyslots.json"))).toBe(true);
+  });
+
+  test("not over what another move, another copy or another program left", async () => {
+    const home = newHome();
+    const store: StoreAddress = { url: await newDatabaseUrl() };
+    const vault = await makeVault(home);
+    await vault.close();
+    const raw = await openStore({ url: store.url, mode: "create" });
+    onTestFinished(() => raw.close());
+    const job = { kind: "store-migrate", content: "{}", startedAt: 1, updatedAt: 1 };
+    await raw.transaction("full", (tx) => tx.jobs.put({ ...job, mac: new Uint8Array(32) }));
+    const filled = await expectCode(move({ home, to: store }), "ERR_CONFLICT");
+    expect(filled.message).toContain("being filled with another vault");
+    await raw.transaction("full", (tx) => tx.reset());
+    const files = await openStore({ file: join(home, "lango.db"), mode: "read" });
+    const [key] = await files.keys.list();
+    await files.close();
+    if (!key) throw new Error("There is no key");
+    await raw.transaction("full", (tx) => tx.keys.insert(key));
+    const rows = await expectCode(move({ home, to: store }), "ERR_CONFLICT");
+    expect(rows.message).toContain("is not empty");
+    await raw.transaction("full", (tx) => tx.reset());
+    const copy = newHome();
+    cpSync(home, copy, { recursive: true });
+    chmodSync(copy, 0o700);
+    await move({ home, to: store });
+    const fork = await expectCode(move({ home: copy, to: store }), "ERR_CONFLICT");
+    expect(fork.message).toContain("as another copy");
+    // The way back: slots of nobody knows what, and a copy that was never moved away.
+    writeFileSync(join(home, "keyslots.json"), "{}", { mode: 0o600 });
+    await expectCode(move({ home, store, to: "home" }), "ERR_CONFLICT");
+    expect(readFileSync(join(home, "keyslots.json"), "utf8")).toBe("{}");
+    rmSync(join(home, "keyslots.json"));
+    copyFileSync(join(copy, "lango.db"), join(home, "lango.db"));
+    await expectCode(move({ home, store, to: "home" }), "ERR_CONFLICT");
+    expect(readFileSync(join(home, "lango.db"))).toEqual(readFileSync(join(copy, "lango.db")));
+    // What another vault left when it was moved away.
+    const other = newHome();
+    await (await makeVault(other)).close();
+    const switchOver = () => Promise.reject(new Error("died"));
+    const elsewhere = { url: await newDatabaseUrl() };
+    await expect(move({ home: other, to: elsewhere, switchOver })).rejects.toThrow("died");
+    copyFileSync(join(other, "lango.db"), join(home, "lango.db"));
+    await expectCode(move({ home, store, to: "home" }), "ERR_CONFLICT");
+    expect(readFileSync(join(home, "lango.db"))).toEqual(readFileSync(join(other, "lango.db")));
+    await (await reopen(home, { store })).close();
+  });
+
+  test("when every row is the same there, whatever the database says", async () => {
+    const home = newHome();
+    const from = await makeVault(home);
+    await from.secrets.set("a", bytes("1"));
+    await from.close();
+    const source = await openStore({ file: join(home, "lango.db"), mode: "read" });
+    onTestFinished(() => source.close());
+    const lies: Record<string, (table: string, rows: readonly RawRow[]) => readonly RawRow[]> = {
+      altered: (table, rows) => (table === "keys" ? rows.map((r) => ({ ...r, state: "x" })) : rows),
+      lost: (table, rows) => (table === "secret_versions" ? [] : rows),
+      invented: (table, rows) => (table === "policies" ? [{ subject: "x" }] : rows),
+      "counted more": (table, rows) =>
+        table === "secrets" ? rows.map((r) => ({ ...r, uses: 1000 })) : rows,
+    };
+    for (const [name, lie] of Object.entries(lies)) {
+      const url = await newDatabaseUrl();
+      const real = await openStore({ url, mode: "create" });
+      onTestFinished(() => real.close());
+      const page: Store["copy"]["page"] = async (table, options) =>
+        options.after === undefined ? [...lie(table, await real.copy.page(table, options))] : [];
+      const lying = { ...real, copy: { ...real.copy, page } };
+      const error = await expectCode(copyStore(source, lying, {}), "ERR_INTEGRITY");
+      expect(error.message, name).toContain("is not the same in both databases");
     }
   });
 });
