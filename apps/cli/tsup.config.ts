@@ -24,8 +24,7 @@ const FILES = files(
   "agent.ts",
   "main.ts",
   "commands/security-status.ts",
-  "commands/provider-check.ts",
-  "commands/mcp-serve.ts",
+  "mcp/session.ts",
   "config/schema.ts",
   "config/get.ts",
   "config/set.ts",
@@ -34,6 +33,7 @@ const FILES = files(
   "cli/probe.ts",
   "cli/backup.ts",
   "cli/companion.ts",
+  "cli/conformance.ts",
   "pg.ts",
 );
 const COMMANDS = readdirSync(`${src}/commands`)

@@ -136,6 +136,7 @@ describe("where there is no vault", () => {
     const more: Record<string, string[]> = {
       scan: ["."],
       "keys create": ["--type", "signing"],
+      "store migrate": ["--to", "sqlite:"],
       "crypto sign": ["--key", "x"],
       "crypto verify": ["--key", "x", "--signature", "/dev/null"],
     };

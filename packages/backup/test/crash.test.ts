@@ -63,7 +63,6 @@ describe("kill -9", () => {
       const isHalfway = !existsSync(home);
       const finished = await finishRestore(home);
       expect(finished !== undefined).toBe(isHalfway);
-      // A random kill may also fall between the rename and what says so.
       if (killAt === "restore:aside") expect(isHalfway).toBe(true);
 
       const vault = await open(home);

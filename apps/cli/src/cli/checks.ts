@@ -230,10 +230,10 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     const { enabled } = (await uncheckedWishes(context.home)).dbEncryption;
     const found = `the database is ${encrypted ? "encrypted" : "in plaintext"}`;
     if (encrypted === enabled) return good(found);
-    const command = enabled ? "db-migrate" : "db-decrypt";
+    const command = enabled ? "lango security db-migrate" : "lango security db-decrypt";
     return fault(
       `${found}, but security.dbEncryption.enabled is ${enabled}`,
-      `Run "lango security ${command}", or set it to ${encrypted}`,
+      `Run "${command}", or set it to ${encrypted}`,
     );
   }),
   database: check(async (context) => {

@@ -1,4 +1,3 @@
-import { serveMcp } from "@lango/agent-tools";
 import type { UnlockedBy } from "@lango/vault";
 import type { Handler, Result } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
@@ -7,7 +6,6 @@ import { withVault } from "../cli/vault.ts";
 import { loadConfig } from "../config/load.ts";
 import { clientConfig } from "../mcp/client-config.ts";
 import { companionSurface } from "../mcp/companion-surface.ts";
-import { createMcpSession } from "../mcp/session.ts";
 import { takeOverConsole } from "../mcp/stderr.ts";
 import { loadScanner } from "../scan/load-scanner.ts";
 import { readVersion } from "../version.ts";
@@ -32,6 +30,7 @@ export const run: Handler = async (context, args): Promise<Result> => {
       const config = await loadConfig(context.home);
       using scanner = await loadScanner(context, vault, signal);
       await using surface = await companionSurface(context, config.security.signer, vault);
+      const { createMcpSession, serveMcp } = await import("../mcp/session.ts");
       using session = createMcpSession({
         ...{ vault, providers, scanner, config, surface },
         onWarning: (text) => context.warn(text),

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Peers } from "@lango/companion";
-import { type CheckResult, type Harness, runChecks } from "@lango/crypto-conformance";
+import type { CheckResult, Harness } from "@lango/crypto-conformance";
 import { CryptoError } from "@lango/crypto-core";
 import {
   createLocalProvider,
@@ -36,6 +36,7 @@ export const run: Handler = async (context, args) => {
 };
 
 async function check(context: Context, scheme: string, harness: Harness): Promise<Result> {
+  const { runChecks } = await import("../cli/conformance.ts");
   const report = await runChecks(harness, {
     onResult: ({ outcome, name }) => {
       if (context.verbose) context.note(`${outcome} ${name}`);

@@ -21,6 +21,8 @@ import { clientFor } from "../cli/crypto.ts";
 import type { Providers } from "../cli/providers.ts";
 import type { Config } from "../config/defaults.ts";
 
+export { serveMcp } from "@lango/agent-tools";
+
 /** Everything between one client and the vault. */
 export interface McpSession extends Disposable {
   readonly guard: Guard;

@@ -76,7 +76,7 @@ const movedToOf = ({ hash }: AuditHead): string | undefined =>
 
 const moved = (to: string): CryptoError =>
   new CryptoError("ERR_CONFLICT", `The vault was moved to ${to}`, {
-    context: { hint: "Open it there: the setting store, or DATABASE_URL, says where lango looks" },
+    context: { hint: "Open it there: the setting store, or DATABASE_URL, says where the vault is" },
   });
 
 const emptyHead = (): AuditHead => ({ seq: 0, hash: new Uint8Array(HASH_BYTES), epoch: 1 });
