@@ -103,6 +103,28 @@ describe("backup create, verify and restore", () => {
     expect((await lango(GET, { home })).stdout).toBe(SECRET);
   });
 
+  test("warn when the restored vault is not what the home or the environment wants", async () => {
+    const home = await vaultHome();
+    const { identity, recipient } = await newKey();
+    const file = join(folder(), "vault.tar.age");
+    expect(
+      (await lango(["backup", "create", "--to", file, "--recipient", recipient], { home })).code,
+    ).toBe(0);
+    expect((await lango(["security", "db-migrate", "--yes"], { home })).code).toBe(0);
+    const url = fileWith("postgres://u:hunter2@127.0.0.1:1/x\n");
+    const restore = ["backup", "restore", file, "--identity", identity, "--force"];
+    for (const more of [["--dry-run"], []]) {
+      const env = { DATABASE_URL_FILE: url };
+      const ran = await lango([...restore, ...more], { home, env });
+      expect(ran.code, ran.stderr).toBe(0);
+      expect(ran.stderr).toContain("The database of the backup is in plaintext");
+      expect(ran.stderr).toContain("DATABASE_URL_FILE is set");
+      expect(ran.stderr).not.toContain("hunter2");
+    }
+    expect((await lango(GET, { home })).stdout).toBe(SECRET);
+    expect((await lango([...restore, "--dry-run"], { home })).stderr).not.toContain("plaintext");
+  });
+
   test("say what is wrong with the words, the file and the key", async () => {
     const home = await vaultHome();
     const { identity, recipient } = await newKey();

@@ -242,19 +242,20 @@ describe("lango store migrate", () => {
 
     const wish = ["settings", "set", "security.dbEncryption.enabled"];
     expect((await lango([...wish, "true"], { home, env })).code).toBe(0);
-    const plaintext = await lango(["store", "migrate", "--to", "sqlite", "--yes"], { home, env });
-    expect(plaintext.code).toBe(78);
-    expect((await lango([...wish, "false"], { home, env })).code).toBe(0);
     const back = await lango(["store", "migrate", "--to", "sqlite", "--yes"], { home, env });
     expect(back.code, back.stderr).toBe(0);
     expect(back.stderr).toContain("DATABASE_URL still names the old database");
     expect(JSON.parse(readFileSync(join(home, "config.json"), "utf8")).store).toEqual({
       driver: "sqlite",
     });
+    expect(readFileSync(join(home, "lango.db")).subarray(0, 6).toString()).not.toBe("SQLite");
     await reads({});
+    const locked = await lango([...to, "--dry-run"], { home });
+    expect(locked.stdout).not.toContain("null");
     const stale = await lango(["security", "secrets", "list"], { home, env });
     expect(stale.code).toBe(9);
     expect(stale.stderr).toContain("was moved to");
+    expect(stale.stderr).toContain("lango store migrate --to sqlite;");
   });
 
   test("refuses what is no place, and a database of another vault", async () => {
@@ -267,6 +268,13 @@ describe("lango store migrate", () => {
     expect((await migrate("--to", "sqlite")).code).toBe(9);
     expect((await migrate("--to", "sqlite:/elsewhere/x.db")).code).toBe(2);
     expect((await migrate("--to", "mysql://host/db")).code).toBe(78);
+    for (const url of ["postgres://h/db?password=hunter2", "postgres://u:1/hunter2@h/db"]) {
+      const ran = await migrate("--to", url, "--dry-run");
+      expect(ran.code).toBe(78);
+      expect(ran.stdout + ran.stderr).not.toContain("hunter2");
+      const set = ["settings", "set", "store.url", url];
+      expect((await lango(set, { home })).code).not.toBe(0);
+    }
     expect((await migrate()).code).toBe(2);
     const got = await lango(["security", "secrets", "get", "api/key", "--reveal"], { home });
     expect(got.stdout).toContain(SECRET);

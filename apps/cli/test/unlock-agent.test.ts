@@ -356,3 +356,18 @@ test("does not keep the command's own pipes open", async () => {
   expect(code).toBe(0);
   expect((await lango(["lock"], { home, env: LOCKED })).code).toBe(0);
 });
+
+test("is not asked when a backup is restored over the home: its key is that of the vault there", async () => {
+  const { home, pid } = await unlocked();
+  const file = join(home, "..", "vault.tar.age");
+  const passphrase = ["--backup-passphrase-file", fileWith("seven dry herrings")];
+  const options = { home, env: LOCKED };
+  const made = await lango(["backup", "create", "--to", file, ...passphrase], options);
+  expect(made.code, made.stderr).toBe(0);
+  const restore = ["backup", "restore", file, "--force", "--dry-run", ...passphrase];
+  const refused = await langoJson(restore, options);
+  expect(refused.document.error?.code).toBe("ERR_LOCKED");
+  expect(refused.document.error?.hint ?? "").not.toContain("agent");
+  expect(isAlive(pid)).toBe(true);
+  expect((await lango(restore, { home })).code).toBe(0);
+});

@@ -87,7 +87,13 @@ export const putInPlace = async (home: string, aside: string | undefined): Promi
   try {
     await moveIn(home);
   } catch (error) {
-    await rename(aside, home);
+    await rename(aside, home).catch((cause) => {
+      throw new CryptoError(
+        "ERR_CONFLICT",
+        `Something came into ${home} while it was restored; the old home is ${aside}`,
+        { context: { hint: `Move away what came, then rename ${aside} back` }, cause },
+      );
+    });
     throw error;
   }
 };

@@ -77,6 +77,7 @@ const edited = (parts: readonly Entry[], edit: (manifest: any) => void): Entry[]
   return [{ name: "manifest.json", content: utf8(JSON.stringify(manifest)) }, ...others];
 };
 
+const LARGE = new Uint8Array(1024 * 1024 + 1);
 const typed = (type: string) => (header: Uint8Array) => void header.set(utf8(type), 156);
 const sha256 = (content: Uint8Array): string => createHash("sha256").update(content).digest("hex");
 
@@ -131,6 +132,16 @@ describe("a hostile archive", () => {
         ),
         malformed,
       ],
+      "settings without end": [
+        tarOf(
+          edited(parts, ({ entries }) => {
+            const entry = entries.find(({ name }: { name: string }) => name === "config.json");
+            Object.assign(entry, { size: LARGE.length, sha256: sha256(LARGE) });
+          }).map((part) => (part.name === "config.json" ? { ...part, content: LARGE } : part)),
+        ),
+        malformed,
+      ],
+      "a header whose sum is another": [((tar) => tar.fill(1, 100, 101))(tarOf(parts)), malformed],
       "another order": [tarOf([parts[0]!, ...parts.slice(1).reverse()]), malformed],
       "no manifest": [tarOf(parts.slice(1)), malformed],
       "no database": [tarOf(edited(parts.slice(0, -1), ({ entries }) => entries.pop())), malformed],
@@ -233,6 +244,10 @@ describe("a hostile archive", () => {
       await expect(attempt(backed, bad), name).rejects.toMatchObject({ code: "ERR_CONFLICT" });
       expect(snapshot(backed.folder)).toEqual(before);
     }
+    // Without any key of the vault, too.
+    writeFileSync(bad, await sealed(backed, tarOf(swap("keyslots.json"))));
+    const verified = verifyBackup({ file: bad, opening: { identities: [backed.identity] } });
+    await expect(verified).rejects.toMatchObject({ code: "ERR_CONFLICT" });
   });
 
   test("cut or altered anywhere is refused", async () => {

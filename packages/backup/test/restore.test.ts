@@ -1,9 +1,20 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { utf8 } from "@lango/crypto-core";
+import { withFolderLock } from "@lango/store";
 import { openVault } from "@lango/vault";
 import { describe, expect, test } from "vitest";
 import { createBackup, openedBy, restoreBackup, verifyBackup } from "../src/index.ts";
+import { STAGES } from "../src/stages.ts";
 import {
   backedUp,
   backUp,
@@ -52,6 +63,60 @@ describe("a backup", () => {
     expect(await vault.companions.list()).toMatchObject([{ id: DEVICE, state: "suspended" }]);
     const row = (await vault.audit.tail()).find(({ action }) => action === "backup.restore");
     expect(row?.detail).toMatch(/^backup of 20.*; generation 1 became 2$/);
+  });
+
+  test("gets a generation above that of the replaced database, whose slots are older", async () => {
+    const { home, file, identity } = await backedUp();
+    const slots = readFileSync(join(home, "keyslots.json"));
+    const vault = await open(home);
+    for (const label of ["b", "c"]) {
+      const slot = { kind: "env" as const, key: new Uint8Array(32).fill(label.charCodeAt(0)) };
+      await vault.slots.add({ ...slot, label });
+    }
+    await vault.close();
+    writeFileSync(join(home, "keyslots.json"), slots);
+    const options = { file, home, opening: { identities: [identity] }, unlock: unlockWith() };
+    const restored = await restoreBackup({ ...options, force: true });
+    expect(restored.generation).toEqual({ backup: 1, now: 4 });
+  });
+
+  test("that cannot go into place leaves the old home where it was, or says where it is", async () => {
+    const { folder, home, file, identity } = await backedUp();
+    const before = snapshot(home);
+    const options = { file, home, opening: { identities: [identity] }, unlock: unlockWith() };
+    const whenAside = async (run: () => void) => {
+      const onStage = (stage: unknown): void => {
+        if (stage === "restore:aside") run();
+      };
+      subscribe(STAGES, onStage);
+      try {
+        return await restoreBackup({ ...options, force: true }).catch((error: unknown) => error);
+      } finally {
+        unsubscribe(STAGES, onStage);
+      }
+    };
+    await whenAside(() => rmSync(`${home}.restoring/home`, { recursive: true }));
+    expect(snapshot(home)).toEqual(before);
+    expect(readdirSync(folder).sort()).toEqual(["home", "vault.age"]);
+    const error = await whenAside(() => {
+      mkdirSync(home);
+      writeFileSync(join(home, "x"), "");
+    });
+    const aside = readdirSync(folder).find((name) => name.includes("before-restore")) ?? "";
+    expect(error).toMatchObject({ code: "ERR_CONFLICT", message: expect.stringContaining(aside) });
+    expect(Object.values(snapshot(join(folder, aside)))).toEqual(Object.values(before));
+  });
+
+  test("waits for who is changing the home that it replaces, and gives up", async () => {
+    const { folder, home, file, identity } = await backedUp();
+    const options = { file, home, opening: { identities: [identity] }, unlock: unlockWith() };
+    const before = readdirSync(home);
+    await withFolderLock(home, async () => {
+      const restored = restoreBackup({ ...options, force: true });
+      await expect(restored).rejects.toMatchObject({ code: "ERR_CONFLICT" });
+    });
+    expect(readdirSync(home)).toEqual(expect.arrayContaining(before));
+    expect(readdirSync(folder).sort()).toEqual(["home", "vault.age"]);
   });
 
   test("drops grants and handles", async () => {

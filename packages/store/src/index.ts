@@ -8,6 +8,7 @@ export {
   type OpenUrlOptions,
   openStore,
 } from "./open.ts";
+export { parseDatabaseUrl } from "./postgres/address.ts";
 export {
   type CipherState,
   RECRYPT_STAGES,

@@ -153,6 +153,8 @@ export interface UnlockOptions {
    * the versions of `ENCRYPTION_KEY` may be opened by each of them, in a file or not. Default false.
    */
   readonly skipAmbient?: boolean | "or ENCRYPTION_KEY" | undefined;
+  /** Leaves out the unlock agent, which may hold the key of another vault than the one that is opened. Default false. */
+  readonly skipAgent?: boolean | undefined;
   /** `security.keyring.enabled`: whether the keyring is asked for a passphrase. Default false. */
   readonly keyringEnabled?: boolean | undefined;
   /** Default: none, and the keyring is skipped. */

@@ -103,7 +103,7 @@ function plan(
     flag !== undefined
       ? [flag]
       : [
-          agentSource(around),
+          ...(around.skipAgent === true ? [] : [agentSource(around)]),
           ...masterKeySources(around),
           ...providerSlotSources(around, slots),
           ...passphraseSources(around, around.prompt),

@@ -1,6 +1,7 @@
 import type { Bytes } from "@lango/crypto-core";
 import type { JsonValue } from "@lango/envelope";
-import type { AudienceOption, AuditEvent, SecretValue } from "./types.ts";
+import type { AudienceOption, SecretValue } from "./secret-types.ts";
+import type { AuditEvent } from "./types.ts";
 
 /** What somebody wants to do, as far as a grant can be about it. Never a value. */
 export interface GrantedAction {

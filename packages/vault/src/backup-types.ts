@@ -62,6 +62,7 @@ export interface RestoredVault {
   readonly vaultId: string;
   /** Generation of the slots in the backup, and from now on. */
   readonly generation: { readonly backup: number; readonly now: number };
+  readonly databaseEncrypted: boolean;
   readonly secretCount: number;
   readonly keyCount: number;
   /** Rows of the log, which were all checked. */

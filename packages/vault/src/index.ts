@@ -17,5 +17,6 @@ export type * from "./provider-types.ts";
 export { readVault } from "./read.ts";
 export type * from "./rekey-types.ts";
 export type * from "./rotation-types.ts";
+export type * from "./secret-types.ts";
 export type * from "./slot-types.ts";
 export type * from "./types.ts";

@@ -1,5 +1,5 @@
 import type { Bytes, CryptoProvider, KeyAlgorithm } from "@lango/crypto-core";
-import type { AudienceOption } from "./types.ts";
+import type { AudienceOption } from "./secret-types.ts";
 
 export type KeyType = "encryption" | "signing";
 

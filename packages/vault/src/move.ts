@@ -1,14 +1,18 @@
-import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { CryptoError, toHex } from "@lango/crypto-core";
 import { jcs, serializeKeyslots } from "@lango/envelope";
 import type { JobRow, Store, StoreTransaction } from "@lango/store";
 import { verifyChain } from "./audit/verify.ts";
-import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
 import { replaceFile } from "./files.ts";
-import { type HomePaths, homePaths, type KeyslotsFile } from "./keyslots-file.ts";
-import { openMoveTarget, setFilesAside, setLeftoverAside } from "./move-target.ts";
+import { homePaths, type KeyslotsFile } from "./keyslots-file.ts";
+import {
+  checkOurs,
+  emptyTarget,
+  type MoveTarget,
+  openMoveTarget,
+  setFilesAside,
+  setLeftoverAside,
+} from "./move-target.ts";
 import { retireDataKeys } from "./older-rows.ts";
 import { type OpenedContext, openContext } from "./open-context.ts";
 import { MOVE_JOB, movedAway } from "./place.ts";
@@ -47,12 +51,12 @@ export const moveVault = async (options: MoveVaultOptions): Promise<MovedVault> 
 const move = async (opened: OpenedContext, options: MoveVaultOptions): Promise<MovedVault> => {
   const { context, paths } = opened;
   if (options.to === "home" && !paths.slotRow) throw alreadyIn(paths.database);
-  const target = await openMoveTarget(options, context.vaultId);
+  const target = await openMoveTarget(options, context);
   const to = target.store;
   try {
     if (to.location === context.store.location) {
       // Unless an earlier call died when it had all but put the files aside.
-      const setAside = await setLeftoverAside(homePaths(options.home), context.vaultId);
+      const setAside = await setLeftoverAside(homePaths(options.home), context);
       if (setAside.length === 0) throw alreadyIn(to.location);
       return { from: to.location, to: to.location, rows: 0, retiredDataKeys: 0, setAside };
     }
@@ -83,15 +87,10 @@ const move = async (opened: OpenedContext, options: MoveVaultOptions): Promise<M
 const alreadyIn = (location: string): CryptoError =>
   new CryptoError("ERR_CONFLICT", `The vault is in ${location} already`);
 
-interface Target {
-  readonly store: Store;
-  readonly paths: HomePaths;
-}
-
 /** Fills the target while one transaction keeps everybody out of the source, whose last act it is to end the log there. */
 const transfer = async (
   opened: OpenedContext,
-  target: Target,
+  target: MoveTarget,
   options: MoveVaultOptions,
 ): Promise<{ readonly rows: number; readonly retiredDataKeys: number }> => {
   const { context, paths, vaultKey } = opened;
@@ -113,7 +112,8 @@ const transfer = async (
     });
   } catch (error) {
     // If the commit went through and only its answer was lost, the target is all there is.
-    if ((await from.audit.movedTo().catch(() => to.location)) === undefined) await empty(target);
+    if ((await from.audit.movedTo().catch(() => to.location)) === undefined)
+      await emptyTarget(target);
     throw error;
   }
 };
@@ -129,23 +129,8 @@ const heard = async <T>(tx: StoreTransaction, run: () => Promise<T>): Promise<T>
   }
 };
 
-/** Best effort: the job says whose rows these are, and the next call empties it. */
-const empty = async ({ store, paths }: Target): Promise<void> => {
-  try {
-    if (!paths.slotRow) {
-      await rm(paths.keyslots, { force: true });
-      await rm(paths.keyslotsBackup, { force: true });
-    }
-    await store.transaction("full", (tx) => tx.reset());
-  } catch {
-    // The error that led here is the one to tell.
-  }
-};
-
-const beginJob = async (
-  { context, row }: OpenedContext,
-  { store: to, paths }: Target,
-): Promise<void> => {
+const beginJob = async ({ context, row }: OpenedContext, target: MoveTarget): Promise<void> => {
+  const { store: to } = target;
   const at = context.clock();
   const job = withMac(context.keys.rows, "jobs", {
     kind: MOVE_JOB,
@@ -154,46 +139,16 @@ const beginJob = async (
     updatedAt: at,
   });
   await to.transaction("full", async (tx) => {
-    await checkOurs({ tx, paths, location: to.location, keys: context.keys, vaultId: row.vaultId });
+    await checkOurs({ reads: tx, target, keys: context.keys, vaultId: context.vaultId });
     await tx.reset();
     await tx.jobs.put(job);
-  });
-};
-
-interface OursOptions extends Pick<VaultContext, "keys"> {
-  readonly tx: StoreTransaction;
-  readonly paths: HomePaths;
-  readonly location: string;
-  readonly vaultId: string;
-}
-
-/** Only what is empty, was being filled from this vault, or was left by it may be emptied. */
-const checkOurs = async ({ tx, paths, location, keys, vaultId }: OursOptions): Promise<void> => {
-  const job = await tx.jobs.find(MOVE_JOB);
-  if (job) {
-    if (isSound(keys.rows, "jobs", job)) return;
-    throw new CryptoError("ERR_CONFLICT", `${location} is being filled with another vault`);
-  }
-  if (!paths.slotRow && existsSync(paths.keyslots)) {
-    throw new CryptoError("ERR_CONFLICT", `${paths.keyslots} is there, and is not of this move`);
-  }
-  const row = await tx.vault.get();
-  if (!row) {
-    const { secrets, keys: keyCount, auditRows } = await tx.counts();
-    if (secrets + keyCount + auditRows === 0) return;
-    throw new CryptoError("ERR_CONFLICT", `${location} is not empty`);
-  }
-  if (row.vaultId === vaultId && (await tx.audit.movedTo()) !== undefined) return;
-  const what = row.vaultId === vaultId ? "this vault, as another copy" : `vault ${row.vaultId}`;
-  throw new CryptoError("ERR_CONFLICT", `${location} holds ${what}`, {
-    context: { hint: "Name an empty database" },
   });
 };
 
 /** Makes a vault of the rows, and proves that it is one. It stays closed to everybody by its job. */
 const finish = async (
   { context, paths, auditKey }: OpenedContext,
-  target: Target,
+  target: MoveTarget,
   { keyslots }: KeyslotsFile,
 ): Promise<number> => {
   const to = target.store;

@@ -149,10 +149,14 @@ const checkedAuditKey = (
 };
 
 /** The database is opened with a key of the vault, so it comes after the slots. */
-const openFile = async (
+export const openFile = async (
   keys: VaultKeys,
   paths: HomePaths,
-  { database: wish, databasePassphrase: passphrase, busyTimeoutMs }: OpenContextOptions,
+  {
+    database: wish,
+    databasePassphrase: passphrase,
+    busyTimeoutMs,
+  }: Pick<OpenContextOptions, "database" | "databasePassphrase" | "busyTimeoutMs">,
 ): Promise<Store> => {
   const [key, former] = [keys.database(), keys.formerDatabase()];
   try {

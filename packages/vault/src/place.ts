@@ -61,7 +61,7 @@ export const checkNotMoved = async (
 export const movedAway = (from: string, to: string): CryptoError =>
   new CryptoError("ERR_CONFLICT", `The vault in ${from} was moved to ${to}`, {
     context: {
-      hint: `If that was interrupted, finish it: lango store migrate --to ${to}; else let the setting store, or DATABASE_URL, name it`,
+      hint: `If that was interrupted, finish it: lango store migrate --to ${/^postgres(ql)?:/.test(to) ? to : "sqlite"}; else let the setting store, or DATABASE_URL, name it`,
     },
   });
 

@@ -13,10 +13,11 @@ import { type KeyslotsFile, readKeyslots } from "./keyslots-file.ts";
 import { checkAudience, isHiddenFrom } from "./names.ts";
 import { checkComplete, checkNotMoved, isAbsent, openPlace } from "./place.ts";
 import { readEncrypted } from "./read-encrypted.ts";
+import type { SecretInfo } from "./secret-types.ts";
 import { secretInfo } from "./secrets.ts";
 import { listSlots } from "./slots.ts";
 import { readStatus } from "./status.ts";
-import type { Audience, LockedVault, SecretInfo, StoreAddress } from "./types.ts";
+import type { Audience, LockedVault, StoreAddress } from "./types.ts";
 
 /**
  * Opens what can be seen of a vault without its key: names, times, counts, slots and the links of the log. Writes nothing.

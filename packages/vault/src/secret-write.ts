@@ -9,8 +9,9 @@ import type { VaultContext } from "./context.ts";
 import type { Sealer } from "./data-keys.ts";
 import { KEPT_VERSIONS, recordAad, SECRETS } from "./names.ts";
 import { checkRow, withMac } from "./rows.ts";
+import type { SetSecretOptions, SetSecretResult } from "./secret-types.ts";
 import { reached } from "./stages.ts";
-import type { Audience, SetSecretOptions, SetSecretResult } from "./types.ts";
+import type { Audience } from "./types.ts";
 
 /** One write: what goes in, and what the log says about it. */
 export interface SecretWrite {

@@ -25,15 +25,15 @@ import {
 } from "./names.ts";
 import { checkRow } from "./rows.ts";
 import type { SecretReader } from "./secret-read.ts";
-import { deleteIn, type SecretWrite, writeIn } from "./secret-write.ts";
-import { reached } from "./stages.ts";
 import type {
   AudienceOption,
   LoadedSecret,
   SecretInfo,
   Secrets,
   SetSecretResult,
-} from "./types.ts";
+} from "./secret-types.ts";
+import { deleteIn, type SecretWrite, writeIn } from "./secret-write.ts";
+import { reached } from "./stages.ts";
 
 export interface SecretsOptions {
   readonly context: VaultContext;

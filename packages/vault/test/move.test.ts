@@ -1,10 +1,22 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, readdirSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { openStore } from "@lango/store";
+import { openStore, type RawRow, type Store } from "@lango/store";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { newDatabaseUrl } from "../../../tooling/vitest/postgres.ts";
 import {
+  type DatabaseWish,
   inspectHome,
   type MoveProgress,
   type MoveVaultOptions,
@@ -14,6 +26,7 @@ import {
   type StoreAddress,
   type Vault,
 } from "../src/index.ts";
+import { copyStore } from "../src/store-copy.ts";
 import { bytes, expectCode, makeVault, newHome, reopen, text, withPassphrase } from "./helpers.ts";
 import { BOX } from "./rig/work.ts";
 
@@ -209,5 +222,188 @@ describe("a vault moves", () => {
     const moved = await reopen(home, { store });
     expect(text((await moved.secrets.get("a")).value)).toBe("2");
     onTestFinished(() => moved.close());
+  });
+
+  test("out of an encrypted file, and into one where that is wished for", async () => {
+    const home = newHome();
+    const store: StoreAddress = { url: await newDatabaseUrl() };
+    const database = { enabled: true, cipherPageSize: 8192 };
+    const vault = await makeVault(home, undefined, { database });
+    await vault.secrets.set("a/name", bytes("1"));
+    await vault.close();
+    await expectCode(move({ home, to: store, database: { enabled: false } }), "ERR_CONFIG");
+    await move({ home, to: store, database });
+    const there = await reopen(home, { store, database });
+    expect(text((await there.secrets.get("a/name")).value)).toBe("1");
+    await there.close();
+    await move({ home, store, to: "home", database });
+    expect(readFileSync(`${home}/lango.db`).includes("a/name")).toBe(false);
+    await expectCode(openVault({ home, unlock, database: { enabled: false } }), "ERR_CONFIG");
+    const here = await reopen(home, { database });
+    expect(await here.database.status()).toEqual({ encrypted: true, cipherPageSize: 8192 });
+    expect(text((await here.secrets.get("a/name")).value)).toBe("1");
+    expect((await here.audit.verify({ rows: true })).faults).toEqual([]);
+    // Without the wish it is as any other file.
+    await here.close();
+    await move({ home, to: store });
+    await move({ home, store, to: "home" });
+    expect(readFileSync(`${home}/lango.db`).includes("a/name")).toBe(true);
+  });
+
+  test("and an encrypted file that it left is put aside also when that was interrupted", async () => {
+    const home = newHome();
+    const store: StoreAddress = { url: await newDatabaseUrl() };
+    const database = { enabled: true };
+    const vault = await makeVault(home, undefined, { database });
+    await vault.secrets.set("a", bytes("1"));
+    await vault.close();
+    const { setAside } = await move({ home, to: store, database });
+    // As a process leaves it that died between the setting and the names.
+    const names = readdirSync(home).filter((name) => name.includes(".moved-"));
+    expect(setAside).toHaveLength(3);
+    for (const name of names)
+      renameSync(join(home, name), join(home, name.replace(/\.moved-[^-]*Z/, "")));
+    const again = await move({ home, store, to: store, database });
+    expect(again).toMatchObject({ rows: 0, from: again.to });
+    expect(again.setAside.map((name) => name.replace(/\.moved-.*/, ""))).toEqual([
+      "keyslots.json",
+      "keyslots.bak.json",
+      "lango.db",
+    ]);
+    await expectCode(move({ home, store, to: store, database }), "ERR_CONFLICT");
+    // And it is not in the way of the vault when that comes back.
+    const aside = again.setAside.at(-1) ?? "";
+    renameSync(join(home, aside), join(home, "lango.db"));
+    await move({ home, store, to: "home", database });
+    const here = await reopen(home, { database });
+    expect(text((await here.secrets.get("a")).value)).toBe("1");
+  });
+
+  test("into no file that is not its own, and a half-filled one is made as it is wished for now", async () => {
+    const home = newHome();
+    const store: StoreAddress = { url: await newDatabaseUrl() };
+    const vault = await makeVault(home, undefined, { store });
+    await vault.secrets.set("a/name", bytes("1"));
+    await vault.close();
+    const file = `${home}/lango.db`;
+    const stop = (database: DatabaseWish) => {
+      const end = new AbortController();
+      const onProgress = () => end.abort(new Error("enough"));
+      return move({ home, store, to: "home", database, signal: end.signal, onProgress });
+    };
+    for (const enabled of [true, false]) {
+      await expect(stop({ enabled })).rejects.toThrow("enough");
+      expect(await inspectHome(home)).toBe("absent");
+      expect(readdirSync(home).filter((name) => name.startsWith("lango.db"))).toEqual([]);
+    }
+    await (await openStore({ file, mode: "create" })).close();
+    const context = { home, store, to: "home" as const };
+    await move({ ...context, database: { enabled: true } });
+    expect(readFileSync(file).includes("a/name")).toBe(false);
+    await move({ home, to: store, database: { enabled: true } });
+    const other = newHome();
+    const foreign = await makeVault(other);
+    await foreign.close();
+    copyFileSync(`${other}/lango.db`, file);
+    for (const enabled of [true, false]) {
+      const before = readFileSync(file);
+      await expectCode(move({ ...context, database: { enabled } }), "ERR_CONFLICT");
+      expect(readFileSync(file)).toEqual(before);
+    }
+  });
+
+  test("nowhere else once it was moved, and not when it is gone from there", async () => {
+    const home = newHome();
+    const [store, elsewhere] = [{ url: await newDatabaseUrl() }, { url: await newDatabaseUrl() }];
+    await (await makeVault(home)).close();
+    const died = new Error("died");
+    const switchOver = () => Promise.reject(died);
+    await expect(move({ home, to: store, switchOver })).rejects.toBe(died);
+    const error = await expectCode(move({ home, to: elsewhere }), "ERR_CONFLICT");
+    expect(error.message).toContain("was moved to postgres://");
+    await move({ home, to: store, switchOver }).catch(() => undefined);
+    const raw = await openStore({ url: store.url, mode: "open" });
+    onTestFinished(() => raw.close());
+    const row = await raw.vault.get();
+    if (!row) throw new Error("There is no vault");
+    const damaged = { ...row, createdAt: row.createdAt + 1 };
+    await raw.transaction("full", (tx) => tx.vault.update({ ...damaged, mac: row.mac }, row.mac));
+    await expectCode(move({ home, to: store }), "ERR_INTEGRITY");
+    await raw.transaction("full", (tx) => tx.reset());
+    const gone = await expectCode(move({ home, to: store }), "ERR_CONFLICT");
+    expect(gone.message).toContain("which does not have it");
+    expect(existsSync(join(home, "keyslots.json"))).toBe(true);
+  });
+
+  test("not over what another move, another copy or another program left", async () => {
+    const home = newHome();
+    const store: StoreAddress = { url: await newDatabaseUrl() };
+    const vault = await makeVault(home);
+    await vault.close();
+    const raw = await openStore({ url: store.url, mode: "create" });
+    onTestFinished(() => raw.close());
+    const job = { kind: "store-migrate", content: "{}", startedAt: 1, updatedAt: 1 };
+    await raw.transaction("full", (tx) => tx.jobs.put({ ...job, mac: new Uint8Array(32) }));
+    const filled = await expectCode(move({ home, to: store }), "ERR_CONFLICT");
+    expect(filled.message).toContain("being filled with another vault");
+    await raw.transaction("full", (tx) => tx.reset());
+    const files = await openStore({ file: join(home, "lango.db"), mode: "read" });
+    const [key] = await files.keys.list();
+    await files.close();
+    if (!key) throw new Error("There is no key");
+    await raw.transaction("full", (tx) => tx.keys.insert(key));
+    const rows = await expectCode(move({ home, to: store }), "ERR_CONFLICT");
+    expect(rows.message).toContain("is not empty");
+    await raw.transaction("full", (tx) => tx.reset());
+    const copy = newHome();
+    cpSync(home, copy, { recursive: true });
+    chmodSync(copy, 0o700);
+    await move({ home, to: store });
+    const fork = await expectCode(move({ home: copy, to: store }), "ERR_CONFLICT");
+    expect(fork.message).toContain("as another copy");
+    // The way back: slots of nobody knows what, and a copy that was never moved away.
+    writeFileSync(join(home, "keyslots.json"), "{}", { mode: 0o600 });
+    await expectCode(move({ home, store, to: "home" }), "ERR_CONFLICT");
+    expect(readFileSync(join(home, "keyslots.json"), "utf8")).toBe("{}");
+    rmSync(join(home, "keyslots.json"));
+    copyFileSync(join(copy, "lango.db"), join(home, "lango.db"));
+    await expectCode(move({ home, store, to: "home" }), "ERR_CONFLICT");
+    expect(readFileSync(join(home, "lango.db"))).toEqual(readFileSync(join(copy, "lango.db")));
+    // What another vault left when it was moved away.
+    const other = newHome();
+    await (await makeVault(other)).close();
+    const switchOver = () => Promise.reject(new Error("died"));
+    const elsewhere = { url: await newDatabaseUrl() };
+    await expect(move({ home: other, to: elsewhere, switchOver })).rejects.toThrow("died");
+    copyFileSync(join(other, "lango.db"), join(home, "lango.db"));
+    await expectCode(move({ home, store, to: "home" }), "ERR_CONFLICT");
+    expect(readFileSync(join(home, "lango.db"))).toEqual(readFileSync(join(other, "lango.db")));
+    await (await reopen(home, { store })).close();
+  });
+
+  test("when every row is the same there, whatever the database says", async () => {
+    const home = newHome();
+    const from = await makeVault(home);
+    await from.secrets.set("a", bytes("1"));
+    await from.close();
+    const source = await openStore({ file: join(home, "lango.db"), mode: "read" });
+    onTestFinished(() => source.close());
+    const lies: Record<string, (table: string, rows: readonly RawRow[]) => readonly RawRow[]> = {
+      altered: (table, rows) => (table === "keys" ? rows.map((r) => ({ ...r, state: "x" })) : rows),
+      lost: (table, rows) => (table === "secret_versions" ? [] : rows),
+      invented: (table, rows) => (table === "policies" ? [{ subject: "x" }] : rows),
+      "counted more": (table, rows) =>
+        table === "secrets" ? rows.map((r) => ({ ...r, uses: 1000 })) : rows,
+    };
+    for (const [name, lie] of Object.entries(lies)) {
+      const url = await newDatabaseUrl();
+      const real = await openStore({ url, mode: "create" });
+      onTestFinished(() => real.close());
+      const page: Store["copy"]["page"] = async (table, options) =>
+        options.after === undefined ? [...lie(table, await real.copy.page(table, options))] : [];
+      const lying = { ...real, copy: { ...real.copy, page } };
+      const error = await expectCode(copyStore(source, lying, {}), "ERR_INTEGRITY");
+      expect(error.message, name).toContain("is not the same in both databases");
+    }
   });
 });

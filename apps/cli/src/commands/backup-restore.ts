@@ -8,6 +8,7 @@ import { createProgress } from "../cli/progress.ts";
 import { openProviders } from "../cli/providers.ts";
 import { unlockOptions } from "../cli/vault.ts";
 import { loadConfig } from "../config/load.ts";
+import { givenAddress } from "../config/store.ts";
 
 /** Puts the vault of a backup in the place of the home, once all of it was checked. */
 export const run: Handler = async (context, args) => {
@@ -32,6 +33,8 @@ export const run: Handler = async (context, args) => {
               ...options,
               keyringEnabled: security.keyring.enabled,
               providerSlots: providers.slots,
+              // That of the home holds the key of the vault there, which may be another one by now.
+              skipAgent: true,
             }).obtain(slots);
           },
           onProgress: progress.update,
@@ -46,8 +49,14 @@ export const run: Handler = async (context, args) => {
       `slot ${id} (${kind}) had been removed since, and opens the vault again: lango security slots remove ${id}`,
     );
   }
-  if (context.env["DATABASE_URL"]) {
-    context.warn("DATABASE_URL is set: commands use the vault there, not the restored one");
+  const elsewhere = givenAddress(context.env);
+  if (elsewhere) {
+    context.warn(`${elsewhere.source} is set: commands use the vault there, not the restored one`);
+  }
+  if (security.dbEncryption.enabled && !restored.databaseEncrypted) {
+    context.warn(
+      "The database of the backup is in plaintext, that of the home is not to be: lango security db-migrate",
+    );
   }
   if (!dryRun) advise(restored, context.note);
   const { manifest, ...data } = restored;

@@ -1,5 +1,4 @@
 import { join, resolve } from "node:path";
-import { CryptoError } from "@lango/crypto-core";
 import { createUnlocker } from "@lango/unlock";
 import { type MoveProgress, moveVault, readVault, type StoreAddress } from "@lango/vault";
 import { type Arguments, usageError } from "../cli/arguments.ts";
@@ -24,14 +23,15 @@ export const run: Handler = async (context, args) => {
   await requireVault(source);
   const place = await vaultPlace(source);
   const { security } = await loadConfig(context.home);
-  if (to === "home" && security.dbEncryption.enabled) throw inPlaintext();
   const shown = to === "home" ? join(context.home, "lango.db") : withoutPassword(to.url);
   if (args.flag("dry-run")) {
     await using vault = await readVault(place);
     const { id, location, secretCount, keyCount } = await vault.status();
     return {
       data: { dryRun: true, vaultId: id, from: location, to: shown },
-      text: `would move vault ${id} with ${secretCount} secrets and ${keyCount} keys from ${location} to ${shown}`,
+      text: `would move vault ${id}${
+        secretCount === null ? "" : ` with ${secretCount} secrets and ${keyCount} keys`
+      } from ${location} to ${shown}`,
     };
   }
   await requireYes(
@@ -45,6 +45,7 @@ export const run: Handler = async (context, args) => {
     moveVault({
       ...place,
       to,
+      database: security.dbEncryption,
       signal,
       onProgress: progress.update,
       switchOver: async () => {
@@ -67,17 +68,6 @@ export const run: Handler = async (context, args) => {
     text: `Moved the vault from ${moved.from} to ${moved.to}: ${moved.rows} rows, each compared`,
   };
 };
-
-const inPlaintext = (): CryptoError =>
-  new CryptoError(
-    "ERR_CONFIG",
-    "security.dbEncryption.enabled is true, but a vault comes out of PostgreSQL in plaintext",
-    {
-      context: {
-        hint: 'Set it to false, move the vault, then encrypt the file: "lango security db-migrate"',
-      },
-    },
-  );
 
 function targetOf({ home, env }: Context, given: string | undefined): StoreAddress | "home" {
   if (given === undefined) {

@@ -1,4 +1,5 @@
 import { isBelowFloor, parseKdfOption } from "@lango/envelope";
+import { parseDatabaseUrl } from "@lango/store";
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
@@ -38,8 +39,11 @@ export function isCompanionUrl(value: string): boolean {
 
 /** A PostgreSQL address that carries no password. */
 export function isDatabaseUrl(value: string): boolean {
-  const url = URL.parse(value);
-  return url !== null && /^postgres(ql)?:$/.test(url.protocol) && url.password === "";
+  try {
+    return parseDatabaseUrl(value).password === "";
+  } catch {
+    return false;
+  }
 }
 
 /** A regular expression, read with the `u` flag. */

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { CryptoError } from "@lango/crypto-core";
+import { parseDatabaseUrl } from "@lango/store";
 import type { StoreAddress } from "@lango/vault";
 import type { Config } from "./defaults.ts";
 import { readConfigFile } from "./load.ts";
@@ -65,7 +66,10 @@ export function givenAddress(env: Environment): NamedAddress | undefined {
 
 /** @throws CryptoError `ERR_CONFIG` unless it is a PostgreSQL address. */
 export function checkAddress({ url, source }: NamedAddress): void {
-  if (/^postgres(ql)?:$/.test(URL.parse(url)?.protocol ?? "")) return;
+  if (/^postgres(ql)?:$/.test(URL.parse(url)?.protocol ?? "")) {
+    parseDatabaseUrl(url);
+    return;
+  }
   throw new CryptoError("ERR_CONFIG", `${source} is no address of a PostgreSQL database`, {
     context: {
       hint: "It looks like postgres://user:password@host:5432/database; if it is for another program, unset it for lango",

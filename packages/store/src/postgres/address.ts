@@ -41,11 +41,8 @@ const PARAMETERS = new Set([
  *   the server, or a certificate file that cannot be read. No message has the password.
  */
 export function parseAddress(url: string): Address {
-  const parsed = parse(url);
+  const parsed = parseDatabaseUrl(url);
   const parameters = parsed.searchParams;
-  for (const name of parameters.keys()) {
-    if (!PARAMETERS.has(name)) throw faulty(`has the unknown parameter ${JSON.stringify(name)}`);
-  }
   const host =
     parameters.get("host") ?? (decode(parsed.hostname).replace(/^\[|\]$/g, "") || "localhost");
   const schema = parameters.get("schema") ?? DEFAULT_SCHEMA;
@@ -66,7 +63,13 @@ export function parseAddress(url: string): Address {
   };
 }
 
-function parse(url: string): URL {
+/**
+ * Reads a `postgres:` URL as far as that needs no file, so that it can be told from one that may not be shown even without
+ * its password.
+ *
+ * @throws {@link CryptoError} `ERR_CONFIG`.
+ */
+export function parseDatabaseUrl(url: string): URL {
   let parsed: URL;
   try {
     parsed = new URL(url);
@@ -76,8 +79,20 @@ function parse(url: string): URL {
   }
   if (parsed.protocol !== "postgres:" && parsed.protocol !== "postgresql:")
     throw faulty("does not begin with postgres://");
+  // Of `u:12/ab@host` the host would be `u`, and the rest of the password a part that messages show.
+  if (parsed.hash !== "" || /@/.test(parsed.pathname) || (/@/.test(url) && !hasUser(parsed))) {
+    throw faulty(
+      "has a / ? or # before its host",
+      "In a password write / as %2F, ? as %3F and # as %23; elsewhere @ as %40.",
+    );
+  }
+  for (const name of parsed.searchParams.keys()) {
+    if (!PARAMETERS.has(name)) throw faulty(`has the unknown parameter ${JSON.stringify(name)}`);
+  }
   return parsed;
 }
+
+const hasUser = ({ username, password }: URL): boolean => username !== "" || password !== "";
 
 function decode(part: string): string {
   try {

@@ -80,6 +80,7 @@ const restore = async (
   const known = {
     vaultId: keyslots.vaultId,
     generation: { backup: keyslots.generation, now: generation },
+    databaseEncrypted: store.cipher !== undefined,
     secretCount: secrets,
     keyCount: keys,
     auditRows: report.rows,

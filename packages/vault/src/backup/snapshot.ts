@@ -45,7 +45,7 @@ const noFile = (): CryptoError =>
     "This vault keeps its rows on a server, which is backed up there",
     {
       context: {
-        hint: 'Run: pg_dump --format=custom "$DATABASE_URL" | age -p > vault.dump.age; and keep config.json and audit-anchors*.jsonl of the home. Without DATABASE_URL: the address that lango security status shows, up to its ?schema=',
+        hint: 'Run: pg_dump --format=custom --schema=lango "$DATABASE_URL" | age -p > vault.dump.age, the address without ?schema=…; and keep config.json and audit-anchors*.jsonl of the home',
       },
     },
   );

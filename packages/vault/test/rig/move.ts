@@ -17,14 +17,14 @@ const storeAt = (place: string, url: string): { readonly store?: StoreAddress } 
 export const openAt = (home: string, url: string): Promise<Vault> =>
   openVault({ home, ...storeAt(placeOf(home), url), unlock: unlockWith(passphraseOf(0)) });
 
-/** Moves the vault from where it is to where it is not. */
-export const moveOn = (home: string, url: string): Promise<unknown> => {
+/** Moves the vault from where it is to where it is not. @param encrypted - How it comes into the home. */
+export const moveOn = (home: string, url: string, encrypted = false): Promise<unknown> => {
   const place = placeOf(home);
   const to = otherPlace(place);
   return moveVault({
     home,
     ...storeAt(place, url),
-    to: to === "home" ? "home" : { url },
+    ...(to === "home" ? { to, database: { enabled: encrypted } } : { to: { url } }),
     unlock: unlockWith(passphraseOf(0)),
     switchOver: async () => writeFileSync(setting(home), to),
   });
@@ -40,6 +40,7 @@ export const moveLoop = async (home: string, say: (line: string) => void): Promi
     await vault.close();
     say(`done ${step}`);
     say(`to ${otherPlace(placeOf(home))}`);
-    await moveOn(home, url);
+    // So that what a kill left is often not as it is wished for then.
+    await moveOn(home, url, step % 2 === 0);
   }
 };
