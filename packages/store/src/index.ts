@@ -1,4 +1,5 @@
 export { CIPHER_PAGE_SIZES, DEFAULT_CIPHER_PAGE_SIZE } from "./cipher.ts";
+export type { CopyReads, CopyRows, RawPage, RawRow } from "./copy-types.ts";
 export type { SqliteConstructor, SqliteDatabase, SqliteStatement } from "./driver.ts";
 export { withFolderLock } from "./lock.ts";
 export { SCHEMA_VERSION } from "./migrations.ts";
@@ -45,8 +46,6 @@ export type {
   AuditRows,
   CompanionReads,
   CompanionRows,
-  CopyReads,
-  CopyRows,
   DataKeyReads,
   DataKeyRows,
   Durability,
@@ -60,8 +59,6 @@ export type {
   PermitRows,
   PolicyReads,
   PolicyRows,
-  RawPage,
-  RawRow,
   SealedPage,
   SecretChange,
   SecretPage,

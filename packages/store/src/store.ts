@@ -1,4 +1,5 @@
 import type { Bytes } from "@lango/crypto-core";
+import type { CopyReads, CopyRows } from "./copy-types.ts";
 import type { CipherState, Recrypted, RecryptOptions } from "./recrypt-types.ts";
 import type {
   AuditHead,
@@ -22,7 +23,6 @@ import type {
   VaultRow,
   VersionOfSecret,
 } from "./rows.ts";
-import type { SqlValue } from "./statement.ts";
 
 /** Reads of the singleton table `vault`. */
 export interface VaultReads {
@@ -312,35 +312,6 @@ export interface CompanionRows extends CompanionReads {
   insertResult(row: CompanionResultRow): Promise<boolean>;
   /** Deletes the results from before a time. */
   pruneResults(before: number): Promise<void>;
-}
-
-/** A row with the columns that its table has, as any database of ours holds it. */
-export type RawRow = Readonly<Record<string, SqlValue>>;
-
-/** Options of {@link CopyReads.page}. */
-export interface RawPage {
-  /** The last row of the page before. Default: from the first row. */
-  readonly after?: RawRow | undefined;
-  /** 1 to 1,000 rows. */
-  readonly limit: number;
-  /** The page ends before the sealed values in it are more than this, but has a row. */
-  readonly maxBytes: number;
-}
-
-/** Reads of whole tables, to copy a vault from one database into another. */
-export interface CopyReads {
-  /** Every table but `keyslots`; those who are referred to come before those who refer. */
-  readonly tables: readonly string[];
-  /** Counts the rows of a table, one by one. */
-  count(table: string): Promise<number>;
-  /** Rows in the order of their primary key. None: the page before was the last. */
-  page(table: string, page: RawPage): Promise<RawRow[]>;
-}
-
-/** Reads of whole tables, and the one way to write rows as they are. */
-export interface CopyRows extends CopyReads {
-  /** Adds rows to a table that was empty before the copy; those of `counters` are added to what it says. */
-  insert(table: string, rows: readonly RawRow[]): Promise<void>;
 }
 
 /** Reads of table `jobs`. */

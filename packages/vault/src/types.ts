@@ -1,10 +1,4 @@
-import type {
-  Bytes,
-  CryptoError,
-  CryptoErrorCode,
-  CryptoProvider,
-  SignatureAlgorithm,
-} from "@lango/crypto-core";
+import type { CryptoErrorCode, CryptoProvider, SignatureAlgorithm } from "@lango/crypto-core";
 import type { Kdf, SlotCredential } from "@lango/envelope";
 import type {
   CredentialKind,

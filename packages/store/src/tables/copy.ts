@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from "kysely";
+import type { CopyReads, CopyRows, RawRow } from "../copy-types.ts";
 import type { Database } from "../schema.ts";
 import {
   type Executor,
@@ -7,7 +8,6 @@ import {
   type Statement,
   statement,
 } from "../statement.ts";
-import type { CopyReads, CopyRows, RawRow } from "../store.ts";
 import { count } from "./counters.ts";
 import { checkLimit } from "./limit.ts";
 
