@@ -31,7 +31,11 @@ const onTerminal = (home: string, ...words: string[]): Terminal =>
   );
 
 /** Goes through the set-up as a person does; `answer` says what is typed for a word. */
-async function setUp(home: string, answer = (word: string) => word, command = SETUP) {
+async function setUp(
+  home: string,
+  answer: (word: string, asked: number) => string = (word) => word,
+  command = SETUP,
+) {
   const terminal = onTerminal(home, ...command);
   await terminal.see("passphrase");
   terminal.type(`${PASSPHRASE}\r`);
@@ -41,17 +45,18 @@ async function setUp(home: string, answer = (word: string) => word, command = SE
     .map(([, , word = ""]) => word);
   expect(words).toHaveLength(24);
   terminal.type("\r");
-  for (let asked = 0; asked < 2; asked++) {
+  let wrong = 0;
+  for (let asked = 0; asked - wrong < 2 && wrong < 3; asked++) {
     await expect.poll(() => questions(terminal).length, { timeout: 10_000 }).toBeGreaterThan(asked);
     const number = questions(terminal)[asked] ?? 0;
-    const typed = answer(words[number - 1] ?? "");
+    const typed = answer(words[number - 1] ?? "", asked);
     terminal.type(`${typed}\r`);
-    if (typed !== words[number - 1]) break;
+    if (typed !== words[number - 1]) wrong += 1;
   }
   return { words, exitCode: (await terminal.end()).exitCode, output: terminal.output };
 }
 
-const questions = ({ output }: Terminal): number[] =>
+const questions = ({ output }: Pick<Terminal, "output">): number[] =>
   [...output.matchAll(/Word (\d+): /g)].map(([, number]) => Number(number));
 
 describe("recovery words", () => {
@@ -83,8 +88,18 @@ describe("recovery words", () => {
     const home = await vaultHome();
     const { exitCode, output } = await setUp(home, () => "wrong");
     expect(exitCode, output).toBe(5);
+    expect(questions({ output })).toHaveLength(3);
     const slots = await langoJson(["security", "slots", "list"], { home });
     expect(slots.document.data.slots).toHaveLength(1);
+  });
+
+  test("are not thrown away for a slip of the fingers", async () => {
+    const home = await vaultHome();
+    const { exitCode, output } = await setUp(home, (word, asked) => (asked === 1 ? "x" : word));
+    expect(exitCode, output).toBe(0);
+    const [, second, again] = questions({ output });
+    expect(again).toBe(second);
+    expect(output).toContain("look at your paper");
   });
 
   test("typed wrong are asked for again on the terminal", async () => {

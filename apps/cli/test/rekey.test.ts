@@ -128,6 +128,8 @@ describe("admin rekey", () => {
     await terminal.see("passphrase");
     terminal.type(`${PASSPHRASE}\r`);
     await terminal.see("Passphrase of slot team");
+    terminal.type("another lung passphrase\r");
+    await terminal.see("that does not open slot team");
     terminal.type("another long passphrase\r");
     await terminal.see("Make a new vault key?");
     terminal.type("y\r");

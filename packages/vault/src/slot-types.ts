@@ -26,6 +26,13 @@ export interface ChangePassphraseOptions {
 export interface Slots {
   list(): Promise<SlotSummary[]>;
   /**
+   * Whether a slot of a passphrase, words or a raw key opens with this secret, before something is built on it.
+   *
+   * @param secret - Not changed.
+   * @throws `ERR_NOT_FOUND`.
+   */
+  opens(id: string, secret: Uint8Array): Promise<boolean>;
+  /**
    * Puts a slot of the new passphrase in the place of the old one's. Takes the same time at any number of secrets, and
    * does not revoke whoever kept an old copy of `keyslots.json`.
    *

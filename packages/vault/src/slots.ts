@@ -55,6 +55,7 @@ export const createSlots = (options: SlotsOptions): Slots => {
     });
   return {
     list: () => gate.run(() => listSlots(paths)),
+    opens: (id, secret) => gate.run(() => opensSlot(paths, id, secret)),
     async changePassphrase({ oldPassphrase, newPassphrase, kdf, acceptWeakKdf = false }) {
       checkKdf(kdf, acceptWeakKdf);
       // Too short is known before anything is derived.
@@ -91,6 +92,19 @@ export const listSlots = async (paths: HomePaths): Promise<SlotSummary[]> => {
   const file = await readKeyslots(paths);
   if (!file) throw new CryptoError("ERR_CONFLICT", `${paths.keyslots} is gone`);
   return file.keyslots.slots.map(slotSummary);
+};
+
+const opensSlot = async (paths: HomePaths, id: string, secret: Uint8Array): Promise<boolean> => {
+  const file = await readKeyslots(paths);
+  const slot = file?.keyslots.slots.find((each) => each.id === id);
+  if (!file || !slot) throw new CryptoError("ERR_NOT_FOUND", `There is no slot ${id}`);
+  try {
+    zero(await openSlot(file.keyslots, slot, secret));
+    return true;
+  } catch (error) {
+    if (isCryptoError(error) && error.code === "ERR_WRONG_PASSPHRASE") return false;
+    throw error;
+  }
 };
 
 /**

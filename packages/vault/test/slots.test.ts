@@ -73,6 +73,17 @@ describe("changing the passphrase", () => {
     expect(readFileSync(join(home, "keyslots.json"))).toEqual(before);
   });
 
+  test("says whether a secret opens a slot, and changes nothing", async () => {
+    const home = newHome();
+    const vault = await makeVault(home);
+    const [slot] = await vault.slots.list();
+    const before = readFileSync(join(home, "keyslots.json"));
+    expect(await vault.slots.opens(slot!.id, bytes(PASSPHRASE))).toBe(true);
+    expect(await vault.slots.opens(slot!.id, bytes("another passphrase"))).toBe(false);
+    await expectCode(() => vault.slots.opens("0".repeat(24), bytes(PASSPHRASE)), "ERR_NOT_FOUND");
+    expect(readFileSync(join(home, "keyslots.json"))).toEqual(before);
+  });
+
   test("twice at once: one after the other, or a typed refusal", async () => {
     const home = newHome();
     const vault = await makeVault(home);

@@ -5,6 +5,7 @@ import type { SlotSummary, Vault } from "@lango/vault";
 import { onOtherScreen } from "../terminal/other-screen.ts";
 import { usageError } from "./arguments.ts";
 import type { Context } from "./context.ts";
+import { writeNote } from "./output.ts";
 import { askLine, canAsk } from "./terminal.ts";
 
 /** @throws CryptoError `ERR_INVALID_ARGUMENT`: the words go to a person and to nothing else. */
@@ -65,12 +66,20 @@ async function showWords(words: readonly string[]): Promise<void> {
 async function askBack(words: readonly string[]): Promise<void> {
   const first = randomInt(words.length);
   const second = (first + 1 + randomInt(words.length - 1)) % words.length;
-  for (const index of [first, second]) {
-    const answer = (await askLine(`Word ${index + 1}: `))?.trim().toLowerCase();
-    if (answer !== words[index]) {
-      throw new CryptoError("ERR_DENIED", `That is not word ${index + 1}: nothing was changed`, {
-        context: { hint: "Run the command again: it makes other words" },
-      });
-    }
+  for (const index of [first, second]) await askWord(words, index);
+}
+
+/** More than once: a slip of the fingers would throw away what was written down. */
+const TRIES = 3;
+
+async function askWord(words: readonly string[], index: number): Promise<void> {
+  for (let attempt = 1; attempt <= TRIES; attempt += 1) {
+    const answer = await askLine(`Word ${index + 1}: `);
+    if (answer?.trim().toLowerCase() === words[index]) return;
+    if (answer === undefined) break;
+    if (attempt < TRIES) writeNote(`That is not word ${index + 1}: look at your paper`);
   }
+  throw new CryptoError("ERR_DENIED", `That is not word ${index + 1}: nothing was changed`, {
+    context: { hint: "Run the command again: it makes other words" },
+  });
 }

@@ -1,5 +1,6 @@
 import {
   type Bytes,
+  CryptoError,
   type CryptoProvider,
   isCryptoError,
   parseKeyUri,
@@ -60,9 +61,8 @@ const FIND: Readonly<
       return { credential: { kind: "passphrase", passphrase: atHand.opener.secret } };
     }
     if (!canAsk(atHand.context)) return "its passphrase was not given";
-    const name = slot.label ?? slot.id.slice(0, 8);
-    const passphrase = await askSecret(`Passphrase of slot ${name} (empty: it goes): `);
-    if (passphrase === undefined || passphrase.length === 0) return "its passphrase was not given";
+    const passphrase = await askPassphrase(slot, atHand);
+    if (passphrase === undefined) return "its passphrase was not given";
     read.push(passphrase);
     return { credential: { kind: "passphrase", passphrase } };
   },
@@ -93,6 +93,26 @@ const FIND: Readonly<
     return { credential: { kind: "provider", uri, provider, keyId } };
   },
 };
+
+const TRIES = 3;
+
+/** Tried at once: what is decided and written on paper next would be for nothing. */
+async function askPassphrase(
+  { id, label }: SlotSummary,
+  { context, vault }: AtHand,
+): Promise<Bytes | undefined> {
+  const name = label ?? id.slice(0, 8);
+  for (let attempt = 1; attempt <= TRIES; attempt += 1) {
+    const passphrase = await askSecret(`Passphrase of slot ${name} (empty: it goes): `);
+    if (passphrase === undefined || passphrase.length === 0) return undefined;
+    if (await vault.slots.opens(id, passphrase)) return passphrase;
+    zero(passphrase);
+    context.warn(`that does not open slot ${name}`);
+  }
+  throw new CryptoError("ERR_WRONG_PASSPHRASE", `Nothing that was typed opens slot ${name}`, {
+    context: { hint: "Nothing was changed: begin again, or leave it empty and the slot goes" },
+  });
+}
 
 /** The key in `master.key` or in the keyring as it is now: afterwards it gives way to another, see `renewKeys`. */
 async function keyOf(slot: SlotSummary, atHand: AtHand, read: Bytes[]): Promise<Found> {
