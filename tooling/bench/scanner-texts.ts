@@ -71,7 +71,9 @@ export const textsWith = (secrets: readonly { value: Buffer }[]): NamedText[] =>
   });
 
 /** Text in which much looks like a secret. */
-export const hardTexts = (): Readonly<Record<"prefix" | "percent" | "utf16" | "plain", Buffer>> => {
+export const hardTexts = (): Readonly<
+  Record<"prefix" | "percent" | "utf16" | "base64" | "hex" | "plain", Buffer>
+> => {
   const plain = fill(prose);
   const percent = [...plain.subarray(0, TEXT_BYTES / 3)]
     .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`)
@@ -80,6 +82,13 @@ export const hardTexts = (): Readonly<Record<"prefix" | "percent" | "utf16" | "p
     plain,
     prefix: fill((i) => `sk-proj-${"sk-proj-".repeat(i % 3)}${word(i)} `),
     percent: Buffer.from(percent),
+    // Without a line break, as in a document of JSON, and in lines of 64 characters, as a certificate is.
+    base64: Buffer.from(noise("base64", (TEXT_BYTES / 4) * 3).toString("base64")),
+    hex: Buffer.from(
+      noise("hex", TEXT_BYTES / 2)
+        .toString("hex")
+        .replaceAll(/.{64}/g, "$&\n"),
+    ),
     utf16: Buffer.from(plain.subarray(0, TEXT_BYTES / 2).toString("latin1"), "utf16le"),
   };
 };

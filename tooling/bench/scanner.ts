@@ -156,7 +156,7 @@ const absolute = async (
 };
 
 const badCases = async (scanner: Scanner): Promise<Measure[]> => {
-  const { prefix, percent, utf16, plain } = hardTexts();
+  const { prefix, percent, utf16, base64, hex, plain } = hardTexts();
   using prefixed = await createScanner({ secrets: keysWithOnePrefix(10_000) });
   const measure = (name: string, of: Scanner, bytes: Uint8Array, atLeast: number, size?: number) =>
     absolute(`scanner-bad-${name}`, ours(of, bytes, size), bytes.length, atLeast);
@@ -164,6 +164,8 @@ const badCases = async (scanner: Scanner): Promise<Measure[]> => {
     await measure("10000-keys-one-prefix", prefixed, prefix, 100),
     await measure("percent", scanner, percent, 40),
     await measure("utf16", scanner, utf16, 40),
+    await measure("base64", scanner, base64, 40),
+    await measure("hex", scanner, hex, 40),
     await measure("256-byte-chunks", scanner, plain, 30, 256),
   ];
 };

@@ -6,6 +6,7 @@ import { hashGram } from "../src/scanner/grams.ts";
 import { MaskTokens } from "../src/scanner/mask-tokens.ts";
 import { createWorkshop, StreamMasker } from "../src/scanner/masker.ts";
 import { SecretIndex } from "../src/scanner/secret-index.ts";
+import { DENSE_RUN, hasDenseLine, isDense } from "../src/scanner/survey.ts";
 import { Text } from "../src/scanner/text.ts";
 import { createTexts } from "../src/scanner/wasm/wasm-text.ts";
 
@@ -31,6 +32,50 @@ const bytes = fc
     { maxLength: 12 },
   )
   .map((parts) => new Uint8Array(Buffer.concat(parts)));
+
+describe("a line that ends in many dense bytes", () => {
+  const runs = fc
+    .array(
+      fc.oneof(
+        fc.string({ unit: fc.constantFrom(..."aZ09+/-_="), minLength: 1, maxLength: 200 }),
+        fc.constantFrom("\n", "\r", "\r\n", " ", "x y"),
+      ),
+      { maxLength: 8 },
+    )
+    .map((parts) => new Uint8Array(Buffer.from(parts.join(""))));
+
+  it("is found wherever it is", () => {
+    const slowly = (input: Uint8Array, runBefore: number): boolean => {
+      let run = runBefore;
+      for (const byte of input) {
+        if ((byte === 0x0a || byte === 0x0d) && run >= DENSE_RUN) return true;
+        run = isDense(byte) ? run + 1 : 0;
+      }
+      return false;
+    };
+    fc.assert(
+      fc.property(runs, fc.nat(DENSE_RUN), (input, runBefore) => {
+        const text = new Text();
+        text.set(EMPTY, input);
+        expect(hasDenseLine(text, runBefore)).toBe(slowly(input, runBefore));
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it("is looked for once, however long a run is", () => {
+    const input = Buffer.from(`${"a".repeat(65_536)} ${"b".repeat(65_536)}`);
+    let reads = 0;
+    const bytes = new Proxy(input, {
+      get(target, name) {
+        reads += 1;
+        return target[Number(name)];
+      },
+    });
+    expect(hasDenseLine({ bytes, length: input.length } as unknown as Text, 0)).toBe(false);
+    expect(reads).toBeLessThan(3 * input.length);
+  });
+});
 
 describe("the two ways to search a text", () => {
   const [wasm] = createTexts();

@@ -66,8 +66,10 @@ export const hasDenseLine = ({ bytes, length }: Text, runBefore: number): boolea
   for (let at = 0; at < length; at += DENSE_RUN) {
     let end = at;
     while (end < length && isDense(bytes[end]!)) end++;
-    if (end === length || (bytes[end] !== LF && bytes[end] !== CR)) continue;
-    if (runBeforePlace(bytes, end, runBefore) >= DENSE_RUN) return true;
+    const isLine = end < length && (bytes[end] === LF || bytes[end] === CR);
+    if (isLine && runBeforePlace(bytes, end, runBefore) >= DENSE_RUN) return true;
+    // The places up to the end of this run have the same one: a run of a megabyte is read once.
+    at = Math.max(at, end - (end % DENSE_RUN));
   }
   return false;
 };
