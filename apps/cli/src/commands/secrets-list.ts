@@ -6,6 +6,7 @@ import { type Rows, withRows } from "../cli/reader.ts";
 
 /** Lists names and dates. */
 export const run: Handler = async (context, args) => {
+  await requireVault(context);
   try {
     return await withRows(context, args, async ({ secrets }) => {
       const found = await secrets.list();
@@ -17,8 +18,6 @@ export const run: Handler = async (context, args) => {
   } catch (error) {
     // In an encrypted database names are secret too; that nobody can see them now is an answer.
     if (!isCryptoError(error) || error.code !== "ERR_LOCKED") throw error;
-    // Unless there is no vault at all.
-    await requireVault(context);
     return { data: { secrets: null, locked: true }, text: "locked: the database is encrypted" };
   }
 };
