@@ -87,7 +87,7 @@ describe("parsers under mutated and random input", () => {
         passphrase: text("12345678"),
         kdf,
       }),
-      await createSlot(vaultKey, vaultId, { kind: "env", key: bytes(32), label: "ci" }),
+      await createSlot(vaultKey, vaultId, { kind: "env", key: bytes(32, 7), label: "ci" }),
     ];
     const keys = deriveVaultKeys(vaultKey, vaultId);
     const inherited = sealInherited(keys.wrap, vaultId, {
