@@ -17,7 +17,7 @@ export interface MoveTarget {
   readonly paths: HomePaths;
 }
 
-type Source = Pick<VaultContext, "keys" | "vaultId">;
+type Source = Pick<VaultContext, "keys" | "vaultId" | "store">;
 
 /** Opens the database into which a vault goes; makes it where there is none, and a file encrypted where that is wished for. */
 export const openMoveTarget = async (
@@ -31,6 +31,10 @@ export const openMoveTarget = async (
   }
   const paths = homePaths(home);
   await setLeftoverAside(paths, source);
+  if ((await isMoved(source)) && existsSync(paths.database)) {
+    // An earlier call died right after: that file is all there is of the vault, whatever is wished for now.
+    return { store: await openFile(source.keys, paths, { busyTimeoutMs }), paths };
+  }
   const key = wish?.enabled ? source.keys.database() : undefined;
   try {
     const store = await openStore({
@@ -45,6 +49,9 @@ export const openMoveTarget = async (
   }
 };
 
+const isMoved = async ({ store }: Source): Promise<boolean> =>
+  (await store.audit.movedTo()) !== undefined;
+
 /**
  * Whether the file that is there must be made anew, to be encrypted or not to be. Its slots are gone then.
  *
@@ -52,9 +59,12 @@ export const openMoveTarget = async (
  */
 const isOtherwise = async (
   paths: HomePaths,
-  { keys, vaultId }: Source,
+  source: Source,
   encrypted: boolean,
 ): Promise<boolean> => {
+  // Asked under the lock of the file: whoever filled it may have been done just now.
+  if (await isMoved(source)) return false;
+  const { keys, vaultId } = source;
   await using store = await openFile(keys, paths, {});
   if ((store.cipher !== undefined) === encrypted) return false;
   await checkOurs({ reads: store, target: { store, paths }, keys, vaultId });
@@ -63,7 +73,7 @@ const isOtherwise = async (
   return true;
 };
 
-interface OursOptions extends Source {
+interface OursOptions extends Omit<Source, "store"> {
   readonly reads: StoreReads;
   readonly target: MoveTarget;
 }
@@ -131,7 +141,7 @@ const removeSlots = async ({ keyslots, keyslotsBackup }: HomePaths): Promise<voi
  */
 export const setLeftoverAside = async (
   paths: HomePaths,
-  { keys, vaultId }: Source,
+  { keys, vaultId }: Omit<Source, "store">,
 ): Promise<string[]> => {
   if (!existsSync(paths.database)) return [];
   await using store = await openFile(keys, paths, {});

@@ -70,6 +70,7 @@ const move = async (opened: OpenedContext, options: MoveVaultOptions): Promise<M
           movedTo === undefined
             ? await transfer(opened, target, options)
             : { rows: 0, retiredDataKeys: 0 };
+        reached("move:ended");
         const ended = await endJob(opened, to);
         if (movedTo !== undefined && !ended) await checkSameVaultIn(opened, to);
         reached("move:live");

@@ -6,7 +6,7 @@ import { moveOn, openAt } from "./rig/move.ts";
 import { runAndKill } from "./rig/spawn.ts";
 import { create } from "./rig/work.ts";
 
-const BOTH = ["begun", "copy", "verify", "copied", "ending", "live", "switched"];
+const BOTH = ["begun", "copy", "verify", "copied", "ending", "ended", "live", "switched"];
 const TO_FILES = ["backup:written", "backup:renamed", "slots:written", "slots:renamed"];
 
 const STAGES: readonly string[] = [
@@ -17,6 +17,27 @@ const STAGES: readonly string[] = [
 const { kills, checkKilled } = createKills({ "store migrate": STAGES });
 
 describe("kill -9", () => {
+  test.each([true, false])(
+    "between the end of the old place and the opening of the new one, encrypted %s, is ended with another wish",
+    async (encrypted) => {
+      const home = newHome();
+      const url = await newDatabaseUrl();
+      const first = await create(home);
+      await first.secrets.set("earlier", new Uint8Array(5000).fill(1));
+      await first.close();
+      await moveOn(home, url);
+      const killed = await runAndKill(["move", home, "move:ended>home"], {
+        env: { RIG_URL: url, RIG_STEP: encrypted ? "0" : "1" },
+      });
+      expect(killed).toMatchObject({ signal: "SIGKILL", stage: "move:ended>home" });
+      await expectCode(openAt(home, url), "ERR_CONFLICT");
+      await moveOn(home, url, !encrypted);
+      await using opened = await openAt(home, url);
+      expect((await opened.secrets.get("earlier")).value).toEqual(new Uint8Array(5000).fill(1));
+      expect((await opened.status()).database.encrypted).toBe(encrypted);
+    },
+  );
+
   test("while moving between files and PostgreSQL: whole in the old place or in the new one", {
     timeout: 3_600_000,
   }, async () => {
