@@ -71,6 +71,14 @@ describe("the program as it is published", () => {
     }
   });
 
+  test("starts the commands without what few of them need", () => {
+    const commands = readFileSync(join(app, "dist/commands.js"), "utf8");
+    // A static import of a file of its own, such as the schema of the settings, would load it for every command: 20 ms.
+    expect(commands).not.toContain("own-file:");
+    // A dynamic import of what is no file of its own wraps all that this imports, which costs as much.
+    expect(commands).not.toMatch(/__esm\(\{"(src|\.\.\/\.\.\/packages)\//);
+  });
+
   test("does its work: onboard, set, get, run, status, audit, check, settings", async () => {
     const home = join(folder(), "new");
     const run = (args: string[], input = "") => lango(args, { home, input, program });

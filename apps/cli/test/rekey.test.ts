@@ -46,7 +46,9 @@ describe("admin rekey", () => {
     const verified = await lango(["audit", "verify", "--rows"], { home });
     expect(verified.code, verified.stdout + verified.stderr).toBe(0);
     const text = await lango([...REKEY, "--yes"], { home });
-    expect(text.stdout).toMatch(/The vault has a new key: \d+ keys sealed anew, 1 slot now, 0 went/);
+    expect(text.stdout).toMatch(
+      /The vault has a new key: \d+ keys sealed anew, 1 slot now, 0 went/,
+    );
     expect(text.stderr).toMatch(/stays {2}passphrase/);
     expect(text.stderr).toMatch(/from before still open/);
   });

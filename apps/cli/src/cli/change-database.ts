@@ -1,6 +1,5 @@
 import type { ChangedDatabase, Vault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
-import { setSetting } from "../config/set.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Result } from "./command.ts";
 import type { Context } from "./context.ts";
@@ -31,7 +30,10 @@ export async function changeDatabase(
       ? await change(context, args, vault, encrypt, cipherPageSize)
       : { changed: false, rows: 0 };
     // A file that others made different, or that lies elsewhere, is not changed behind their backs.
-    if (enabled !== encrypt) await setSetting(context.home, SETTING, `${encrypt}`);
+    if (enabled !== encrypt) {
+      const { setSetting } = await import("../config/set.ts");
+      await setSetting(context.home, SETTING, `${encrypt}`);
+    }
     if (changes) sayWhatStays(context, encrypt);
     return {
       data: { ...done, database: vault.database.status(), [SETTING]: encrypt },

@@ -2,7 +2,6 @@ import { zero } from "@lango/crypto-core";
 import { createUnlocker } from "@lango/unlock";
 import { adoptDatabase } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
-import { setSetting } from "../config/set.ts";
 import { type Arguments, usageError } from "./arguments.ts";
 import type { Result } from "./command.ts";
 import type { Context } from "./context.ts";
@@ -35,6 +34,7 @@ export async function fromPassphrase(context: Context, args: Arguments): Promise
         }),
       }),
     );
+    const { setSetting } = await import("../config/set.ts");
     await setSetting(context.home, "security.dbEncryption.enabled", "true");
     return {
       data: done,

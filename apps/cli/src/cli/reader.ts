@@ -4,6 +4,7 @@ import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
 import { vaultPlace } from "./place.ts";
+import { withVault } from "./vault.ts";
 
 /** Reads what the vault shows without a key. */
 export async function withReader<T>(
@@ -45,7 +46,6 @@ export async function withRows<T>(
   use: (rows: Rows) => Promise<T>,
 ): Promise<T> {
   if (await showsRows(context)) return withReader(context, use);
-  const { withVault } = await import("./vault.ts");
   return withVault(context, args, {}, use);
 }
 

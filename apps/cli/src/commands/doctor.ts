@@ -3,15 +3,19 @@ import { CHECKS, type Finding } from "../cli/checks.ts";
 import type { Handler } from "../cli/command.ts";
 import { mend } from "../cli/mend.ts";
 import { printable } from "../cli/output.ts";
+import { run as backup } from "../doctor/backup.ts";
+import { run as incident } from "../doctor/incident.ts";
+import { run as rotation } from "../doctor/rotation.ts";
+import { run as variables } from "../doctor/variables.ts";
 
 const EXIT_FINDINGS = 10;
 
 /** Pages that stand for themselves. */
-const PAGES: Readonly<Record<string, () => Promise<{ readonly run: Handler }>>> = {
-  check: () => import("../doctor/variables.ts"),
-  rotation: () => import("../doctor/rotation.ts"),
-  incident: () => import("../doctor/incident.ts"),
-  backup: () => import("../doctor/backup.ts"),
+const PAGES: Readonly<Record<string, Handler>> = {
+  check: variables,
+  rotation,
+  incident,
+  backup,
 };
 
 /** Looks for what is wrong; changes nothing but what `--fix` stands for. */
@@ -19,8 +23,8 @@ export const run: Handler = async (context, args) => {
   const fix = args.flag("fix");
   const [page, other] = [...Object.keys(PAGES), "fix"].filter((name) => args.flag(name));
   if (other !== undefined) throw usageError(`--${page} and --${other} do not go together`);
-  const load = PAGES[page ?? ""];
-  if (load !== undefined) return (await load()).run(context, args);
+  const shown = PAGES[page ?? ""];
+  if (shown !== undefined) return shown(context, args);
   if (args.flag("accept-rollback") && !fix) {
     throw usageError("--accept-rollback goes with --fix");
   }

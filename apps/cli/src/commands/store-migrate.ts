@@ -13,7 +13,6 @@ import { openProviders } from "../cli/providers.ts";
 import { requireYes } from "../cli/terminal.ts";
 import { unlockOptions } from "../cli/vault.ts";
 import { loadConfig } from "../config/load.ts";
-import { setSetting } from "../config/set.ts";
 import { checkAddress, givenAddress, isSameDatabase, withoutPassword } from "../config/store.ts";
 
 /** Moves the vault between the file of its home and a database. */
@@ -53,6 +52,7 @@ export const run: Handler = async (context, args) => {
           to === "home"
             ? { driver: "sqlite" }
             : { driver: "postgres", url: withoutPassword(to.url) };
+        const { setSetting } = await import("../config/set.ts");
         await setSetting(context.home, "store", JSON.stringify(store));
       },
       unlock: createUnlocker({
