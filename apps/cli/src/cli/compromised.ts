@@ -5,10 +5,11 @@ import type { Arguments } from "./arguments.ts";
 import type { Result } from "./command.ts";
 import type { Context } from "./context.ts";
 import { interruptible } from "./interrupt.ts";
+import { counted } from "./output.ts";
 import { createProgress } from "./progress.ts";
 import { changeVaultKey } from "./rekey.ts";
 import { renewKeys } from "./renew-keys.ts";
-import { counted, NOT_REVOKED, rotatedText, runRotation, unfinished } from "./rotation.ts";
+import { NOT_REVOKED, rotatedText, runRotation, unfinished } from "./rotation.ts";
 import { withVault } from "./vault.ts";
 
 /**

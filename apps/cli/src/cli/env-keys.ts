@@ -3,7 +3,7 @@ import { type EncryptionKey, readEncryptionKeys } from "@lango/unlock";
 import type { Vault } from "@lango/vault";
 import { checkKeyVariables } from "./configured.ts";
 import type { Context } from "./context.ts";
-import { counted } from "./rotation.ts";
+import { counted } from "./output.ts";
 
 /** What `lango security rotate --env-keys` does before and after the rotation itself. */
 export interface EnvKeyRotation extends Disposable {

@@ -4,6 +4,7 @@ import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { isInterrupted } from "./failure.ts";
 import { interruptible } from "./interrupt.ts";
+import { counted } from "./output.ts";
 import { createProgress, type Progress } from "./progress.ts";
 
 const LABELS = { reseal: "sealing again", verify: "checking" } as const;
@@ -55,6 +56,3 @@ export const unfinished = (): CryptoError =>
 
 export const rotatedText = ({ resealed, verified, retired }: RotationResult): string =>
   `sealed ${counted(resealed, "value")} again and checked ${verified}; ${counted(retired.length, "old data key")} destroyed`;
-
-export const counted = (count: number, what: string): string =>
-  `${count} ${what}${count === 1 ? "" : "s"}`;

@@ -1,7 +1,6 @@
 import type { DataKeyInfo } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
-import { table, when } from "../cli/output.ts";
-import { counted } from "../cli/rotation.ts";
+import { counted, table, when } from "../cli/output.ts";
 import { requireYes } from "../cli/terminal.ts";
 import { withVault } from "../cli/vault.ts";
 

@@ -4,7 +4,8 @@ import { usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
 import { resumeCompromised, rotateCompromised } from "../cli/compromised.ts";
 import { endedText, readEnvKeys } from "../cli/env-keys.ts";
-import { counted, NOT_REVOKED, rotatedText, runRotation, unfinished } from "../cli/rotation.ts";
+import { counted } from "../cli/output.ts";
+import { NOT_REVOKED, rotatedText, runRotation, unfinished } from "../cli/rotation.ts";
 import { requireYes } from "../cli/terminal.ts";
 import { withVault } from "../cli/vault.ts";
 
