@@ -141,6 +141,13 @@ export class Link {
     return (await this.#run(statement, params)).rowCount ?? 0;
   }
 
+  runEach<P extends Params<P>, R>(
+    statement: Statement<P, R>,
+    list: readonly P[],
+  ): Promise<number[]> {
+    return Promise.all(list.map((params) => this.run(statement, params)));
+  }
+
   /** Runs SQL of several statements, and returns the result of each. */
   async exec(sql: string, { withinMs = STATEMENT_MS }: ExecOptions = {}): Promise<QueryResult[]> {
     const results: QueryResult | QueryResult[] = await this.#send({
