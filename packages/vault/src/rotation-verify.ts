@@ -1,13 +1,10 @@
 import { setImmediate } from "node:timers/promises";
 import { type CryptoError, isCryptoError } from "@lango/crypto-core";
 import type { DataKey } from "@lango/envelope";
-import type { SealedPage, SealedVersion, VersionPlace } from "@lango/store";
-import type { ResealContext } from "./rotation-reseal.ts";
+import type { SealedVersion, VersionPlace } from "@lango/store";
+import { BATCH, type ResealContext } from "./rotation-reseal.ts";
 import type { RotateOptions } from "./rotation-types.ts";
 import { doesNotOpen } from "./sealed-version.ts";
-
-/** Smaller than a batch: nobody waits for a page, and it holds the event loop and memory for less. */
-const PAGE: SealedPage = { limit: 250, maxBytes: 4 * 1024 * 1024 };
 
 /** How often a page is read again because a data key that it names was destroyed since. */
 const MAX_ATTEMPTS = 3;
@@ -27,13 +24,13 @@ export const verifyAll = async (
   let done = 0;
   let attempt = 1;
   let after: VersionPlace | undefined;
-  let page = await secrets.walkSealed(after, PAGE);
+  let page = await secrets.walkSealed(after, BATCH);
   for (let last = page.at(-1); last; last = page.at(-1)) {
     signal?.throwIfAborted();
     // The next one is read while this one is being opened.
     const [fault, next] = await Promise.all([
       openPage(parts, page),
-      secrets.walkSealed(last, PAGE),
+      secrets.walkSealed(last, BATCH),
     ]);
     if (fault === undefined) {
       after = { id: last.id, version: last.version };
@@ -44,7 +41,7 @@ export const verifyAll = async (
     } else {
       if (attempt === MAX_ATTEMPTS) throw fault;
       attempt += 1;
-      page = await secrets.walkSealed(after, PAGE);
+      page = await secrets.walkSealed(after, BATCH);
     }
     await setImmediate();
   }
