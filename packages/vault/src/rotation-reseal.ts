@@ -19,10 +19,10 @@ export interface ResealContext {
 }
 
 /**
- * One batch: what is read, opened, sealed or written in one go. Another process waits two milliseconds for its write; with 1,000 rows
+ * One batch: what is read, opened, sealed or written in one go. Another process waits a millisecond or two for its write; with 1,000 rows
  * it was 82 at the worst. With 250, what is alive at once makes V8 take 18 MiB more.
  */
-export const BATCH: SealedPage = { limit: 160, maxBytes: 4 * 1024 * 1024 };
+export const BATCH: SealedPage = { limit: 100, maxBytes: 4 * 1024 * 1024 };
 
 /** How often a batch is sealed again because its new data key was retired meanwhile, or left the cache. */
 const MAX_ATTEMPTS = 3;

@@ -97,7 +97,7 @@ const startWorker = async (program: URL): Promise<Worker | undefined> => {
       env: {},
       execArgv: IS_SOURCE ? ["--conditions=@lango/source"] : [],
       // Its garbage lives for a batch.
-      resourceLimits: { maxYoungGenerationSizeMb: 4 },
+      resourceLimits: { maxYoungGenerationSizeMb: 8 },
     });
   } catch {
     return undefined;

@@ -7,6 +7,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { buildSealedVault, unlock } from "../../../tooling/bench/rotation-vault.ts";
 import { openVault } from "../src/index.ts";
 import { SECRETS } from "../src/names.ts";
+import { BATCH } from "../src/rotation-reseal.ts";
 import { type RotationThread, startRotationThread } from "../src/rotation-thread.ts";
 import { withMac } from "../src/rows.ts";
 import { aadOf } from "../src/sealed-version.ts";
@@ -158,12 +159,12 @@ describe("a rotation that is worth a thread", () => {
     expect(workers).toHaveLength(1);
     expect(workers[0]?.threadId).toBe(-1);
     // Each batch once sealed and once opened.
-    expect(replies).toBe(2 * Math.ceil(COUNT / 160));
+    expect(replies).toBe(2 * Math.ceil(COUNT / BATCH.limit));
 
     onStage("rotate:batch", () => void workers[1]?.terminate());
     expect(await vault.rotation.start()).toMatchObject({ resealed: COUNT, verified: COUNT });
     expect(workers).toHaveLength(2);
-    expect(replies).toBeLessThan(3 * Math.ceil(COUNT / 160));
+    expect(replies).toBeLessThan(3 * Math.ceil(COUNT / BATCH.limit));
     expect(await vault.audit.verify()).toMatchObject({ ok: true, faults: [] });
   });
 
