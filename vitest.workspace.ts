@@ -19,6 +19,9 @@ const projects = ["packages", "apps", "tooling"].flatMap((group) =>
         name,
         root: here(`${group}/${name}`),
         include: ["test/**/*.test.ts"],
+        globalSetup: ["test/global-setup.ts"].filter((file) =>
+          existsSync(here(`${group}/${name}/${file}`)),
+        ),
         // Builds, packs and compilers keep both cores busy: they run when the tests of the code are done.
         sequence: { groupOrder: name === "checks" ? 1 : 0 },
       },

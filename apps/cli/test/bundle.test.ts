@@ -10,10 +10,9 @@ import {
   statSync,
   symlinkSync,
 } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { newDatabaseUrl } from "../../../tooling/vitest/postgres.ts";
 import { serve } from "./companion-support.ts";
 import { configure, homeWith, WEAK } from "./provider-support.ts";
@@ -30,13 +29,6 @@ import { Terminal } from "./terminal.ts";
 
 const app = fileURLToPath(new URL("..", import.meta.url));
 const program = [join(app, "dist/lango.js")];
-
-// Everything else is tested from the sources; this builds what is published, so that it is never an old one.
-beforeAll(() => {
-  const tsup = createRequire(join(app, "../../package.json")).resolve("tsup/package.json");
-  const { bin } = JSON.parse(readFileSync(tsup, "utf8"));
-  execFileSync(process.execPath, [join(dirname(tsup), bin.tsup)], { cwd: app, stdio: "pipe" });
-}, 60_000);
 
 /** The program where nothing is installed but what it cannot do without. */
 function programAlone(): string {

@@ -1,12 +1,14 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { torture } from "../../../tooling/vitest/torture.ts";
+import { report, torture } from "../../../tooling/vitest/torture.ts";
 import { createBackup, restoreBackup } from "../src/index.ts";
 import { start } from "./rig/spawn.ts";
 import { backedUp, open, unlockWith } from "./support.ts";
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+const ROUNDS = torture(2, 30);
 
 describe("8 processes that write", () => {
   test("do not keep a backup from being of one moment", { timeout: 600_000 }, async () => {
@@ -17,7 +19,7 @@ describe("8 processes that write", () => {
         lines.some((line) => line.startsWith("done "));
       while (!writers.every(hasWritten)) await sleep(20);
       const vault = await open(home);
-      for (let round = 0; round < torture(2, 30); round += 1) {
+      for (let round = 0; round < ROUNDS; round += 1) {
         const file = join(folder, `round-${round}.age`);
         await createBackup({ vault, to: file, sealing: { recipients: [recipient] }, lango: "1" });
         const to = join(folder, `to-${round}`);
@@ -36,6 +38,7 @@ describe("8 processes that write", () => {
         }
       }
       await vault.close();
+      report("backups while 8 processes write", new Map([["of one moment", ROUNDS]]));
     } finally {
       for (const { child } of writers) child.kill("SIGKILL");
     }

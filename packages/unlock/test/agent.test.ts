@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { torture } from "../../../tooling/vitest/torture.ts";
+import { report, torture } from "../../../tooling/vitest/torture.ts";
 import { HELLO_BYTES, request } from "../src/agent/protocol.ts";
 import { agentStatus, createUnlocker, lockAgent } from "../src/index.ts";
 import {
@@ -329,6 +329,7 @@ describe("the protocol", () => {
     };
     await Promise.all(Array.from({ length: 32 }, worker));
     expect(next).toBeGreaterThan(runs);
+    report("inputs to the unlock agent", new Map([["answered with a greeting alone", runs]]));
     expect((await obtain(home)).credential.kind).toBe("agent");
   });
 });

@@ -7,7 +7,7 @@ import { utf8 } from "@lango/crypto-core";
 import { openStore } from "@lango/store";
 import { beforeAll, describe, expect, test } from "vitest";
 import { newDatabaseUrl } from "../../../tooling/vitest/postgres.ts";
-import { torture } from "../../../tooling/vitest/torture.ts";
+import { report, torture } from "../../../tooling/vitest/torture.ts";
 import {
   acceptRollback,
   createVault,
@@ -46,6 +46,7 @@ await import("./secrets.test.ts");
 await import("./rotate-key.test.ts");
 
 const NEW = "another passphrase";
+const DURATION_MS = torture(2_000, 60_000);
 
 /** Another machine: a home of its own, and the same database. */
 const onAnother = async (home: string, passphrase: string = PASSPHRASE): Promise<Vault> =>
@@ -171,7 +172,7 @@ describe("a vault in a database", () => {
     const homes = [home, home, newHome(), newHome()];
     const reports = await Promise.all(
       homes.map(async (each, index) => {
-        const args = [script("worker"), each, `${index}`, `${torture(2_000, 60_000)}`];
+        const args = [script("worker"), each, `${index}`, `${DURATION_MS}`];
         const { stdout } = await promisify(execFile)(
           process.execPath,
           ["--conditions=@lango/source", ...args],
@@ -190,5 +191,9 @@ describe("a vault in a database", () => {
     expect(text((await vault.secrets.get("shared")).value)).toBe(String(increments));
     expect((await vault.audit.verify({ rows: true })).faults).toEqual([]);
     await expectCode(openVault({ home, unlock: withPassphrase() }), "ERR_LOCKED");
+    report(
+      `4 processes of two machines for ${DURATION_MS / 1000} s`,
+      new Map([["increments", increments]]),
+    );
   });
 });

@@ -15,7 +15,7 @@ import {
   withPassphrase,
 } from "./helpers.ts";
 import { onStage } from "./on-stage.ts";
-import { checkWhole } from "./rig/kills.ts";
+import { checkWhole } from "./rig/whole.ts";
 
 const kept = async (vault: Vault) =>
   (await vault.slots.list()).map(({ id }) => ({

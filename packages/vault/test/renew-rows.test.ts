@@ -7,7 +7,7 @@ import type { Vault } from "../src/index.ts";
 import { isSound, type SteeringTable, type SteeringTables } from "../src/rows.ts";
 import { edit, openKeys } from "./forge.ts";
 import { bytes, expectCode, makeVault, newHome, PASSPHRASE, reopen, text } from "./helpers.ts";
-import { checkWhole } from "./rig/kills.ts";
+import { checkWhole } from "./rig/whole.ts";
 
 const kept = async (vault: Vault) =>
   (await vault.slots.list()).map(({ id }) => ({
