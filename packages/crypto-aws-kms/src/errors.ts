@@ -19,6 +19,11 @@ export interface ErrorFacts {
 
 const throttled: ErrorFacts = { code: "ERR_RATE_LIMITED", means: "the request rate is exceeded" };
 const unavailable: ErrorFacts = { code: "ERR_UNAVAILABLE", means: "the service did not do it" };
+const unreachable: ErrorFacts = {
+  code: "ERR_UNAVAILABLE",
+  means: "the service cannot be reached",
+  hint: "Check the network, the region and the endpoint",
+};
 const expired: ErrorFacts = {
   // A refusal is an answer: a fallback would hide that somebody has to sign in.
   code: "ERR_ACCESS_DENIED",
@@ -155,7 +160,7 @@ function factsOf(error: unknown): ErrorFacts | undefined {
   const name = nameOf(error);
   if (Object.hasOwn(ERRORS, name)) return ERRORS[name];
   const { code, message, $metadata } = error as Partial<Record<string, unknown>>;
-  if (typeof code === "string" && NETWORK.test(code)) return unavailable;
+  if (typeof code === "string" && NETWORK.test(code)) return unreachable;
   if (typeof code === "string" && TLS.test(code)) return impostor;
   if (message === "Region is missing") return noRegion;
   const status = ($metadata as { httpStatusCode?: unknown } | undefined)?.httpStatusCode;

@@ -10,8 +10,6 @@ import {
   createBroker,
   createTerminalSurface,
   escapeText,
-  identitiesFrom,
-  isTerminalApart,
   type JsonValue,
   needsApproval,
   type TerminalDevice,
@@ -21,6 +19,7 @@ import {
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { report, torture } from "../../../tooling/vitest/torture.ts";
+import { identitiesFrom, isTerminalApart } from "../src/approvals/processes.ts";
 import { ACTION, memoryVault, policyOf } from "./approval-vault.ts";
 
 /** Any text, rich in what could deceive. */
