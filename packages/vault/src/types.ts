@@ -219,6 +219,8 @@ export interface Vault extends AsyncDisposable {
 export interface LockedVault extends AsyncDisposable {
   readonly id: string;
   readonly home: string;
+  /** Whether the database is encrypted. */
+  readonly hidesRows: boolean;
   readonly secrets: Pick<Secrets, "list">;
   readonly keys: Pick<Keys, "list">;
   readonly slots: Pick<Slots, "list">;

@@ -105,7 +105,9 @@ export const CHECKS: Readonly<Record<string, Check>> = {
       );
     }
     const why = whyNoNewFile(home);
-    return why === undefined ? good("possible") : fault(`${home} takes no new file: ${why}`);
+    return why === undefined
+      ? good("possible")
+      : fault(`${home} takes no new file: ${why.reason}`, why.hint);
   }),
   files: check(({ home }) => {
     const faults = filesOf(home).flatMap((path) => {
@@ -172,7 +174,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   companion: check(async (context) => {
     const { security } = await loadConfig(context.home);
     await using vault = await readVault(await vaultPlace(context));
-    if ((await vault.status()).database.encrypted) return unknown(LOCKED);
+    if (vault.hidesRows) return unknown(LOCKED);
     const devices = await vault.companions.list();
     const suspended = devices.filter(({ state }) => state === "suspended");
     if (suspended.length > 0) {
@@ -240,7 +242,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   }),
   database: check(async (context) => {
     await using vault = await readVault(await vaultPlace(context));
-    if ((await vault.status()).database.encrypted) return unknown(LOCKED);
+    if (vault.hidesRows) return unknown(LOCKED);
     const { home, store } = await vaultPlace(context);
     const where = store ?? { file: join(home, "lango.db") };
     await using opened = await openStore({ ...where, mode: "read" });
@@ -251,7 +253,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   }),
   audit: check(async (context) => {
     await using vault = await readVault(await vaultPlace(context));
-    if ((await vault.status()).database.encrypted) return unknown(LOCKED);
+    if (vault.hidesRows) return unknown(LOCKED);
     const { ok, rows, faults } = await vault.audit.verifyLinks();
     return ok
       ? good(`${rows} rows, the chain holds`)

@@ -33,7 +33,10 @@ export const run: Handler = async (context, args) => {
   const findings: (Finding & { readonly check: string })[] = [];
   for (const [check, look] of Object.entries(CHECKS)) {
     const { stop, ...finding } = await look(context, args);
-    findings.push({ check, ...finding });
+    // What keeps one check from looking, such as a full disk, keeps others: it is said once.
+    const first = findings.find(({ ok, detail }) => ok === false && detail === finding.detail);
+    const detail = `not checked, for the same reason as ${first?.check}`;
+    findings.push({ check, ...(first === undefined ? finding : { ok: null, detail }) });
     if (stop) {
       break;
     }
