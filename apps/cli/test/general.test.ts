@@ -293,7 +293,7 @@ describe("doctor", () => {
     expect(code).toBe(10);
     expect(document.data.checks).toContainEqual(
       expect.objectContaining({
-        check: "keyslots",
+        check: "vault",
         ok: false,
         detail: `${path} is no regular file`,
       }),
