@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
@@ -305,3 +305,64 @@ function writeConfig(home: string): void {
   mkdirSync(home, { mode: 0o700 });
   writeFileSync(join(home, "config.json"), '{"security":{"kdf":"pbkdf2-sha256"}}', { mode: 0o600 });
 }
+
+describe("settings on a terminal", () => {
+  const CHOOSE = "Setting, by number or name (Enter ends): ";
+  const VALUE = "New value (Enter leaves it): ";
+  const asked = (terminal: Terminal, question: string) =>
+    terminal.output.split(question).length - 1;
+
+  test("are shown, chosen by number or name, and written once they are sound", async () => {
+    const home = await vaultHome();
+    const terminal = session(home, "settings");
+    const answers: [question: string, nth: number, text: string, isWritten: boolean][] = [
+      [CHOOSE, 1, "no-such-thing", false],
+      [CHOOSE, 2, "keyring", false],
+      [VALUE, 1, "perhaps", false],
+      [VALUE, 2, "true", false],
+      [CHOOSE, 3, "security.interceptor", true],
+      [CHOOSE, 4, "audit.onFailure", true],
+      [VALUE, 3, "", true],
+      [CHOOSE, 5, "", true],
+    ];
+    for (const [question, nth, text, isWritten] of answers) {
+      await expect.poll(() => asked(terminal, question), { timeout: 10_000 }).toBe(nth);
+      expect(existsSync(join(home, "config.json"))).toBe(isWritten);
+      terminal.type(`${text}\r`);
+    }
+    expect(await terminal.end()).toMatchObject({ exitCode: 0 });
+    expect(terminal.output).toMatch(/NO +SETTING +VALUE +DEFAULT +MEANING/);
+    expect(terminal.output).toContain("No setting is called no-such-thing");
+    expect(terminal.output).toContain("security.keyring.enabled takes true or false");
+    expect(terminal.output).toContain("is false, by default false; true or false");
+    expect(terminal.output).toMatch(/Which\?\r\n +security\.interceptor\.enabled/);
+    expect(terminal.output).toContain('"deny" or "spool"');
+    expect(terminal.output).toContain("set security.keyring.enabled");
+    const file = JSON.parse(readFileSync(join(home, "config.json"), "utf8"));
+    expect(file).toEqual({ security: { keyring: { enabled: true } } });
+  });
+
+  test("a token is neither shown nor echoed", async () => {
+    const home = await vaultHome();
+    const terminal = session(home, "settings");
+    const token = "tok-7f3a91c2e5-tok-7f3a91c2e5-7f3a";
+    await reply(terminal, CHOOSE, "gateway.auth.token\r");
+    await reply(terminal, VALUE, `${token}\r`);
+    await expect.poll(() => asked(terminal, CHOOSE), { timeout: 10_000 }).toBe(2);
+    terminal.type("\u0004");
+    expect(await terminal.end()).toMatchObject({ exitCode: 0 });
+    expect(terminal.output).not.toContain(token);
+    expect(readFileSync(join(home, "config.json"), "utf8")).toContain(token);
+  });
+
+  test("without a terminal the subcommands are named, and help lists them", async () => {
+    const none = await lango(["settings"], { home: await vaultHome() });
+    expect(none.code).toBe(2);
+    expect(none.stderr).toContain("get, set, list, schema");
+    const help = await lango(["settings", "--help"]);
+    expect(help.stdout).toMatch(/^ {2}lango settings$[\s\S]*^ {2}settings set KEY VALUE/m);
+    expect((await lango(["settings", "lst"])).stderr).toContain(
+      'Did you mean "lango settings list"',
+    );
+  });
+});
