@@ -71,6 +71,18 @@ describe("the program as it is published", () => {
     expect(commands).not.toMatch(/__esm\(\{"(src|\.\.\/\.\.\/packages)\//);
   });
 
+  test("shows the status without modules of Node that it does not use", async () => {
+    const tell = 'process.on("exit", () => process._rawDebug(process.moduleLoadList.join("\\n")));';
+    const told = ["--import", `data:text/javascript,${encodeURIComponent(tell)}`, ...program];
+    const home = await vaultHome();
+    const { stderr } = await lango(["security", "status"], { home, program: told });
+    const loaded = stderr.split("\n");
+    expect(loaded).toContain("NativeModule crypto");
+    for (const late of ["net", "tty", "perf_hooks", "child_process", "internal/process/report"]) {
+      expect(loaded).not.toContain(`NativeModule ${late}`);
+    }
+  });
+
   test("does its work: onboard, set, get, run, status, audit, check, settings", async () => {
     const home = join(folder(), "new");
     const run = (args: string[], input = "") => lango(args, { home, input, program });

@@ -185,6 +185,20 @@ describe("a vault in PostgreSQL", () => {
     const child = await lango(["run", "--", "/usr/bin/env"], { home, env: { DATABASE_URL: url } });
     expect(child.code, child.stderr).toBe(0);
     expect(child.stdout).not.toContain("DATABASE_URL");
+    // PGPASSWORD is the command's own, unless it opens the database of the vault.
+    const AWS_SESSION_TOKEN = "of the command";
+    const PGPASSWORD = POSTGRES_PASSWORD;
+    const without = Object.assign(new URL(url), { password: "" }).href;
+    for (const [DATABASE_URL, isInherited] of [
+      [without, false],
+      [url, true],
+    ] as const) {
+      const env = { DATABASE_URL, PGPASSWORD, AWS_SESSION_TOKEN };
+      const ran = await lango(["run", "--", "/usr/bin/env"], { home, env });
+      expect(ran.code, ran.stderr).toBe(0);
+      expect(ran.stdout.includes("PGPASSWORD=")).toBe(isInherited);
+      expect(ran.stdout).toContain(`AWS_SESSION_TOKEN=${AWS_SESSION_TOKEN}`);
+    }
     const wrong = url.replace(encodeURIComponent(POSTGRES_PASSWORD), "wrong-password");
     const denied = await lango(status, { home, env: { DATABASE_URL: wrong } });
     expect(denied.code).not.toBe(0);

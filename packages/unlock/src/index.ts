@@ -11,6 +11,7 @@ export {
   isMasterKeyVariable,
   readConfiguredSecrets,
 } from "./configured-secrets.ts";
+export { isTerminal } from "./descriptor.ts";
 export {
   type EncryptionKey,
   encryptionKeyLabel,

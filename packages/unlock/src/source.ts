@@ -1,5 +1,5 @@
 import type { Bytes } from "@lango/crypto-core";
-import type { CredentialKey, CredentialKind, SlotInfo } from "./types.ts";
+import type { Credential, CredentialKey, CredentialKind, SlotInfo } from "./types.ts";
 
 /** What asking a source gave. A source that is there but unusable throws instead. */
 export type Attempt =
@@ -11,6 +11,8 @@ export type Attempt =
       /** Of a source of several keys: the one of `secret`, and those to try after it. */
       readonly from?: CredentialKey;
       readonly others?: readonly CredentialKey[];
+      /** See {@link Credential.again}. */
+      readonly again?: Credential["again"];
     }
   | { readonly state: "skipped"; readonly reason: string };
 

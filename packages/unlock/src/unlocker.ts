@@ -46,6 +46,7 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
           ...from,
           slotIds: found.slotIds ?? candidates.map((slot) => slot.id),
           ...(found.others === undefined ? {} : { others: found.others }),
+          ...(found.again === undefined ? {} : { again: found.again }),
         },
         skipped,
       };

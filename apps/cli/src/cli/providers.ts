@@ -94,7 +94,7 @@ async function namedByVault(
   if (names.length === 0) return [];
   await using vault = await readVault(await vaultPlace(context));
   // An encrypted database does not show its keys before it is opened with what these may be needed for.
-  if ((await vault.status()).database.encrypted) return [...names];
+  if (vault.hidesRows) return [...names];
   const slots = await vault.slots.list();
   const used = [
     wanted,

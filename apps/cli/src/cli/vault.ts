@@ -12,6 +12,7 @@ import { type Arguments, usageError } from "./arguments.ts";
 import { checkUnlockVariables, noteConfigured } from "./configured.ts";
 import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
+import { keepSecret } from "./keep-secret.ts";
 import { lazyKeyring } from "./keyring.ts";
 import { locked } from "./locked.ts";
 import { vaultPlace } from "./place.ts";
@@ -51,7 +52,6 @@ export async function withVault<T>(
   });
   hardenProcess();
   const { audit, gateway, security } = await loadConfig(context.home);
-  const { keepPassphrase, keepCredential } = needs;
   // Closed after the vault, which may anchor its log with a key of one.
   await using providers = await openProviders(context, security, needs.scheme);
   const unlocker =
@@ -69,10 +69,10 @@ export async function withVault<T>(
     unlock: async (slots) => {
       if (fresh === undefined) await checkUnlockVariables(context, args, slots);
       const result = await unlocker.obtain(slots);
-      const { credential } = result;
-      keepPassphrase?.(credential.secret.slice());
-      keepCredential?.({ ...credential, secret: credential.secret.slice() });
-      return result;
+      const { keepPassphrase, keepCredential } = needs;
+      if (keepPassphrase) return keepSecret(result, keepPassphrase);
+      if (!keepCredential) return result;
+      return keepSecret(result, (secret) => keepCredential({ ...result.credential, secret }));
     },
     audit: {
       onFailure: audit.onFailure,
