@@ -1,14 +1,13 @@
-import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createGcpKmsProvider } from "@lango/crypto-gcp-kms";
-import { type JsonValue, jcs } from "@lango/envelope";
 import { createUnlocker } from "@lango/unlock";
 import { openVault } from "@lango/vault";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Cloud, startAzure, startGcp } from "./cloud-support.ts";
 import { configure, good, line } from "./provider-support.ts";
+import { editSlot } from "./slot-edits.ts";
 import { expectOneFault, lango, langoJson, SECRET, snapshot, vaultHome } from "./support.ts";
 
 // Cloud and provider are both ours; the SDK between them, the settings and the command are the real ones. What this cannot
@@ -140,7 +139,7 @@ describe.each([
     // A key that the wrapped one was never under; what the provider does not see, but the slot is bound to.
     for (const change of [{ uri: other.uri }, { keyVersion: "7" }, { label: "harmless" }]) {
       writeFileSync(file, original);
-      edit(file, slotId, change);
+      editSlot(file, slotId, change);
       const before = files(home);
       const ran = await lango(VERIFY, open);
       expectOneFault(
@@ -187,22 +186,6 @@ test("rooted in a key of Google Cloud alone, the vault opens while it answers, a
   expect((await lango(USE, locked)).code).toBe(0);
   await cloud.stop();
 });
-
-/** Changes a slot as somebody does who knows the format and has no key. */
-function edit(path: string, slotId: string, change: object): void {
-  const file = JSON.parse(readFileSync(path, "utf8"));
-  const { sha256: _, slots, ...others } = file;
-  const content = {
-    ...others,
-    slots: slots.map((slot: { id: string }) =>
-      slot.id === slotId ? { ...slot, ...change } : slot,
-    ),
-  };
-  const sha256 = createHash("sha256")
-    .update(jcs(content as JsonValue))
-    .digest("hex");
-  writeFileSync(path, JSON.stringify({ ...content, sha256 }));
-}
 
 /** All but the notes of failures, and what is shown of providers. */
 const files = (home: string): Record<string, string> =>
