@@ -1,14 +1,11 @@
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { createLocalProvider } from "@lango/crypto-local";
-import { createUnlocker } from "@lango/unlock";
-import { openVault } from "@lango/vault";
 import { expect, onTestFinished, test } from "vitest";
 import { type Devices, joinPairing, paired, serve } from "./companion-support.ts";
-import { good, line } from "./provider-support.ts";
+import { addForeignSlot, good, line } from "./provider-support.ts";
 import { editSlot } from "./slot-edits.ts";
-import { expectOneFault, lango, langoJson, PASSPHRASE, SECRET, vaultHome } from "./support.ts";
+import { expectOneFault, lango, langoJson, SECRET, vaultHome } from "./support.ts";
 
 // A database that is encrypted shows nobody who is paired: what opens it is in the slots.
 const LOCKED = { LANGO_PASSPHRASE: undefined };
@@ -146,23 +143,8 @@ test("a companion that an older database suspends opens nothing until it is conf
 
 test("a slot that does not say who opens it keeps the database as it is", async () => {
   const { agent: home } = await paired(ALLOW);
-  // As an earlier lango made it. Any key will do: nobody is asked for it here.
-  const provider = createLocalProvider({
-    keys: [
-      {
-        id: "data",
-        algorithm: "aes-256-gcm",
-        versions: [{ version: 1, material: new Uint8Array(32).fill(7) }],
-      },
-    ],
-  });
-  const unlock = createUnlocker({
-    ...{ home, env: { LANGO_PASSPHRASE: PASSPHRASE }, stdinFree: false },
-  });
-  const vault = await openVault({ home, unlock });
-  const made = { kind: "provider", uri: "rpc:data", provider, keyId: "data" } as const;
-  const { id } = await vault.slots.add(made);
-  await vault.close();
+  // As an earlier lango made it.
+  const id = await addForeignSlot(home, "rpc:data");
   const byPassphrase = ["--unlock-with", "passphrase"];
   const refused = await lango([...DB_MIGRATE, ...byPassphrase], { home });
   expectOneFault(refused, 9, /does not say which device opens it/);
