@@ -43,7 +43,7 @@ export async function startGcp(): Promise<Cloud> {
     // Google Cloud KMS is configured by the name of the provider alone.
     settings: (kms) => ({
       signer: { provider: "gcp-kms" },
-      kms: { endpoint: door.url, timeoutPerOperation: "5s", maxRetries: 0, ...kms },
+      kms: { endpoint: door.url, timeoutPerOperation: "20s", maxRetries: 0, ...kms },
     }),
     env: {},
     door,
@@ -93,7 +93,7 @@ export async function startAzure(folder: string): Promise<Cloud> {
     settings: (kms) => ({
       kms: {
         azure: { vaultUrl: standIn.url },
-        ...{ timeoutPerOperation: "5s", maxRetries: 0, ...kms },
+        ...{ timeoutPerOperation: "20s", maxRetries: 0, ...kms },
       },
     }),
     env: {

@@ -12,17 +12,9 @@ export const MAX_NOTES_BYTES: number = 64 * 1024;
 /** Where the notes of a home are. */
 export const notesPath = (home: string): string => join(home, "unlock-failures.jsonl");
 
-/** An agent that nobody locked is no more. */
-export interface AgentEndNote {
-  readonly agent: AgentEnd;
-  readonly pid: number;
-  /** Milliseconds since the epoch. */
-  readonly ts: number;
-}
-
 /** Notes the end of an agent. Never rejects: a home that is gone, or a full disk, keeps no agent alive. */
 export const noteAgentEnd = (home: string, agent: AgentEnd, pid: number): Promise<void> =>
-  appendNote(notesPath(home), { agent, pid, ts: Date.now() } satisfies AgentEndNote);
+  appendNote(notesPath(home), { agent, pid, ts: Date.now() });
 
 /** Appends a line to a file of notes. Never rejects. */
 export async function appendNote(path: string, note: object): Promise<void> {

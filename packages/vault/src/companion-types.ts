@@ -65,7 +65,8 @@ export interface Companions {
   /** Takes a suspended device in again; an active one stays as it is. */
   confirm(id: string): Promise<CompanionInfo>;
   /**
-   * Replaces the pin of a device, also in the slots that it opens, that proved, over a channel with its old key, that it holds the new one.
+   * Replaces the pin of a device that proved, over a channel with its old key, that it holds the new one; also in the slots that
+   * it opens.
    *
    * @throws {@link CryptoError} `ERR_ACCESS_DENIED` for a suspended device; `ERR_CONFLICT` when another device has that pin.
    */

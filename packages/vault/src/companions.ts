@@ -111,9 +111,8 @@ export const createCompanions = (options: SlotsOptions): Companions => {
           };
         };
         // Paired again: what its key opens, it still opens.
-        const device = await store.companions.findByFingerprint(fingerprint);
-        const slots = device && { device, detail, become: pinned({ id, fingerprint }) };
-        return change("companion.pair", id, pair, slots);
+        const device = { id, fingerprint };
+        return change("companion.pair", id, pair, { device, detail, become: pinned(device) });
       }),
     rename: (id, name) =>
       gate.run(async () => {
