@@ -80,6 +80,8 @@ test("nobody there, nobody who answers, and another device at the address: each 
   await served.stop();
   expectOneFault(await lango(BY_PROVIDER, locked), 7, /No companion answers at 127\.0\.0\.1/);
   await passphraseOpens(/not by provider slot rpc:data: No companion answers/);
+  const list = ["security", "secrets", "list", "--unlock-with", "provider"];
+  expect(await good(list, locked)).toBe("locked: the database is encrypted\n");
 
   const mute = createServer((socket) => socket.on("error", () => undefined)).listen(
     at,
