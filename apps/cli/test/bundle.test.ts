@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { newDatabaseUrl } from "../../../tooling/vitest/postgres.ts";
 import { serve } from "./companion-support.ts";
-import { configure, homeWith, WEAK } from "./provider-support.ts";
+import { addForeignSlot, configure, homeWith, WEAK } from "./provider-support.ts";
 import {
   environment,
   expectOneFault,
@@ -134,6 +134,32 @@ describe("the program as it is published", () => {
     const { stdout } = await lango(["security", "provider", "list"], alone);
     expect(stdout).toMatch(/^rpc +not installed +npm install --prefix .*@lango\/crypto-rpc$/m);
   });
+
+  test.each([
+    ["rpc:data", { signer: { rpcUrl: "https://127.0.0.1:1" } }],
+    ["aws-kms:alias/k", { kms: { region: "us-east-1" } }],
+    ["gcp-kms:projects/p/locations/l/keyRings/r/cryptoKeys/k", { signer: { provider: "gcp-kms" } }],
+    ["azure-kv:k", { kms: { azure: { vaultUrl: "https://k.vault.azure.net" } } }],
+    ["pkcs11:object=k", { kms: { pkcs11: { modulePath: "/none.so" } } }],
+  ])(
+    "a slot of %s opens nothing without its package: 69 and its name, and the next source opens",
+    async (uri, security) => {
+      const home = await vaultHome();
+      await addForeignSlot(home, uri);
+      configure(home, security);
+      const alone = { home, program: [programAlone()] };
+      const verify = ["--verbose", "audit", "verify"];
+      const name = `@lango/crypto-${uri.slice(0, uri.indexOf(":"))}`;
+      const only = await lango([...verify, "--unlock-with", "provider"], alone);
+      expectOneFault(only, 69, new RegExp(`${name} is not installed`));
+      expect(only.stderr).toContain(`npm install --prefix ${home}/providers ${name}`);
+      expect(only.stderr).toContain(`from provider slot ${uri}`);
+      const next = await lango(verify, alone);
+      expect(next.code, next.stderr).toBe(0);
+      expect(next.stderr).toMatch(new RegExp(`not by provider slot .*${name} is not installed`));
+      expect(next.stderr).toMatch(/unlocked by LANGO_PASSPHRASE/);
+    },
+  );
 
   test("pairs and serves: certificates, WebSockets and discovery are in it", async () => {
     const [agent, companion] = [await vaultHome(), await vaultHome()];

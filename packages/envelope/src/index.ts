@@ -23,6 +23,7 @@ export {
 } from "./kdf.ts";
 export {
   buildKeyslots,
+  type CompanionPin,
   type Keyslots,
   parseKeyslots,
   type Slot,

@@ -19,6 +19,7 @@ export {
   readEncryptionKeys,
 } from "./encryption-keys.ts";
 export { keysForNewVault } from "./first-keys.ts";
+export { appendNote, MAX_NOTES_BYTES, noteAgentEnd, notesPath } from "./notes.ts";
 export { createOsKeyring, type OsKeyringOptions, type WritableKeyring } from "./os-keyring.ts";
 export { parseMasterKey } from "./parse-master-key.ts";
 export { readMasterKey } from "./read-master-key.ts";

@@ -1,4 +1,4 @@
-import type { Bytes } from "@lango/crypto-core";
+import type { Bytes, CryptoError } from "@lango/crypto-core";
 import type { Credential, CredentialKey, CredentialKind, SlotInfo } from "./types.ts";
 
 /** What asking a source gave. A source that is there but unusable throws instead. */
@@ -14,7 +14,12 @@ export type Attempt =
       /** See {@link Credential.again}. */
       readonly again?: Credential["again"];
     }
-  | { readonly state: "skipped"; readonly reason: string };
+  | {
+      readonly state: "skipped";
+      readonly reason: string;
+      /** What no credential mends, such as a service that is away: the error where nothing else could have opened the vault. */
+      readonly failure?: CryptoError;
+    };
 
 /** One place where a credential may be. */
 export interface Source {

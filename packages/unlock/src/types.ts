@@ -200,6 +200,7 @@ export interface Unlocker {
    * Returns the first credential of the sources, in the order of {@link createUnlocker}.
    *
    * @throws CryptoError `ERR_LOCKED` when no source gave anything (the hint lists each with its reason);
+   *   `ERR_UNAVAILABLE`, `ERR_TIMEOUT`, `ERR_CIRCUIT_OPEN` or `ERR_PROVIDER_NOT_INSTALLED` instead, where only provider slots could have;
    *   `ERR_INVALID_ARGUMENT` for flags that contradict each other or a descriptor that is not open; `ERR_CONFIG` for a
    *   source that is there but unusable: a file that others can read, a key of another length, two variables that differ;
    *   `ERR_WRONG_PASSPHRASE` for recovery words that are none, and for a provider that has the key but cannot unwrap the slot's.

@@ -97,7 +97,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     keys: createKeys({ context, registry, local, localForAgents, providers, gate }),
     slots: createSlots({ context, paths, vaultKey, gate, openedBy: unlockedBy.slotId }),
     providers: createProviders(parts, gate),
-    companions: createCompanions(context, gate),
+    companions: createCompanions({ context, paths, vaultKey, gate, openedBy: unlockedBy.slotId }),
     fingerprints: createFingerprints(context, gate),
     approvals: createApprovals({ context, paths, vaultKey, reader, gate }),
     database: createDatabaseEncryption(context, gate),

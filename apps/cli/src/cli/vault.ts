@@ -43,7 +43,11 @@ export async function withVault<T>(
   context: Context,
   args: Arguments,
   needs: VaultNeeds,
-  use: (vault: Vault, providers: Providers["byScheme"]) => Promise<T>,
+  use: (
+    vault: Vault,
+    providers: Providers["byScheme"],
+    peers: Pick<Providers["peers"], "newest">,
+  ) => Promise<T>,
 ): Promise<T> {
   if (needs.stdinFree === false) refuseStdin(args);
   let fresh = needs.passphrase;
@@ -88,7 +92,7 @@ export async function withVault<T>(
   }
   await auditProviderChange(vault, security);
   await noteConfigured(vault, context, gateway.auth.token);
-  return await use(vault, providers.byScheme);
+  return await use(vault, providers.byScheme, providers.peers);
 }
 
 /** Looks where the command line, the environment and the settings say. */
