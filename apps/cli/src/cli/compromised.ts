@@ -28,7 +28,7 @@ export async function rotateCompromised(context: Context, args: Arguments): Prom
       return changeVaultKey(
         { context, args, vault, providers, opener: opener! },
         "Make a new vault key and new data keys, and seal every value again?",
-        true,
+        { compromised: true, acceptFaults: args.flag("accept-faults") },
         async (next, report) => {
           const rotated = await runRotation(context, args, next, "start");
           const rows = await renew(context, args, next);
@@ -67,7 +67,10 @@ async function renew(context: Context, args: Arguments, vault: Vault): Promise<n
   const progress = createProgress(context, args, "writing rows anew");
   try {
     const { rows } = await interruptible((signal) =>
-      vault.renewRows({ signal, onProgress: ({ done, total }) => progress.update(done, total) }),
+      vault.renewRows({
+        ...{ signal, acceptFaults: args.flag("accept-faults") },
+        onProgress: ({ done, total }) => progress.update(done, total),
+      }),
     );
     return rows;
   } finally {
@@ -80,7 +83,6 @@ const STILL_KNOWN: readonly string[] = [
   ...NOT_REVOKED,
   "A passphrase, recovery words and the key of a provider that open a slot are the same: change those that somebody may have (lango security migrate-passphrase; lango security slots add, slots remove)",
   "Local keys (lango keys list) are the same, only sealed anew: whoever has had the old vault key may have them; make a new version of each: lango keys rotate KEY",
-  "A server that opened the vault while this ran takes rows under the former key until it is started again",
 ];
 
 const doneText = (context: Context, rotated: RotationResult, rows: number): Result => {

@@ -36,8 +36,9 @@ export async function runRotation(
     }
     shown.progress.update(done, total);
   };
+  const acceptFaults = args.flag("accept-faults");
   try {
-    return await interruptible((signal) => rotation[work]({ onProgress, signal }));
+    return await interruptible((signal) => rotation[work]({ onProgress, signal, acceptFaults }));
   } catch (error) {
     if (isInterrupted(error)) {
       shown?.progress.end();

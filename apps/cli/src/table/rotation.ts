@@ -21,6 +21,10 @@ export const ROTATION_COMMANDS: readonly Command[] = [
         type: "boolean",
         summary: "a new vault key and new keys of the rows too: somebody may have had the old ones",
       },
+      "accept-faults": {
+        type: "boolean",
+        summary: "with --compromised: also take rows that the log does not vouch for",
+      },
       ...REKEY_OPTIONS,
       resume: { type: "boolean", summary: "go on with the rotation that was interrupted" },
       ...PROGRESS_OPTIONS,
