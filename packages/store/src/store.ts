@@ -272,10 +272,12 @@ export interface AuditRows extends AuditReads {
   /**
    * Appends rows that go on from the head, all of its epoch.
    *
+   * @param lastMac - What the MAC of the last row must be: only so is the head's epoch more than a number that anybody can write.
+   *   Default: it may be any.
    * @throws {@link CryptoError} `ERR_CONFLICT` (retryable) when the first row does not follow the head, or the rows are
-   *   not consecutive.
+   *   not consecutive; `ERR_INTEGRITY` when the last row has another MAC.
    */
-  append(rows: readonly AuditRow[]): Promise<void>;
+  append(rows: readonly AuditRow[], lastMac?: Bytes): Promise<void>;
   /** Sets the epoch that the next rows must have, which keeps out whoever writes rows of another. */
   setEpoch(epoch: number): Promise<void>;
   /**
