@@ -78,8 +78,12 @@ export interface DataKeyInfo {
 export interface RetireOptions {
   /** Changes nothing, and says what would be. Default is false. */
   readonly dryRun?: boolean | undefined;
+  /** First removes versions whose secret has lost its row: nothing opens them. Default is false. */
+  readonly orphans?: boolean | undefined;
 }
 export interface RetireResult {
+  /** Such versions: removed, or with `dryRun` the first 500. The name is from the log, where it has one. */
+  readonly orphans: readonly string[];
   /** Data keys that are gone now. */
   readonly retired: readonly DataKeyInfo[];
   /** Those that open old values only, and are still needed for that. */

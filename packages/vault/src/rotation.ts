@@ -6,6 +6,7 @@ import { checkVouched } from "./audit/row-witness.ts";
 import type { DataKeys } from "./data-keys.ts";
 import { auditFailure } from "./failures.ts";
 import type { Gate } from "./gate.ts";
+import { checkNoOrphans } from "./orphans.ts";
 import { retireDataKey } from "./retire.ts";
 import type { RewrapContext } from "./rewrap.ts";
 import { beginRotation } from "./rotation-begin.ts";
@@ -95,7 +96,10 @@ const finishRotation = async (
   reached("rotate:verified");
   options.signal?.throwIfAborted();
   for (const id of job.status.dataKeys) {
-    if (!(await retireDataKey(context, id))) throw stillNeeded(id);
+    if (!(await retireDataKey(context, id))) {
+      await checkNoOrphans(context.store);
+      throw stillNeeded(id);
+    }
     result.retired.push(id);
     reached("rotate:retired");
   }

@@ -17,6 +17,7 @@ import { withVault } from "./vault.ts";
  * order: a new data key under the old vault key would protect nothing.
  */
 export async function rotateCompromised(context: Context, args: Arguments): Promise<Result> {
+  const how = { acceptFaults: args.flag("accept-faults") };
   let opener: Credential | undefined;
   const keepCredential = (credential: Credential): void => {
     opener = credential;
@@ -28,9 +29,9 @@ export async function rotateCompromised(context: Context, args: Arguments): Prom
       return changeVaultKey(
         { context, args, vault, providers, opener: opener! },
         "Make a new vault key and new data keys, and seal every value again?",
-        { compromised: true, acceptFaults: args.flag("accept-faults") },
+        { compromised: true, ...how },
         async (next, report) => {
-          const rotated = await runRotation(context, args, next, "start");
+          const rotated = await runRotation(context, args, next, "start", how);
           const rows = await renew(context, args, next);
           return {
             ...doneText(context, rotated, rows),
@@ -53,9 +54,10 @@ export async function resumeCompromised(
   args: Arguments,
   vault: Vault,
 ): Promise<Result> {
+  const how = { acceptFaults: args.flag("accept-faults") };
   const begun = await vault.rotation.status();
   const renewed = begun ? [] : await renewKeys(context, vault, await vault.slots.list());
-  const rotated = await runRotation(context, args, vault, begun ? "resume" : "start");
+  const rotated = await runRotation(context, args, vault, begun ? "resume" : "start", how);
   const rows = await renew(context, args, vault);
   return {
     ...doneText(context, rotated, rows),
@@ -64,11 +66,12 @@ export async function resumeCompromised(
 }
 
 async function renew(context: Context, args: Arguments, vault: Vault): Promise<number> {
+  const acceptFaults = args.flag("accept-faults");
   const progress = createProgress(context, args, "writing rows anew");
   try {
     const { rows } = await interruptible((signal) =>
       vault.renewRows({
-        ...{ signal, acceptFaults: args.flag("accept-faults") },
+        ...{ signal, acceptFaults },
         onProgress: ({ done, total }) => progress.update(done, total),
       }),
     );

@@ -37,6 +37,12 @@ export const ROTATION_COMMANDS: readonly Command[] = [
     path: "keys retire",
     summary: "destroy the data keys that no value needs any more, and list the others",
     examples: ["lango keys retire --dry-run", "lango keys retire"],
+    options: {
+      orphans: {
+        type: "boolean",
+        summary: "first remove versions whose secret has lost its row, which nothing opens",
+      },
+    },
     unlocks: true,
     writes: true,
     load: () => import("../commands/keys-retire.ts"),
