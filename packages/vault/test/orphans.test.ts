@@ -92,7 +92,7 @@ test("the values of a disabled key are sealed again like others", async () => {
 
 test("the job of a rotation holds 100,000 data keys, and is not written where it would be too long to read", async () => {
   const home = newHome();
-  const vault = await makeVault(home);
+  await makeVault(home);
   const { keys } = await openKeys(home);
   const ids = (count: number): string[] =>
     Array.from({ length: count }, (_, i) => i.toString(16).padStart(24, "0"));

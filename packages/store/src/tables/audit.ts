@@ -98,10 +98,18 @@ const moved = (to: string): CryptoError =>
     context: { hint: "Open it there: the setting store, or DATABASE_URL, says where the vault is" },
   });
 
-const emptyHead = (): AuditHead => ({ seq: 0, hash: new Uint8Array(HASH_BYTES), epoch: 1 });
+/** Of a vault that is being made. @throws {@link CryptoError} `ERR_INTEGRITY` when there are rows: somebody removed their head. */
+const emptyHead = async (executor: ReadExecutor): Promise<AuditHead> => {
+  if (await executor.first(TAIL, { limit: 1 })) {
+    throw new CryptoError("ERR_INTEGRITY", "The audit log has lost its head", {
+      context: { hint: "Restore the database from a backup" },
+    });
+  }
+  return { seq: 0, hash: new Uint8Array(HASH_BYTES), epoch: 1 };
+};
 
 export const auditReads = (executor: ReadExecutor): AuditReads => ({
-  head: async () => (await executor.first(HEAD, {})) ?? emptyHead(),
+  head: async () => (await executor.first(HEAD, {})) ?? (await emptyHead(executor)),
 
   async page(from, limit) {
     checkLimit(limit);
@@ -123,7 +131,7 @@ export const auditRows = (executor: Executor): AuditRows => ({
   ...auditReads(executor),
 
   async lockHead() {
-    const head = (await executor.first(LOCK_HEAD, {})) ?? emptyHead();
+    const head = (await executor.first(LOCK_HEAD, {})) ?? (await emptyHead(executor));
     const to = movedToOf(head);
     if (to !== undefined) throw executor.abandon(moved(to));
     return head;
