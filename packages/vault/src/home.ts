@@ -113,7 +113,7 @@ const isBackupOf = async ({ vaultId }: VaultRow, paths: HomePaths): Promise<bool
 
 const ONE_BACKUP = "Restore lango.db and keyslots.json from one backup";
 
-export const mixed = (found: string, hint = ONE_BACKUP): CryptoError =>
+export const mixed = (found: string, hint: string = ONE_BACKUP): CryptoError =>
   new CryptoError("ERR_CONFLICT", found, { context: { hint } });
 
 export interface OpenDatabaseOptions {
