@@ -76,7 +76,6 @@ const renewAll = async (
     break;
   }
   await endFormer(parts);
-  context.keys.endFormerRows();
   reached("renew:ended");
   return { rows };
 };

@@ -3,13 +3,24 @@ import { join } from "node:path";
 import { toHex, zero } from "@lango/crypto-core";
 import { createDataKey, openValue, sealValue } from "@lango/envelope";
 import { openStore, type SecretRow, type StoreReads } from "@lango/store";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { dataKeyAad } from "../src/data-key-wrap.ts";
 import type { Vault } from "../src/index.ts";
 import { recordAad } from "../src/names.ts";
+import { type OpenedContext, openContext } from "../src/open-context.ts";
+import { renewRows } from "../src/renew-rows.ts";
 import { isSound, withMac } from "../src/rows.ts";
 import { edit, forge, type OpenedKeys, openKeys } from "./forge.ts";
-import { bytes, expectCode, makeVault, newHome, PASSPHRASE, reopen, text } from "./helpers.ts";
+import {
+  bytes,
+  expectCode,
+  makeVault,
+  newHome,
+  PASSPHRASE,
+  reopen,
+  text,
+  withPassphrase,
+} from "./helpers.ts";
 import { onStage } from "./on-stage.ts";
 import { checkWhole } from "./rig/kills.ts";
 
@@ -211,4 +222,70 @@ test("a server that opened the vault while rows were written anew takes none und
   putBack(home, { ...row, mac });
   await expectCode(() => server.secrets.get("a"), "ERR_INTEGRITY");
   await expectCode(() => vault.secrets.get("a"), "ERR_INTEGRITY");
+});
+
+/** The vault as another process has it, between two of whose steps something happens. */
+const another = async (home: string): Promise<OpenedContext> => {
+  const opened = await openContext({ home, unlock: withPassphrase() });
+  onTestFinished(opened.discard);
+  return opened;
+};
+
+test("a forged row that its owner replaces at that moment is not held against it", async () => {
+  const home = newHome();
+  const vault = await compromised(await filled(home));
+  await pointBack(home, "a");
+  await expectCode(() => vault.renewRows(), "ERR_INTEGRITY");
+  const { context, ...opened } = await another(home);
+  const { store } = context;
+  const walk: typeof store.secrets.walk = async (...place) => {
+    const page = await store.secrets.walk(...place);
+    if (place[0] === undefined) await vault.secrets.delete("a").catch(() => undefined);
+    return page;
+  };
+  const raced = { ...context, store: { ...store, secrets: { ...store.secrets, walk } } };
+  expect(await renewRows({ ...opened, context: raced })).toEqual({ rows: 0 });
+  await checkWhole(vault, home);
+});
+
+test("a secret's row from before that is put back at that moment gets no new MAC", async () => {
+  const home = newHome();
+  const vault = await compromised(await filled(home));
+  const before = await rowOf(home, "a");
+  const { context, ...opened } = await another(home);
+  const { store } = context;
+  let done = false;
+  const walk: typeof store.secrets.walk = async (...place) => {
+    if (!done) {
+      done = true;
+      await vault.secrets.set("a", bytes("newest"));
+      putBack(home, before);
+    }
+    return store.secrets.walk(...place);
+  };
+  const raced = { ...context, store: { ...store, secrets: { ...store.secrets, walk } } };
+  const error = await expectCode(() => renewRows({ ...opened, context: raced }), "ERR_INTEGRITY");
+  expect(error.message).toContain("row secrets/a of table secrets");
+});
+
+test("a key's row from before that is put back at that moment gets no new MAC", async () => {
+  const home = newHome();
+  const vault = await compromised(await filled(home));
+  const { context, ...opened } = await another(home);
+  const { store } = context;
+  const [before] = await store.keys.list();
+  let done = false;
+  const transaction: typeof store.transaction = async (...work) => {
+    if (!done) {
+      done = true;
+      await vault.keys.rotate("default");
+      const { id, keyVersion, mac } = before!;
+      const row = `key_version = '${keyVersion}', mac = x'${toHex(mac)}'`;
+      edit(home, `UPDATE keys SET ${row} WHERE id = '${id}'`);
+    }
+    return store.transaction(...work);
+  };
+  const raced = { ...context, store: { ...store, transaction } };
+  const error = await expectCode(() => renewRows({ ...opened, context: raced }), "ERR_INTEGRITY");
+  expect(error.message).toContain(`row ${before!.id} of table keys`);
 });
