@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statfsSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { utf8 } from "@lango/crypto-core";
 import { Encrypter } from "age-encryption";
@@ -225,6 +225,26 @@ describe("a hostile archive", () => {
       message: "The backup cannot be trusted: its manifest was not written by this vault",
     });
     expect(snapshot(backed.folder)).toEqual(before);
+  });
+
+  test("that does not fit on the disk is refused before a file of it is written", async () => {
+    const backed = await backedUp();
+    const { bavail, bsize } = statfsSync(backed.folder);
+    const size = bavail * bsize + 2 ** 30;
+    const parts = edited(partsOf(backed), ({ entries }) => {
+      entries.find(({ name }: { name: string }) => name === "lango.db").size = size;
+    });
+    const bad = join(backed.folder, "bad.age");
+    writeFileSync(bad, await sealed(backed, tarOf(parts)));
+    // As long as it says: with a hole at its end, which takes no space.
+    truncateSync(bad, size + 2 ** 30);
+    await expect(attempt(backed, bad)).rejects.toMatchObject({
+      code: "ERR_BUSY",
+      message: expect.stringMatching(/is too full: \d+ MiB are needed, \d+ are free/),
+      retryable: false,
+    });
+    truncateSync(bad, 0);
+    expect(readdirSync(backed.folder).filter((name) => name.includes("restor"))).toEqual([]);
   });
 
   test("of two vaults is refused", async () => {

@@ -30,6 +30,7 @@ export type {
   KeyRow,
   KeyslotsRow,
   KeyVersionRow,
+  OrphanVersion,
   PermitRow,
   PolicyRow,
   Reseal,

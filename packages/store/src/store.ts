@@ -13,6 +13,7 @@ import type {
   KeyRow,
   KeyslotsRow,
   KeyVersionRow,
+  OrphanVersion,
   PermitRow,
   PolicyRow,
   Reseal,
@@ -170,6 +171,8 @@ export interface SecretReads {
   walkSealed(after: VersionPlace | undefined, page: SealedPage): Promise<SealedVersion[]>;
   /** How many kept versions a data key sealed. Counts them: 1,000,000 take some 50 ms. */
   countSealedBy(dataKeyId: string): Promise<number>;
+  /** Up to `limit` (1 to 1,000) versions whose secret has lost its row, which only somebody else can have removed. Looks at all versions. */
+  listOrphans(limit: number): Promise<OrphanVersion[]>;
 }
 
 /** The columns of a secret that change with a new version. */
@@ -200,6 +203,8 @@ export interface SecretRows extends SecretReads {
   reseal(values: readonly Reseal[]): Promise<boolean[]>;
   /** Replaces the `mac` of a row if that still is `ifMac`. Returns whether it was. */
   setMac(id: string, mac: Bytes, ifMac: Bytes): Promise<boolean>;
+  /** Deletes a version whose secret has no row. Returns whether it was there. */
+  removeOrphan(version: Pick<OrphanVersion, "secretId" | "version">): Promise<boolean>;
   /** Deletes all but the newest `keep` versions. Returns how many went. */
   pruneVersions(secretId: string, keep: number): Promise<number>;
   /**
@@ -272,10 +277,12 @@ export interface AuditRows extends AuditReads {
   /**
    * Appends rows that go on from the head, all of its epoch.
    *
+   * @param lastMac - What the MAC of the last row must be: only so is the head's epoch more than a number that anybody can write.
+   *   Default: it may be any.
    * @throws {@link CryptoError} `ERR_CONFLICT` (retryable) when the first row does not follow the head, or the rows are
-   *   not consecutive.
+   *   not consecutive; `ERR_INTEGRITY` when the last row has another MAC.
    */
-  append(rows: readonly AuditRow[]): Promise<void>;
+  append(rows: readonly AuditRow[], lastMac?: Bytes): Promise<void>;
   /** Sets the epoch that the next rows must have, which keeps out whoever writes rows of another. */
   setEpoch(epoch: number): Promise<void>;
   /**

@@ -13,6 +13,12 @@ import {
   sharedPostgres,
 } from "../../../tooling/vitest/postgres.ts";
 import { requireService } from "../../../tooling/vitest/require-service.ts";
+import { postgresDialect } from "../src/dialect.ts";
+import { SCHEMA_VERSION } from "../src/migrations.ts";
+import { parseAddress } from "../src/postgres/address.ts";
+import { begin, commit } from "../src/postgres/begin.ts";
+import { loadPg } from "../src/postgres/driver.ts";
+import { Link, PreparedStatements } from "../src/postgres/link.ts";
 import { fails, insertKeys, open, tempHome } from "./helpers.ts";
 import { addressOf, asOwner, withPassword } from "./postgres-server.ts";
 import { auditRow, keyRow } from "./rows.ts";
@@ -282,3 +288,20 @@ async function startProxy(port: number): Promise<{ port: number; swallowCommit()
     },
   };
 }
+
+it("a commit that the server makes a rollback of is an error", async () => {
+  const { location } = await newStore();
+  const dialect = postgresDialect();
+  const place = {
+    ...{ address: parseAddress(withPassword({ location })), Client: await loadPg() },
+    ...{ dialect, prepared: new PreparedStatements(dialect), timeoutMs: 1000 },
+  };
+  const link = await Link.open(place);
+  onTestFinished(() => link.close());
+  await begin(link, "full", { place, version: SCHEMA_VERSION });
+  await commit(link, location);
+  await begin(link, "full", { place, version: SCHEMA_VERSION });
+  await link.exec("select 1 / 0").catch(() => undefined);
+  const error = await fails("ERR_INTERNAL", commit(link, location));
+  expect(error.message).toContain("rolled the transaction back");
+});

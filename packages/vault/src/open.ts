@@ -17,9 +17,9 @@ import { assembleVault } from "./vault.ts";
  * @throws {@link CryptoError}
  *   - `ERR_LOCKED`: no vault here, or nothing to open it with (from `unlock`).
  *   - `ERR_WRONG_PASSPHRASE`: the credential opens no slot. Noted, and in the log from the next opening on.
- *   - `ERR_INTEGRITY`, `ERR_MALFORMED_ENVELOPE`: a damaged or altered file.
+ *   - `ERR_INTEGRITY`, `ERR_MALFORMED_ENVELOPE`: a damaged or altered file, or two of different vaults.
  *   - `ERR_KEYSLOTS_ROLLED_BACK`, `ERR_STORE_ROLLED_BACK`: one of the two is from earlier.
- *   - `ERR_CONFLICT`: files that do not belong together; another lango holds the lock.
+ *   - `ERR_CONFLICT`: a file without the other; another lango holds the lock.
  *   - as `openStore` of `@lango/store`.
  */
 export const openVault = (options: OpenVaultOptions): Promise<Vault> => openWith(options);

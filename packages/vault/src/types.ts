@@ -192,12 +192,15 @@ export interface Vault extends AsyncDisposable {
    *
    * @throws `ERR_CONFLICT` for a slot that is neither kept nor dropped, when none would be left, or when another lango holds
    *   the lock; `ERR_NOT_FOUND`; `ERR_WRONG_PASSPHRASE` for a credential that does not open the slot which shall keep it;
+   *   `ERR_INTEGRITY`, with `compromised`, for rows that are not as the log says, unless they are accepted;
    *   whatever a provider throws. Nothing has changed then.
    */
   rekey(options: RekeyOptions): Promise<RekeyResult>;
   /**
    * After a `rekey` with `compromised`: writes all rows anew under the new key of their MACs, then ends the former one. May be
    * called again after an interruption; does nothing where nothing is left to do.
+   *
+   * @throws `ERR_INTEGRITY` for rows under the former key that are not as the log says, by name. All others are written anew then.
    */
   renewRows(options?: RenewOptions): Promise<RenewResult>;
   status(): Promise<VaultStatus>;

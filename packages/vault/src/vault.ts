@@ -14,6 +14,7 @@ import { createDataKeys } from "./data-keys.ts";
 import { createDatabaseEncryption } from "./database-encryption.ts";
 import { auditFailure } from "./failures.ts";
 import { createFingerprints } from "./fingerprints.ts";
+import { createFormerCheck } from "./former-rows.ts";
 import { createGate } from "./gate.ts";
 import { handOver } from "./hand-over.ts";
 import { createKeyRegistry } from "./key-registry.ts";
@@ -53,7 +54,10 @@ export interface AssembleOptions {
 export const assembleVault = (options: AssembleOptions): Vault => {
   const { home, paths, context, auditKey, vaultKey, providers, unlockedBy, audit, spool } = options;
   const { store, keys } = context;
-  const gate = createGate("The vault", (error) => changedKeyInstead(context, error));
+  const gate = createGate("The vault", {
+    explain: (error) => changedKeyInstead(context, error),
+    before: createFormerCheck(context, paths, vaultKey),
+  });
   const registry = createKeyRegistry(context);
   const parts = { context, registry, providers };
   const recovery = createRecovery({
@@ -74,6 +78,8 @@ export const assembleVault = (options: AssembleOptions): Vault => {
           ...{ key: audit.anchor, onAnchor: audit.onAnchor },
         });
   const reader = createSecretReader(context, dataKeys);
+  const auditing = createAudit({ context, paths, auditKey, anchorer, gate });
+  const verify = () => auditing.verify({ rows: true });
   let closing: Promise<void> | undefined;
 
   const close = async (): Promise<void> => {
@@ -101,16 +107,16 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     fingerprints: createFingerprints(context, gate),
     approvals: createApprovals({ context, paths, vaultKey, reader, gate }),
     database: createDatabaseEncryption(context, gate),
-    rotation: createRotation({ ...parts, dataKeys, freshDataKeys }, gate),
+    rotation: createRotation({ ...parts, dataKeys, freshDataKeys, verify }, gate),
     dataKeys: createDataKeyList(context, registry, gate),
-    audit: createAudit({ context, paths, auditKey, anchorer, gate }),
+    audit: auditing,
     backups: createBackups({ context, paths, vaultKey, gate }),
     async rekey(given) {
       const { slotId: openedBy, source } = unlockedBy;
       const rekeyed = await gate.run(async () => {
         // What is there is MACed with the audit key of now.
         await spool?.fold();
-        return rekeyVault({ context, paths, vaultKey, openedBy, source }, given);
+        return rekeyVault({ context, paths, vaultKey, openedBy, source, verify }, given);
       });
       const { vaultKey: nextKey, openedBy: slotId, ...result } = rekeyed;
       await vault.close();

@@ -29,6 +29,7 @@ import {
   useStores,
   withPassphrase,
 } from "./helpers.ts";
+import { onStage } from "./on-stage.ts";
 import { script } from "./rig/spawn.ts";
 import { passphraseOf, URL_VARIABLE } from "./rig/work.ts";
 
@@ -112,6 +113,28 @@ describe("slots in the database", () => {
     const accepted = await acceptRollback({ home, store, unlock: withPassphrase() });
     expect(accepted).toMatchObject({ older: "store", generation: 3 });
     expect((await (await reopen(home)).status()).slotGeneration).toBe(3);
+    await raw.close();
+  });
+
+  test("are not changed over a vault row that was changed meanwhile", async () => {
+    const home = newHome();
+    const vault = await makeVault(home);
+    const before = await vault.slots.list();
+    const { store } = storeOf(home);
+    const raw = await openStore({ url: store?.url ?? "", mode: "open" });
+    const row = (await raw.vault.get())!;
+    const [changed, made] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    onStage("slots:made", made.resolve);
+    const changing = raw.transaction("full", async (tx) => {
+      await tx.vault.update({ ...row, mac: new Uint8Array(32) }, row.mac);
+      changed.resolve();
+      await made.promise;
+    });
+    await changed.promise;
+    const adding = vault.slots.add({ kind: "env", key: new Uint8Array(32).fill(1) });
+    await expectCode(adding, "ERR_CONFLICT");
+    await changing;
+    expect(await vault.slots.list()).toEqual(before);
     await raw.close();
   });
 

@@ -6,6 +6,7 @@ import type { SecretChange, SecretReads, SecretRows } from "../store.ts";
 import { count } from "./counters.ts";
 import { retired } from "./data-keys.ts";
 import { checkLimit } from "./limit.ts";
+import { orphanReads, orphanRows } from "./orphans.ts";
 import { sealedReads, sealedRows } from "./sealed-versions.ts";
 import { SECRET } from "./secret-columns.ts";
 import { walkReads, walkRows } from "./secret-walk.ts";
@@ -181,6 +182,7 @@ const TOUCH = statement((q, p: { id: string; uses: number; lastUsedAt: number })
 
 export const secretReads = (executor: ReadExecutor): SecretReads => ({
   ...sealedReads(executor),
+  ...orphanReads(executor),
   ...walkReads(executor),
   find: (collection, name) => executor.first(FIND, { collection, name }),
   describe: (collection, name) => executor.first(DESCRIBE, { collection, name }),
@@ -196,6 +198,7 @@ export const secretReads = (executor: ReadExecutor): SecretReads => ({
 export const secretRows = (executor: Executor): SecretRows => ({
   ...secretReads(executor),
   ...sealedRows(executor),
+  ...orphanRows(executor),
   ...walkRows(executor),
 
   async insertSecret(secret, version) {
