@@ -412,6 +412,13 @@ export interface Store extends StoreReads, AsyncDisposable {
    */
   copyTo?(file: string): Promise<void>;
   /**
+   * Runs with reads that all see the database as it is when they begin, however many write to it. They keep nobody waiting, nor
+   * anybody them. Absent where the database is a file, for which there is {@link copyTo}.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when a newer lango has migrated it; `ERR_UNAVAILABLE` when the connection was lost.
+   */
+  snapshot?<T>(run: (reads: StoreReads) => Promise<T>): Promise<T>;
+  /**
    * Encrypts, decrypts or encrypts anew the whole file, as a copy that is checked and then takes its place: whenever the process
    * dies the old file is there, whole, or the new one. Call it under {@link withLock}. This store goes on with the new
    * file; whatever else has the old one open gets `ERR_CONFLICT`. Only where the database is a file.

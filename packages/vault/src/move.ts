@@ -103,7 +103,7 @@ const transfer = async (
   try {
     return await from.transaction("full", async (source) => {
       await context.log.appendIn(source, { action: ACTION, target: to.location });
-      const rows = await copyStore(source, to, options);
+      const rows = await copyStore(source, to, { ...options, name: "move" });
       const retiredDataKeys = await heard(source, () => finish(opened, target, slots));
       reached("move:copied");
       options.signal?.throwIfAborted();

@@ -12,6 +12,7 @@ import type { VaultContext } from "./context.ts";
 import { createDataKeyList } from "./data-key-list.ts";
 import { createDataKeys } from "./data-keys.ts";
 import { createDatabaseEncryption } from "./database-encryption.ts";
+import type { DatabaseWish } from "./database-types.ts";
 import { auditFailure } from "./failures.ts";
 import { createFingerprints } from "./fingerprints.ts";
 import { createGate } from "./gate.ts";
@@ -44,6 +45,7 @@ export interface AssembleOptions {
   readonly fallbackToLocal?: OpenVaultOptions["fallbackToLocal"];
   readonly unlockedBy: UnlockedBy;
   readonly audit?: AuditOptions | undefined;
+  readonly database?: DatabaseWish | undefined;
   readonly spool?: Spool | undefined;
   /** Opens the same vault after its key was changed. */
   readonly reopen: (known: KnownKey) => Promise<Vault>;
@@ -104,7 +106,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     rotation: createRotation({ ...parts, dataKeys, freshDataKeys }, gate),
     dataKeys: createDataKeyList(context, registry, gate),
     audit: createAudit({ context, paths, auditKey, anchorer, gate }),
-    backups: createBackups({ context, paths, vaultKey, gate }),
+    backups: createBackups({ context, paths, vaultKey, database: options.database, gate }),
     async rekey(given) {
       const { slotId: openedBy, source } = unlockedBy;
       const rekeyed = await gate.run(async () => {

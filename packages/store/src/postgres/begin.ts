@@ -49,6 +49,22 @@ export async function begin(
   }
 }
 
+/**
+ * Begins a transaction that sees the database as it is now until its connection ends (PostgreSQL's documentation, 13.2.2).
+ *
+ * @throws {@link CryptoError} `ERR_CONFLICT` when a newer lango has migrated the tables.
+ */
+export async function beginSnapshot(
+  link: Link,
+  { address }: Place,
+  version: number,
+): Promise<void> {
+  const results = await link.exec(
+    "begin isolation level repeatable read read only; select max(version) as version from migrations",
+  );
+  checkUnchanged(Number(results.at(-1)?.rows[0]?.version), version, address.location);
+}
+
 /** @throws {@link CryptoError} `ERR_UNAVAILABLE`, not retryable, when the answer was lost and so may be the transaction. */
 export async function commit(link: Link, location: string): Promise<void> {
   let command: string | undefined;

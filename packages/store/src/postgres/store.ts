@@ -5,9 +5,9 @@ import { Running } from "../running.ts";
 import type { Durability, Store, StoreTransaction } from "../store.ts";
 import { readsOf, transactionOf } from "../tables.ts";
 import { Turns } from "../turns.ts";
-import { begin, commit, rollback } from "./begin.ts";
+import { begin, beginSnapshot, commit, rollback } from "./begin.ts";
 import { findDamage } from "./integrity.ts";
-import { type Link, type Place, whileLost } from "./link.ts";
+import { Link, type Place, whileLost } from "./link.ts";
 import { withAdvisoryLock } from "./lock.ts";
 import { Source } from "./source.ts";
 
@@ -88,6 +88,17 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     async withLock(run, { waitMs = place.timeoutMs } = {}) {
       checkWritable();
       return withAdvisoryLock(place, waitMs, run);
+    },
+
+    async snapshot(run) {
+      checkOpen();
+      const link = await retry(whileLost(place), () => Link.open(place));
+      try {
+        await beginSnapshot(link, place, version);
+        return await run(readsOf(link));
+      } finally {
+        await link.close();
+      }
     },
 
     integrityCheck: () => read((link) => findDamage(link, place, options.migrations)),
