@@ -192,6 +192,38 @@ describe("a vault in PostgreSQL", () => {
   });
 });
 
+describe("lango backup", () => {
+  test("of a vault in PostgreSQL becomes one in the file of a home, and goes back from there", async () => {
+    const env = { DATABASE_URL: await newDatabaseUrl() };
+    const [home, other] = [join(folder(), "one"), join(folder(), "two")];
+    expect((await lango(["onboard", ...QUICK], { home, env })).code).toBe(0);
+    await lango(["security", "secrets", "set", "api/key"], { home, env, input: SECRET });
+    const shown = new URL(env.DATABASE_URL);
+    shown.password = "";
+    const setting = JSON.stringify({ driver: "postgres", url: shown.href });
+    expect((await lango(["settings", "set", "store", setting], { home, env })).code).toBe(0);
+    const secret = ["--backup-passphrase-file", fileWith("seven dry herrings at noon")];
+    const file = join(folder(), "vault.tar.age");
+    const made = await langoJson(["backup", "create", "--to", file, ...secret], { home, env });
+    expect(made.code, made.stdout + made.stderr).toBe(0);
+    expect(made.document.data.from).toBe(shown.href);
+    const verified = await lango(["backup", "verify", file, ...secret], { home, env });
+    expect(verified.stdout).toContain(shown.href);
+    const restored = await lango(["backup", "restore", file, ...secret], { home: other });
+    expect(restored.code, restored.stderr).toBe(0);
+    expect(restored.stderr).toContain("lango store migrate --to postgres://");
+    for (const ran of [made, verified, restored]) expectNoPassword(ran);
+    const config = JSON.parse(readFileSync(join(other, "config.json"), "utf8"));
+    expect(config.store).toEqual({ driver: "sqlite" });
+    const get = ["security", "secrets", "get", "api/key", "--reveal"];
+    expect((await lango(get, { home: other })).stdout).toContain(SECRET);
+    const to = await newDatabaseUrl();
+    const back = await lango(["store", "migrate", "--yes", "--to", to], { home: other });
+    expect(back.code, back.stderr).toBe(0);
+    expect((await lango(get, { home: other, env: { DATABASE_URL: to } })).stdout).toContain(SECRET);
+  });
+});
+
 describe("lango store migrate", () => {
   test("moves a vault there and back; the settings follow, and the log tells", async () => {
     const home = await vaultHome();
@@ -208,7 +240,15 @@ describe("lango store migrate", () => {
     shown.password = "";
     const to = ["store", "migrate", "--to", shown.href];
     const dry = await langoJson([...to, "--dry-run"], { home, env });
-    expect(dry.document.data).toMatchObject({ dryRun: true });
+    expect(dry.document.data).toMatchObject({
+      ...{ dryRun: true, target: "nothing", secretCount: 2 },
+      server: { role: "lango", tls: false },
+    });
+    expectNoPassword(dry);
+    const planned = await lango([...to, "--dry-run"], { home, env });
+    expect(planned.stdout).toMatch(/: \d+ rows, of them 2 secrets and 3 keys$/m);
+    expect(planned.stdout).toContain("role lango has the rights for it");
+    expect(planned.stdout).toContain("the new place is made by the move");
     const asked = await lango(to, { home, env });
     expect(asked.code).toBe(2);
     expect(readdirSync(home)).toContain("lango.db");
@@ -265,9 +305,20 @@ describe("lango store migrate", () => {
     expect((await lango(["onboard", ...QUICK], { home: other, env })).code).toBe(0);
     const migrate = (...args: string[]) => lango(["store", "migrate", "--yes", ...args], { home });
     expect((await migrate("--to", env.DATABASE_URL)).code).toBe(9);
+    expect((await migrate("--to", env.DATABASE_URL, "--dry-run")).code).toBe(9);
+    const dead = new URL(env.DATABASE_URL);
+    dead.port = "1";
+    expect((await migrate("--to", dead.href, "--dry-run")).code).toBe(7);
     expect((await migrate("--to", "sqlite")).code).toBe(9);
-    expect((await migrate("--to", "sqlite:/elsewhere/x.db")).code).toBe(2);
-    expect((await migrate("--to", "mysql://host/db")).code).toBe(78);
+    const elsewhere = await migrate("--to", "sqlite:/elsewhere/x.db");
+    expect(elsewhere.code).toBe(2);
+    expect(elsewhere.stderr).toContain("beside the slots that open it");
+    for (const place of ["mysql://u:hunter2@host/db", "postgre://u:hunter2@host/db", "elsewhere"]) {
+      const ran = await migrate("--to", place);
+      expect(ran.code, place).toBe(2);
+      expect(ran.stderr).toContain("--to postgres://user@host:5432/database, or --to sqlite");
+      expect(ran.stderr).not.toContain("hunter2");
+    }
     for (const url of ["postgres://h/db?password=hunter2", "postgres://u:1/hunter2@h/db"]) {
       const ran = await migrate("--to", url, "--dry-run");
       expect(ran.code).toBe(78);

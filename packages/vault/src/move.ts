@@ -6,6 +6,7 @@ import { auditFailure } from "./failures.ts";
 import { replaceFile } from "./files.ts";
 import { homePaths, type KeyslotsFile } from "./keyslots-file.ts";
 import {
+  alreadyIn,
   checkOurs,
   emptyTarget,
   type MoveTarget,
@@ -84,9 +85,6 @@ const move = async (opened: OpenedContext, options: MoveVaultOptions): Promise<M
     await to.close();
   }
 };
-
-const alreadyIn = (location: string): CryptoError =>
-  new CryptoError("ERR_CONFLICT", `The vault is in ${location} already`);
 
 /** Fills the target while one transaction keeps everybody out of the source, whose last act it is to end the log there. */
 const transfer = async (

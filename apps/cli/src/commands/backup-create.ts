@@ -30,6 +30,9 @@ export const run: Handler = (context, args) =>
     context.note(
       "It opens with what it was made for, and the vault in it with what opens this one: keep both, elsewhere",
     );
+    if (manifest.from !== undefined) {
+      context.note("The rows on the server were copied into a file, as which they are restored");
+    }
     context.note("The files passphrase and master.key are not in it");
     return {
       data: { file, bytes, sha256, ...manifest },

@@ -65,13 +65,25 @@ export const run: Handler = async (context, args) => {
       ...(dryRun ? { dryRun } : {}),
       home: context.home,
       createdAt: manifest.createdAt,
+      ...(manifest.from === undefined ? {} : { from: manifest.from }),
       ...data,
     },
     text: textOf(restored, context.home, dryRun),
   };
 };
 
-function advise({ setAside, suspendedCompanions }: RestoredBackup, note: (line: string) => void) {
+function advise(
+  { setAside, suspendedCompanions, manifest: { from } }: RestoredBackup,
+  note: (line: string) => void,
+) {
+  if (from !== undefined) {
+    note(
+      `Its rows were in ${from}; they are in lango.db of the home now, and the setting store says so`,
+    );
+    note(
+      `To have them on a server again, in a database without a vault: lango store migrate --to postgres://…`,
+    );
+  }
   if (setAside !== undefined) {
     note(`The old home is ${setAside}, with its passphrase and master.key files if it had any`);
     note("Programs that have the old vault open must be started again");
