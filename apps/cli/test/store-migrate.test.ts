@@ -2,7 +2,12 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "pg";
 import { describe, expect, test } from "vitest";
-import { newDatabaseUrl, POSTGRES_PASSWORD } from "../../../tooling/vitest/postgres.ts";
+import { startSilentProxy } from "../../../packages/store/test/silent-proxy.ts";
+import {
+  newDatabaseUrl,
+  POSTGRES_PASSWORD,
+  sharedPostgres,
+} from "../../../tooling/vitest/postgres.ts";
 import { fileWith, folder, lango, langoJson, SECRET, vaultHome } from "./support.ts";
 
 const QUICK = ["--kdf", "pbkdf2-sha256:1000", "--accept-weak-kdf"];
@@ -190,6 +195,49 @@ describe("a vault in PostgreSQL", () => {
     expect(denied.code).not.toBe(0);
     expect(denied.stderr).not.toContain("wrong-password");
   });
+});
+
+describe("a server that goes silent", () => {
+  test("keeps a command no longer than a connection or an answer may take, and is used again", async () => {
+    const url = new URL(await newDatabaseUrl());
+    const home = join(folder(), "home");
+    const direct = { DATABASE_URL: url.href };
+    expect((await lango(["onboard", ...QUICK], { home, env: direct })).code).toBe(0);
+    await lango(["security", "secrets", "set", "a"], { home, env: direct, input: "1" });
+    const { port } = await sharedPostgres();
+    const runs = [
+      // Nothing is answered, not even the first word; the rows; the commit.
+      { at: "user", seconds: 10, args: ["security", "secrets", "list"] },
+      { at: "audit_log", seconds: 30, args: ["security", "secrets", "get", "a", "--reveal"] },
+      { at: "secret_versions", seconds: 30, args: ["security", "secrets", "set", "a"] },
+    ];
+    const through = async ({ at, seconds, args }: (typeof runs)[number]) => {
+      const proxy = await startSilentProxy(port);
+      proxy.silenceAt(at);
+      const far = new URL(url);
+      far.port = `${proxy.port}`;
+      const env = { DATABASE_URL: far.href };
+      const started = performance.now();
+      const ran = await langoJson(args, { home, env, input: "2" });
+      const took = (performance.now() - started) / 1000;
+      expect(ran.document.error?.code, ran.stdout + ran.stderr).toBe("ERR_UNAVAILABLE");
+      expect(ran.code).toBe(7);
+      expect(ran.stdout).not.toContain('"1"');
+      expect(took).toBeGreaterThan(seconds - 1);
+      // Two limits at most, 2 s to give up a connection, and what a program takes to start here.
+      expect(took, args.join(" ")).toBeLessThan(2 * seconds + 20);
+      proxy.heal();
+      expect((await lango(["security", "secrets", "list"], { home, env })).code).toBe(0);
+    };
+    await Promise.all(runs.map(through));
+    const got = await langoJson(["security", "secrets", "get", "a", "--reveal"], {
+      home,
+      env: direct,
+    });
+    expect(JSON.stringify(got.document.data)).toContain('"version":1');
+    const sound = await lango(["audit", "verify", "--rows"], { home, env: direct });
+    expect(sound.code, sound.stdout).toBe(0);
+  }, 180_000);
 });
 
 describe("lango backup", () => {

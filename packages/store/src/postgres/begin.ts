@@ -24,7 +24,7 @@ const SYNCHRONOUS: Readonly<Record<Durability, string>> = { normal: "off", full:
 export async function begin(
   link: Link,
   durability: Durability,
-  { place: { address, timeoutMs }, version }: { place: Place; version: number },
+  { place: { address, timeoutMs, limits }, version }: { place: Place; version: number },
 ): Promise<void> {
   const { location } = address;
   try {
@@ -34,7 +34,7 @@ export async function begin(
        set local synchronous_commit to ${SYNCHRONOUS[durability]};
        ${LOCK_WRITERS};
        select max(version) as version from migrations`,
-      { withinMs: timeoutMs + 30_000 },
+      { withinMs: timeoutMs + limits.statementMs },
     );
     const [locked, found] = results.slice(-2);
     if (locked?.rowCount !== 1) {

@@ -5,7 +5,7 @@ import { MIGRATIONS } from "../migrations.ts";
 import type { OpenUrlOptions } from "../open.ts";
 import { parseAddress } from "./address.ts";
 import { loadPg } from "./driver.ts";
-import { Link, type Place, PreparedStatements, whileLost } from "./link.ts";
+import { LIMITS, Link, type Place, PreparedStatements, whileLost } from "./link.ts";
 import { checkServer, inspect } from "./migrate.ts";
 
 /** What {@link inspectServer} found. */
@@ -47,7 +47,8 @@ export const inspectServer = async ({
   const address = parseAddress(url);
   const dialect = postgresDialect();
   const prepared = new PreparedStatements(dialect);
-  const place: Place = { address, dialect, timeoutMs, prepared, Client: await loadPg() };
+  const Client = await loadPg();
+  const place: Place = { address, dialect, timeoutMs, limits: LIMITS, prepared, Client };
   const link = await retry(whileLost(place), () => Link.open(place));
   try {
     await link.exec("set default_transaction_read_only to on");
