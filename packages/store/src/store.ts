@@ -383,7 +383,8 @@ export interface Store extends StoreReads, AsyncDisposable {
    * Runs a writing transaction: commits when `run` resolves, rolls back and rethrows when it rejects.
    *
    * Transactions of one store run one after the other; against other processes the start is retried with jitter, or
-   * waits for its turn on a server, for about 5 s. `run` must await only `tx` and short work: everybody else waits for it. It must not start another
+   * waits for its turn on a server, for about 5 s. There `run` is called before the turn has come, and its first statement waits
+   * for it: what `run` needs of the database it asks `tx`. `run` must await only `tx` and short work: everybody else waits for it. It must not start another
    * transaction of the same store, which would wait for itself. Once a statement has failed the transaction runs no
    * other and cannot commit, even if its error was caught.
    *

@@ -198,6 +198,22 @@ describe("TLS", () => {
     }
   });
 
+  it("a server of another machine that speaks no TLS gets neither name nor password", async () => {
+    const { port } = await sharedPostgres();
+    const proxy = await startProxy(port, "0.0.0.0");
+    const address = new URL(addressOf(await sharedPostgres()));
+    // Leads to this machine, and is none of its names: taken for another.
+    Object.assign(address, { hostname: "0.0.0.0", port: proxy.port });
+    const opening = open({ url: address.href, mode: "create", busyTimeoutMs: 1 });
+    expect((await fails("ERR_CONFIG", opening)).message).toContain("does not speak TLS");
+    // The request for TLS (PostgreSQL's documentation, 55.7), and nothing after it.
+    expect(Buffer.concat(proxy.sent).toString("hex")).toBe("0000000804d2162f");
+    for (const mode of ["disable", "allow", "prefer"]) {
+      await fails("ERR_CONFIG", open({ url: `${address.href}?sslmode=${mode}`, mode: "create" }));
+    }
+    expect(proxy.sent).toHaveLength(1);
+  });
+
   it("a server without TLS gets no password", async () => {
     const address = addressOf(await sharedPostgres());
     const error = await fails(
@@ -246,7 +262,11 @@ function makeCertificate(folder: string, name: string): { cert: string; key: str
 }
 
 /** Stands between a store and its server, so that the answer to a commit can be lost. */
-async function startProxy(port: number): Promise<{ port: number; swallowCommit(): void }> {
+async function startProxy(
+  port: number,
+  host = "127.0.0.1",
+): Promise<{ port: number; sent: readonly Buffer[]; swallowCommit(): void }> {
+  const sent: Buffer[] = [];
   const sockets = new Set<Socket>();
   let swallow = false;
   const proxy = createServer((near) => {
@@ -258,6 +278,7 @@ async function startProxy(port: number): Promise<{ port: number; swallowCommit()
       socket.on("close", () => [near, far].forEach((end) => void end.destroy()));
     }
     near.on("data", (chunk) => {
+      sent.push(chunk);
       // As the last word of a message: others set synchronous_commit.
       committing ||= swallow && chunk.includes("commit\0");
       far.write(chunk);
@@ -268,7 +289,7 @@ async function startProxy(port: number): Promise<{ port: number; swallowCommit()
       near.destroy();
     });
   });
-  proxy.listen(0, "127.0.0.1");
+  proxy.listen(0, host);
   await once(proxy, "listening");
   onTestFinished(() => {
     for (const socket of sockets) socket.destroy();
@@ -277,6 +298,7 @@ async function startProxy(port: number): Promise<{ port: number; swallowCommit()
   const address = proxy.address();
   return {
     port: typeof address === "object" && address !== null ? address.port : 0,
+    sent,
     swallowCommit: () => {
       swallow = true;
     },

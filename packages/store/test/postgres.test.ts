@@ -12,7 +12,7 @@ import { MIGRATIONS, type Migration } from "../src/migrations.ts";
 import { openWithMigrations } from "../src/open.ts";
 import { parseAddress } from "../src/postgres/address.ts";
 import { loadPg } from "../src/postgres/driver.ts";
-import { fails, insertKeys, insertSecret, open } from "./helpers.ts";
+import { ended, fails, insertKeys, insertSecret, open, printed, startScript } from "./helpers.ts";
 import { addressOf, asOwner, schemaOf, withPassword } from "./postgres-server.ts";
 import {
   auditRow,
@@ -215,6 +215,35 @@ describe("migrating", () => {
     expect(await old.keys.list()).toHaveLength(1);
     const newer = await fails("ERR_CONFLICT", open({ url: withPassword(old), mode: "open" }));
     expect(newer.message).toMatch(new RegExp(`version ${LATEST + 1}; .*up to ${LATEST}$`));
+  });
+
+  it("by several processes at once makes and updates a database once", async () => {
+    const url = await newUrl();
+    const together = async () => {
+      const makers = Array.from({ length: 4 }, () => startScript("create.ts", url, "wait"));
+      await Promise.all(makers.map((maker) => printed(maker, "go")));
+      for (const { stdin } of makers) stdin?.write("now");
+      for (const maker of makers) expect(await ended(maker), maker.output()).toBe(0);
+    };
+    const applied = async (store: Store) =>
+      (await asOwner("select version from migrations order by version", store)).rows.length;
+    await together();
+    const made = await open({ url, mode: "open" });
+    expect(await applied(made)).toBe(LATEST);
+    await made.transaction("full", insertKeys);
+    await made.close();
+
+    await asOwner(`drop schema ${schemaOf(made)} cascade`);
+    const before = MIGRATIONS.slice(0, -1);
+    const older = await openWithMigrations({ url, mode: "create" }, before);
+    await older.transaction("full", (tx) => tx.vault.insert(vaultRow()));
+    await older.close();
+    expect(await applied(older)).toBe(LATEST - 1);
+    await together();
+    const updated = await open({ url, mode: "open" });
+    expect(await applied(updated)).toBe(LATEST);
+    expect(await updated.vault.get()).toBeDefined();
+    expect(await updated.integrityCheck()).toEqual([]);
   });
 
   it("each is one transaction: a failing one leaves the last good state", async () => {

@@ -199,24 +199,39 @@ export const secretRows = (executor: Executor): SecretRows => ({
   ...walkRows(executor),
 
   async insertSecret(secret, version) {
-    await executor.run(INSERT, secret);
-    await insertVersion(executor, version);
-    await count(executor, { secrets: 1 });
+    // Not one by one: a server gets them all in one go.
+    await Promise.all([
+      executor.run(INSERT, secret),
+      insertVersion(executor, version),
+      count(executor, { secrets: 1 }),
+    ]);
   },
 
   async addVersion(change, version, ifVersion) {
     const guarded = { ...change, ifVersion };
-    if ((await executor.run(MOVE_LIVE, guarded)) === 0) {
-      if ((await executor.run(REVIVE, guarded)) === 0) {
-        throw new CryptoError(
+    // Both at once, for a server.
+    const moving = executor.run(MOVE_LIVE, guarded);
+    const inserting = insertVersion(executor, version);
+    const insertFailed = inserting.then(
+      () => undefined,
+      (error: CryptoError) => error,
+    );
+    if ((await moving) === 0) {
+      const failed = await insertFailed;
+      // Such a version is there already: then this one does not follow it.
+      if (failed && failed.code !== "ERR_CONFLICT") throw failed;
+      if (failed || (await executor.run(REVIVE, guarded)) === 0) {
+        const stale = new CryptoError(
           "ERR_CONFLICT",
           `Version ${ifVersion} of the secret is no longer the current one`,
           { context: { hint: "Read it again and repeat the change." } },
         );
+        executor.abandon(stale);
+        throw stale;
       }
       await count(executor, { secrets: 1 });
     }
-    await insertVersion(executor, version);
+    await inserting;
   },
 
   pruneVersions: (secretId, keep) => executor.run(PRUNE, { secretId, keep }),

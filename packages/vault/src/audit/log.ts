@@ -65,8 +65,9 @@ export const createAuditLog = (options: AuditLogOptions): AuditLog => {
   let scheduled = false;
 
   const appendIn: AuditLog["appendIn"] = async (tx, ...entries) => {
-    const texts = entries.map(stamp);
-    const rows = nextRows(await tx.audit.lockHead(), texts, auditKey);
+    const head = await tx.audit.lockHead();
+    // Not before: it may have waited for its turn, and the times of the rows go up.
+    const rows = nextRows(head, entries.map(stamp), auditKey);
     await tx.audit.append(rows);
     const seq = rows.at(-1)?.seq ?? 0;
     if (entries.some(({ anchor }) => anchor === undefined)) listener(seq);
