@@ -144,6 +144,65 @@ describe("a transaction whose connection is ended", () => {
   });
 });
 
+describe("a transaction and its first statement", () => {
+  const counted = async (application: string) => {
+    const url = new URL(await newUrl());
+    await (await open({ url: url.href, mode: "create" })).close();
+    const proxy = await startProxy((await sharedPostgres()).port);
+    Object.assign(url, { port: proxy.port });
+    url.searchParams.set("application_name", application);
+    const store = await open({ url: url.href, mode: "open" });
+    await store.transaction("full", insertKeys);
+    return { store, proxy };
+  };
+
+  it("go to the server together, and one that asks nothing begins all the same", async () => {
+    const { store, proxy } = await counted("together");
+    const before = proxy.trips();
+    await store.transaction("full", (tx) => tx.keys.list());
+    // Beginning and statement, and the commit.
+    expect(proxy.trips() - before).toBe(2);
+    await store.transaction("full", async () => {
+      const open = "application_name = 'together' and state = 'idle in transaction'";
+      const count = async () =>
+        (await asOwner(`select 1 from pg_stat_activity where ${open}`)).rowCount;
+      await expect.poll(count).toBe(1);
+    });
+  });
+
+  it("are sent again, both, where the connection had ended before", async () => {
+    const { store } = await counted("again");
+    expect(await terminate("application_name = 'again'")).toBe(2);
+    let runs = 0;
+    await store.transaction("full", async (tx) => {
+      runs += 1;
+      await tx.keys.insert(keyRow({ name: "once" }));
+      expect(await tx.keys.list()).toHaveLength(2);
+    });
+    expect(runs).toBe(1);
+    expect(await store.counts()).toMatchObject({ keys: 2 });
+  });
+
+  it("fail together: what was sent behind a beginning that is refused is not done", async () => {
+    const { store } = await counted("refused");
+    await asOwner("insert into migrations values (99, 'later', repeat('0', 64), 1)", store);
+    const writing = store.transaction("full", (tx) => tx.keys.insert(keyRow({ name: "x" })));
+    expect((await fails("ERR_CONFLICT", writing)).message).toContain("version 99");
+    const caught = store.transaction("full", (tx) =>
+      tx.keys.insert(keyRow({ name: "x" })).catch(() => undefined),
+    );
+    await fails("ERR_CONFLICT", caught);
+    await fails(
+      "ERR_CONFLICT",
+      store.transaction("full", async () => undefined),
+    );
+    expect(await store.keys.list()).toHaveLength(1);
+    await asOwner("delete from migrations where version = 99", store);
+    await store.transaction("full", (tx) => tx.keys.insert(keyRow({ name: "x" })));
+    expect(await store.counts()).toMatchObject({ keys: 2 });
+  });
+});
+
 it("a lock whose connection was ended is reported, and free", async () => {
   const store = await newStore();
   const work = store.withLock(async () => {
@@ -265,13 +324,15 @@ function makeCertificate(folder: string, name: string): { cert: string; key: str
 async function startProxy(
   port: number,
   host = "127.0.0.1",
-): Promise<{ port: number; sent: readonly Buffer[]; swallowCommit(): void }> {
+): Promise<{ port: number; sent: readonly Buffer[]; trips(): number; swallowCommit(): void }> {
   const sent: Buffer[] = [];
+  let trips = 0;
   const sockets = new Set<Socket>();
   let swallow = false;
   const proxy = createServer((near) => {
     const far = dial(port, "127.0.0.1");
     let committing = false;
+    let asked = false;
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on("error", () => undefined);
@@ -279,11 +340,14 @@ async function startProxy(
     }
     near.on("data", (chunk) => {
       sent.push(chunk);
+      if (!asked) trips += 1;
+      asked = true;
       // As the last word of a message: others set synchronous_commit.
       committing ||= swallow && chunk.includes("commit\0");
       far.write(chunk);
     });
     far.on("data", (chunk) => {
+      asked = false;
       if (!committing) return void near.write(chunk);
       swallow = false;
       near.destroy();
@@ -299,6 +363,7 @@ async function startProxy(
   return {
     port: typeof address === "object" && address !== null ? address.port : 0,
     sent,
+    trips: () => trips,
     swallowCommit: () => {
       swallow = true;
     },
