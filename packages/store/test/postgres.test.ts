@@ -343,6 +343,25 @@ it.each([
   expect(await store.integrityCheck()).toContain(fault);
 });
 
+it("a snapshot sees one moment, keeps no writer waiting, and is refused after a migration", async () => {
+  const store = await newStore();
+  const other = await open({ url: withPassword(store), mode: "open" });
+  await store.transaction("full", insertKeys);
+  await store.snapshot?.(async (reads) => {
+    expect(await reads.keys.list()).toHaveLength(1);
+    await other.transaction("full", (tx) => tx.keys.insert(keyRow({ name: "later" })));
+    await store.transaction("full", (tx) => tx.keys.insert(keyRow({ name: "last" })));
+    expect(await reads.keys.list()).toHaveLength(1);
+    expect(await reads.counts()).toMatchObject({ keys: 1 });
+    expect(await store.keys.list()).toHaveLength(3);
+  });
+  expect(await store.snapshot?.((reads) => reads.keys.list())).toHaveLength(3);
+  await asOwner("insert into migrations values (99, 'later', repeat('0', 64), 1)", store);
+  await fails("ERR_CONFLICT", store.snapshot?.((reads) => reads.keys.list()) ?? Promise.resolve());
+  await store.close();
+  await fails("ERR_CLOSED", store.snapshot?.((reads) => reads.keys.list()) ?? Promise.resolve());
+});
+
 it("a writer that finds no row to lock does not write", async () => {
   const store = await newStore();
   await asOwner("delete from counters", store);
@@ -393,6 +412,12 @@ it("the role that docs/postgres.md makes can do all the daily work, and not chan
   });
   await app.withLock(async () => undefined);
   expect(await app.integrityCheck()).toEqual([]);
+  // A backup is daily work, too.
+  const rows = await app.snapshot?.(async (reads) => {
+    const counts = await Promise.all(reads.copy.tables.map((table) => reads.copy.count(table)));
+    return counts.reduce((sum, count) => sum + count, 0);
+  });
+  expect(rows).toBeGreaterThan(8);
   expect(await app.counts()).toEqual({ secrets: 0, keys: 2, dataKeys: 1, auditRows: 1 });
 
   const denied = await fails(
