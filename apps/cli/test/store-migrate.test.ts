@@ -264,6 +264,8 @@ describe("lango backup", () => {
     const restored = await lango(["backup", "restore", file, ...secret], { home: other });
     expect(restored.code, restored.stderr).toBe(0);
     expect(restored.stderr).toContain("lango store migrate --to postgres://");
+    // What V8 says of an option that it does not know any more.
+    expect(made.stderr + restored.stderr).not.toContain("unrecognized");
     for (const ran of [made, verified, restored]) expectNoPassword(ran);
     const config = JSON.parse(readFileSync(join(other, "config.json"), "utf8"));
     expect(config.store).toEqual({ driver: "sqlite" });

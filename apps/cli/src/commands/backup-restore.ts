@@ -3,7 +3,7 @@ import { createUnlocker } from "@lango/unlock";
 import { withOpening } from "../cli/backup-secret.ts";
 import type { Handler } from "../cli/command.ts";
 import { interruptible } from "../cli/interrupt.ts";
-import { hardenProcess } from "../cli/process.ts";
+import { hardenProcess, keepHeapSmall } from "../cli/process.ts";
 import { createProgress } from "../cli/progress.ts";
 import { openProviders } from "../cli/providers.ts";
 import { unlockOptions } from "../cli/vault.ts";
@@ -16,6 +16,7 @@ export const run: Handler = async (context, args) => {
   const file = args.positional("FILE");
   const dryRun = args.flag("dry-run");
   hardenProcess();
+  keepHeapSmall();
   // Of the home: the settings in the backup are not trusted before it is opened.
   const { security } = await loadConfig(context.home);
   await using providers = await openProviders(context, security);

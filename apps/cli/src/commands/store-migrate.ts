@@ -13,7 +13,7 @@ import type { Context } from "../cli/context.ts";
 import { requireVault } from "../cli/home.ts";
 import { interruptible } from "../cli/interrupt.ts";
 import { vaultPlace } from "../cli/place.ts";
-import { hardenProcess } from "../cli/process.ts";
+import { hardenProcess, keepHeapSmall } from "../cli/process.ts";
 import { createProgress, type Progress } from "../cli/progress.ts";
 import { openProviders } from "../cli/providers.ts";
 import { requireYes } from "../cli/terminal.ts";
@@ -38,6 +38,7 @@ export const run: Handler = async (context, args) => {
     `Move the vault to ${shown}? Nobody can use it meanwhile, and whoever has it open must open it again.`,
   );
   hardenProcess();
+  keepHeapSmall();
   await using providers = await openProviders(source, security);
   const progress = stagesOf(context, args);
   const moved = await interruptible((signal) =>
