@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Store } from "@lango/store";
 import { expect, it, onTestFinished } from "vitest";
 import { newDatabaseUrl, sharedPostgres } from "../../../tooling/vitest/postgres.ts";
@@ -140,6 +141,22 @@ it("closing does not wait for the goodbye of a silent server", async () => {
   await store.keys.list();
   proxy.silence();
   expect(await timed(() => store.close())).toBeLessThan(QUICK.closeMs + SLACK_MS);
+});
+
+it("a writer that waits for its turn is not taken for one whose server is silent", async () => {
+  const url = await newDatabaseUrl();
+  const holder = await open({ url, mode: "create" });
+  const patient = 4 * QUICK.statementMs;
+  const store = await openPostgres({ url, mode: "open" }, MIGRATIONS, patient, QUICK);
+  onTestFinished(() => store.close());
+  let writing: Promise<unknown> | undefined;
+  await holder.transaction("full", async (tx) => {
+    await tx.counts();
+    writing = store.transaction("full", insertKeys);
+    await sleep(2 * QUICK.statementMs);
+  });
+  await writing;
+  expect(await store.counts()).toMatchObject({ keys: 1 });
 });
 
 it("opening takes no longer than a connection may", async () => {

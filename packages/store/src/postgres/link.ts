@@ -142,16 +142,25 @@ export class Link {
   async first<P extends Params<P>, R>(
     statement: Statement<P, R>,
     params: P,
+    options?: ExecOptions,
   ): Promise<R | undefined> {
-    return (await this.#run(statement, params)).rows[0] as R | undefined;
+    return (await this.#run(statement, params, options)).rows[0] as R | undefined;
   }
 
-  async all<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<R[]> {
-    return (await this.#run(statement, params)).rows as R[];
+  async all<P extends Params<P>, R>(
+    statement: Statement<P, R>,
+    params: P,
+    options?: ExecOptions,
+  ): Promise<R[]> {
+    return (await this.#run(statement, params, options)).rows as R[];
   }
 
-  async run<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<number> {
-    return (await this.#run(statement, params)).rowCount ?? 0;
+  async run<P extends Params<P>, R>(
+    statement: Statement<P, R>,
+    params: P,
+    options?: ExecOptions,
+  ): Promise<number> {
+    return (await this.#run(statement, params, options)).rowCount ?? 0;
   }
 
   /** Runs SQL of several statements, and returns the result of each. */
@@ -183,13 +192,17 @@ export class Link {
     }
   }
 
-  #run<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<QueryResult> {
+  #run<P extends Params<P>, R>(
+    statement: Statement<P, R>,
+    params: P,
+    { withinMs = this.#place.limits.statementMs }: ExecOptions = {},
+  ): Promise<QueryResult> {
     const { name, text, parameters } = this.#place.prepared.get(statement);
     return this.#send({
       name,
       text,
       values: bind(parameters, params),
-      query_timeout: this.#place.limits.statementMs,
+      query_timeout: withinMs,
     });
   }
 

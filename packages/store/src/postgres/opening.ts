@@ -1,7 +1,7 @@
 import { retry } from "../busy.ts";
 import type { Queries } from "../running.ts";
 import type { Params, Statement } from "../statement.ts";
-import { type Link, type Place, whileLost } from "./link.ts";
+import { type ExecOptions, type Link, type Place, whileLost } from "./link.ts";
 
 export interface OpeningOptions {
   readonly place: Place;
@@ -29,22 +29,25 @@ export class Opening implements Queries {
   }
 
   first<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<R | undefined> {
-    return this.#ask((link) => link.first(statement, params));
+    return this.#ask((link, options) => link.first(statement, params, options));
   }
 
   all<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<R[]> {
-    return this.#ask((link) => link.all(statement, params));
+    return this.#ask((link, options) => link.all(statement, params, options));
   }
 
   run<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<number> {
-    return this.#ask((link) => link.run(statement, params));
+    return this.#ask((link, options) => link.run(statement, params, options));
   }
 
-  async #ask<T>(ask: (link: Link) => Promise<T>): Promise<T> {
+  async #ask<T>(ask: (link: Link, options?: ExecOptions) => Promise<T>): Promise<T> {
     if (this.#begun !== undefined) return ask(await this.#begun);
     let answer: Promise<T> | undefined;
+    const { timeoutMs, limits } = this.#options.place;
+    // It waits for its turn with the beginning.
+    const withinMs = timeoutMs + limits.statementMs;
     const link = await this.#begin((on) => {
-      answer = ask(on);
+      answer = ask(on, { withinMs });
       // That of a beginning that failed is not the error to tell.
       answer.catch(() => undefined);
     });
