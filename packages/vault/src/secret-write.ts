@@ -89,21 +89,27 @@ export const deleteIn = async (
   if (!existing) throw noSecret(name);
   checkRow(keys.rows, "secrets", existing);
   if (existing.deletedAt !== null) throw noSecret(name);
-  const removed = await tx.secrets.listVersions(existing.id);
   const deletedAt = clock();
   const row = withMac(keys.rows, "secrets", { ...existing, updatedAt: deletedAt, deletedAt });
-  await tx.secrets.tombstone({ id: row.id, deletedAt, mac: row.mac }, existing.currentVersion);
+  const [removed] = await Promise.all([
+    tx.secrets.listVersions(existing.id),
+    tx.secrets.tombstone({ id: row.id, deletedAt, mac: row.mac }, existing.currentVersion),
+  ]);
   const rows: RowChange[] = [
     changeOf("secrets", row),
     ...removed.map(({ version }) => versionRemoved(row, version)),
   ];
   // What was allowed for this secret is not for the next one of its name.
   const subject = policySubject(name);
-  if (await tx.policies.find(subject)) {
+  const [policy, handles] = await Promise.all([
+    tx.policies.find(subject),
+    tx.permits.listFor("handle", name),
+  ]);
+  if (policy) {
     await tx.policies.remove(subject);
     rows.push(["policies", subject, null]);
   }
-  rows.push(...(await removeAllIn(tx, await tx.permits.listFor("handle", name))));
+  rows.push(...(await removeAllIn(tx, handles)));
   await log.appendIn(tx, { action: "secret.delete", target: name, rows, audience });
 };
 

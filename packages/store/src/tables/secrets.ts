@@ -1,7 +1,7 @@
 import { CryptoError } from "@lango/crypto-core";
 import { sql } from "kysely";
 import type { SecretRow, SecretVersionRow } from "../rows.ts";
-import { change, type Executor, type ReadExecutor, statement } from "../statement.ts";
+import { changed, type Executor, type ReadExecutor, statement } from "../statement.ts";
 import type { SecretChange, SecretReads, SecretRows } from "../store.ts";
 import { count } from "./counters.ts";
 import { retired } from "./data-keys.ts";
@@ -113,7 +113,7 @@ const INSERT_VERSION = statement((q, p: SecretVersionRow) =>
 
 type Guarded = SecretChange & { readonly ifVersion: number };
 
-const changed = (p: SecretChange) => ({
+const changes = (p: SecretChange) => ({
   key_id: p.keyId,
   current_version: p.currentVersion,
   updated_at: p.updatedAt,
@@ -123,7 +123,7 @@ const changed = (p: SecretChange) => ({
 const MOVE_LIVE = statement((q, p: Guarded) =>
   q
     .updateTable("secrets")
-    .set(changed(p))
+    .set(changes(p))
     .where("id", "=", p.id)
     .where("current_version", "=", p.ifVersion)
     .where("deleted_at", "is", null),
@@ -132,7 +132,7 @@ const MOVE_LIVE = statement((q, p: Guarded) =>
 const REVIVE = statement((q, p: Guarded) =>
   q
     .updateTable("secrets")
-    .set({ ...changed(p), deleted_at: null })
+    .set({ ...changes(p), deleted_at: null })
     .where("id", "=", p.id)
     .where("current_version", "=", p.ifVersion)
     .where("deleted_at", "is not", null),
@@ -237,9 +237,12 @@ export const secretRows = (executor: Executor): SecretRows => ({
   pruneVersions: (secretId, keep) => executor.run(PRUNE, { secretId, keep }),
 
   async tombstone(grave, ifVersion) {
-    await change(executor, BURY, { ...grave, ifVersion }, "The secret");
-    await executor.run(DELETE_VERSIONS, { id: grave.id });
-    await count(executor, { secrets: -1 });
+    const [buried] = await Promise.all([
+      executor.run(BURY, { ...grave, ifVersion }),
+      executor.run(DELETE_VERSIONS, { id: grave.id }),
+      count(executor, { secrets: -1 }),
+    ]);
+    if (buried === 0) throw executor.abandon(changed("The secret"));
   },
 
   async touch(id, uses, lastUsedAt) {

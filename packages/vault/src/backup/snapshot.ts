@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { basename } from "node:path";
-import { type Bytes, CryptoError, isCryptoError, toPlain, utf8, zero } from "@lango/crypto-core";
+import { type Bytes, CryptoError, toPlain, utf8, zero } from "@lango/crypto-core";
 import { hkdf, type JsonValue, parseJsonStrict } from "@lango/envelope";
 import { SCHEMA_VERSION } from "@lango/store";
 import { MAX_FILE_BYTES } from "../audit/anchor-file.ts";
@@ -91,13 +91,17 @@ const copyDatabase = async (
       : paths.databaseCopy;
     await store.copyTo?.(file);
     reached("backup:copied");
-    return await open(file, "r");
-  } catch (error) {
-    throw isCryptoError(error) || signal?.aborted
-      ? error
-      : fileError(paths.databaseCopy, "read", error);
+    return await openCopy(file);
   } finally {
     await removeCopy(paths);
+  }
+};
+
+const openCopy = async (path: string): Promise<FileHandle> => {
+  try {
+    return await open(path, "r");
+  } catch (error) {
+    throw fileError(path, "read", error);
   }
 };
 
