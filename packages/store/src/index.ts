@@ -10,6 +10,7 @@ export {
   openStore,
 } from "./open.ts";
 export { parseDatabaseUrl } from "./postgres/address.ts";
+export { inspectServer, type ServerState } from "./postgres/inspect-server.ts";
 export {
   type CipherState,
   RECRYPT_STAGES,

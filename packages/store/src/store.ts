@@ -390,7 +390,8 @@ export interface Store extends StoreReads, AsyncDisposable {
    * Runs a writing transaction: commits when `run` resolves, rolls back and rethrows when it rejects.
    *
    * Transactions of one store run one after the other; against other processes the start is retried with jitter, or
-   * waits for its turn on a server, for about 5 s. `run` must await only `tx` and short work: everybody else waits for it. It must not start another
+   * waits for its turn on a server, for about 5 s. There `run` is called before the turn has come, and its first statement waits
+   * for it: what `run` needs of the database it asks `tx`. `run` must await only `tx` and short work: everybody else waits for it. It must not start another
    * transaction of the same store, which would wait for itself. Once a statement has failed the transaction runs no
    * other and cannot commit, even if its error was caught.
    *
@@ -418,6 +419,13 @@ export interface Store extends StoreReads, AsyncDisposable {
    *   mode `read`.
    */
   copyTo?(file: string): Promise<void>;
+  /**
+   * Runs with reads that all see the database as it is when they begin, however many write to it. They keep nobody waiting, nor
+   * anybody them. Absent where the database is a file, for which there is {@link copyTo}.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when a newer lango has migrated it; `ERR_UNAVAILABLE` when the connection was lost.
+   */
+  snapshot?<T>(run: (reads: StoreReads) => Promise<T>): Promise<T>;
   /**
    * Encrypts, decrypts or encrypts anew the whole file, as a copy that is checked and then takes its place: whenever the process
    * dies the old file is there, whole, or the new one. Call it under {@link withLock}. This store goes on with the new

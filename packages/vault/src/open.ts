@@ -26,7 +26,7 @@ export const openVault = (options: OpenVaultOptions): Promise<Vault> => openWith
 
 /** {@link openVault}, and with a vault key that is at hand, after it was changed. */
 export const openWith = async (options: OpenVaultOptions, known?: KnownKey): Promise<Vault> => {
-  const { home, providers = {}, fallbackToLocal, audit } = options;
+  const { home, providers = {}, fallbackToLocal, audit, database } = options;
   const opened = await openContext(options, known);
   const { paths, file, row, context, spool, vaultKey, unlockedBy, forUpgrade, newer } = opened;
   try {
@@ -48,7 +48,10 @@ export const openWith = async (options: OpenVaultOptions, known?: KnownKey): Pro
     zero(...newer.map(({ key }) => key));
     await context.log.commitRead({ action: "vault.unlock", target: unlockedBy.kind });
     const reopen = (next: KnownKey): Promise<Vault> => openWith(options, next);
-    return assembleVault({ home, providers, fallbackToLocal, audit, ...opened, reopen });
+    return assembleVault({
+      ...{ home, providers, fallbackToLocal, audit, database },
+      ...{ ...opened, reopen },
+    });
   } catch (error) {
     await opened.fail(error);
     throw await explained(error, paths, file);

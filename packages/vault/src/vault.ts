@@ -12,6 +12,7 @@ import type { VaultContext } from "./context.ts";
 import { createDataKeyList } from "./data-key-list.ts";
 import { createDataKeys } from "./data-keys.ts";
 import { createDatabaseEncryption } from "./database-encryption.ts";
+import type { DatabaseWish } from "./database-types.ts";
 import { auditFailure } from "./failures.ts";
 import { createFingerprints } from "./fingerprints.ts";
 import { createFormerCheck } from "./former-rows.ts";
@@ -45,6 +46,7 @@ export interface AssembleOptions {
   readonly fallbackToLocal?: OpenVaultOptions["fallbackToLocal"];
   readonly unlockedBy: UnlockedBy;
   readonly audit?: AuditOptions | undefined;
+  readonly database?: DatabaseWish | undefined;
   readonly spool?: Spool | undefined;
   /** Opens the same vault after its key was changed. */
   readonly reopen: (known: KnownKey) => Promise<Vault>;
@@ -110,7 +112,7 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     rotation: createRotation({ ...parts, dataKeys, freshDataKeys, verify }, gate),
     dataKeys: createDataKeyList(context, registry, gate),
     audit: auditing,
-    backups: createBackups({ context, paths, vaultKey, gate }),
+    backups: createBackups({ context, paths, vaultKey, database: options.database, gate }),
     async rekey(given) {
       const { slotId: openedBy, source } = unlockedBy;
       const rekeyed = await gate.run(async () => {

@@ -54,18 +54,19 @@ export const isOurs = ({ prev, entry, hash, mac, epoch }: AuditRow, audit: Audit
  * but has no key for the last row: its MAC must be of the key of now. Not at the first row of an opening, which has just found its
  * slots in force: a log whose end is damaged takes rows again from then on, and `verify` names the damage.
  *
+ * @param entries - Called once the head is locked: who waits for it stamps its entries after those of whoever went before.
  * @returns The number of the last row; 0 for no entries.
  * @throws {@link CryptoError} `ERR_LOCKED` when the head is of another epoch; `ERR_INTEGRITY` when the last row is of another key.
  */
 export const appendEntries = async (
   { audit: table }: Pick<StoreTransaction, "audit">,
-  entries: readonly string[],
+  entries: () => readonly string[],
   audit: AuditKey,
 ): Promise<number> => {
   const head = await table.lockHead();
   checkEpoch(head, audit);
   let { seq, hash: prev } = head;
-  const rows = entries.map((entry) => {
+  const rows = entries().map((entry) => {
     const hash = linkHash(prev, entry);
     seq += 1;
     const row = { seq, prev, hash, mac: linkMac(audit.key, hash), epoch: audit.epoch, entry };

@@ -65,7 +65,7 @@ export const createAuditLog = (options: AuditLogOptions): AuditLog => {
   let scheduled = false;
 
   const appendIn: AuditLog["appendIn"] = async (tx, ...entries) => {
-    const seq = await appendEntries(tx, entries.map(stamp), auditKey);
+    const seq = await appendEntries(tx, () => entries.map(stamp), auditKey);
     if (entries.some(({ anchor }) => anchor === undefined)) listener(seq);
     return seq;
   };

@@ -159,7 +159,7 @@ const foldFile = async (
     texts.push(stamp({ action: MARK, outcome: "failure", code: "ERR_INTEGRITY", detail }));
   }
   if (texts.length > 0) {
-    await store.transaction("full", (tx) => appendEntries(tx, texts, auditKey));
+    await store.transaction("full", (tx) => appendEntries(tx, () => texts, auditKey));
   }
   reached("spool:folded");
   if (aside) await rename(path, aside);
