@@ -33,6 +33,7 @@ const FILES = files(
   "cli/probe.ts",
   "cli/backup.ts",
   "cli/companion.ts",
+  "cli/original.ts",
   "cli/conformance.ts",
   "pg.ts",
 );

@@ -35,6 +35,8 @@ export interface VaultNeeds {
   readonly anyDatabase?: true;
   /** What the person has just typed; nothing else opens the vault. Zeroed here. */
   readonly passphrase?: Bytes;
+  /** Opens the vault where no source gives anything; nobody is asked then. The caller zeroes it. */
+  readonly otherwise?: Uint8Array;
 }
 
 /** Unlocks the vault, uses it, and closes it whatever happens. */
@@ -95,9 +97,13 @@ export async function withVault<T>(
 function configuredUnlocker(
   context: Context,
   args: Arguments,
-  { stdinFree = true, freshConsent, keepPassphrase }: VaultNeeds,
+  { stdinFree = true, freshConsent, keepPassphrase, otherwise }: VaultNeeds,
   settings: Pick<UnlockOptions, "keyringEnabled" | "providerSlots">,
 ): Pick<Unlocker, "obtain"> {
+  if (otherwise !== undefined) {
+    const options = { ...unlockOptions(context, args, false), ...settings, prompt: undefined };
+    return orElse(createUnlocker(options), otherwise);
+  }
   const options = {
     ...unlockOptions(context, args, stdinFree),
     ...(keepPassphrase ? { unlockWith: "passphrase" as const } : {}),
@@ -130,6 +136,20 @@ const givenJustNow = (secret: Bytes): Pick<Unlocker, "obtain"> => ({
       credential: { kind: "passphrase", source, secret, ambient: false, slotIds },
       skipped: [],
     };
+  },
+});
+
+const orElse = (
+  unlocker: Pick<Unlocker, "obtain">,
+  passphrase: Uint8Array,
+): Pick<Unlocker, "obtain"> => ({
+  async obtain(slots) {
+    try {
+      return await unlocker.obtain(slots);
+    } catch (error) {
+      if (!isCryptoError(error) || error.code !== "ERR_LOCKED") throw error;
+      return givenJustNow(new Uint8Array(passphrase)).obtain(slots);
+    }
   },
 });
 
