@@ -54,8 +54,7 @@ export async function fromOriginal(
   if (args.flag("dry-run")) return planned(context, original, plan, makes);
   await requireYes(context, question(context, plan, makes));
   if (makes) {
-    // With a vault half made in its place there is nothing left to put aside.
-    if ((await inspectHome(home)) !== "half-made") {
+    if (!(file !== own && existsSync(own) && (await isHalfMade(home)))) {
       await withFolderLock(home, async () => putAside(own, original));
     }
     const { text } = await onboard(context, {
@@ -88,6 +87,10 @@ export async function fromOriginal(
     };
   });
 }
+
+/** Whether a vault is half made in the place of what was put aside. Not asked before that: SQLite would move the log of the original. */
+const isHalfMade = async (home: string): Promise<boolean> =>
+  (await inspectHome(home)) === "half-made";
 
 /** The vault of a server is nobody's to make in passing. */
 async function refuseServer(context: Context): Promise<void> {
