@@ -33,7 +33,6 @@ const FILES = files(
   "cli/probe.ts",
   "cli/backup.ts",
   "cli/companion.ts",
-  "cli/original.ts",
   "cli/conformance.ts",
   "pg.ts",
 );

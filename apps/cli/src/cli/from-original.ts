@@ -1,6 +1,13 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { Original } from "@lango/compat";
+import {
+  asideOf,
+  isAside,
+  type Original,
+  openOriginal,
+  putAside,
+  removeCopies,
+} from "@lango/compat";
 import { CryptoError } from "@lango/crypto-core";
 import { withFolderLock } from "@lango/store";
 import { inspectHome, type Vault } from "@lango/vault";
@@ -21,10 +28,7 @@ import { withVault } from "./vault.ts";
 const SETTING = "security.dbEncryption.enabled";
 
 /** Whether the home is for {@link fromOriginal}: it has no vault yet, or one that was made beside a database of the original. */
-export async function isOfOriginal(home: string): Promise<boolean> {
-  const { isAside } = await import("./original.ts");
-  return !hasVault(home) || isAside(databaseOf(home));
-}
+export const isOfOriginal = (home: string): boolean => !hasVault(home) || isAside(databaseOf(home));
 
 const databaseOf = (home: string): string => join(home, "lango.db");
 const hasVault = (home: string): boolean => existsSync(join(home, "keyslots.json"));
@@ -44,7 +48,6 @@ export async function fromOriginal(
   if (named !== undefined) await requireVault(context);
   else await refuseServer(context);
   const { home } = context;
-  const { asideOf, isAside, openOriginal, putAside, removeCopies } = await import("./original.ts");
   const own = databaseOf(home);
   const file = named === undefined ? (isAside(own) ? asideOf(own) : own) : resolve(named);
   if (existsSync(home)) removeCopies(home);

@@ -16,7 +16,7 @@ const ASK = "Enter the passphrase of the database: ";
 
 /** Takes over what a passphrase protects: a database of the original Lango, or one of this vault that another program encrypted. */
 export async function fromPassphrase(context: Context, args: Arguments): Promise<Result> {
-  if (args.string("database") === undefined && !(await isOfOriginal(context.home))) {
+  if (args.string("database") === undefined && !isOfOriginal(context.home)) {
     return adopt(context, args);
   }
   hardenProcess();
