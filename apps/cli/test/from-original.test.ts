@@ -70,6 +70,8 @@ describe("db-migrate --from-passphrase of a home of the original", () => {
   test("says what it would do, asks, does it, and does nothing twice", async () => {
     const home = originalHome({ encrypted: "passphrase" });
     const before = snapshot(home);
+    const onboard = await lango(["onboard"], { home });
+    expect(onboard.stderr).toContain('"lango security db-migrate --from-passphrase"');
     const dry = await migrate(home, ["--dry-run"]);
     expect([dry.code, dry.stdout], dry.stderr).toEqual([
       0,
@@ -160,7 +162,7 @@ describe("db-migrate --from-passphrase of a home of the original", () => {
         ...SECRETS,
         { name: "at-the-service", value: new Uint8Array(9), remote, sealedBy: "service" },
         { name: "x".repeat(300), value: new Uint8Array(9) },
-        { name: "large", value: new Uint8Array(1024 * 1024 + 1) },
+        { name: "large\u001b[31m", value: new Uint8Array(1024 * 1024 + 1) },
       ],
     });
     const done = await migrate(home);
@@ -169,7 +171,8 @@ describe("db-migrate --from-passphrase of a home of the original", () => {
       `left: "at-the-service", sealed by the key kms-default (${remote})`,
     );
     expect(done.stdout).toContain("its name has 300 characters");
-    expect(done.stdout).toContain('left: "large", it has 1048577 bytes');
+    expect(done.stdout).toMatch(/left: "large.*\[31m", it has 1048577 bytes/);
+    expect(done.stdout).not.toContain("\u001b");
     expect(done.stderr).toContain("holds 3 secrets that are nowhere else: keep it");
     await expectBrought(home);
   });

@@ -20,6 +20,7 @@ import { type ImportPlan, planImport } from "./import-plan.ts";
 import { type Imported, importSecrets } from "./import-secrets.ts";
 import { interruptible } from "./interrupt.ts";
 import { onboard } from "./onboarding.ts";
+import { printable } from "./output.ts";
 import { vaultPlace } from "./place.ts";
 import { createProgress } from "./progress.ts";
 import { requireYes } from "./terminal.ts";
@@ -165,10 +166,11 @@ const resultText = ({ brought, already }: Imported, plan: ImportPlan, file: stri
     ...details(plan),
   ].join("\n");
 
-const details = (plan: ImportPlan): string[] => [
-  ...Object.entries(renamed(plan)).map(([from, name]) => `${JSON.stringify(from)} is ${name} here`),
-  ...plan.left.map(({ name, reason }) => `left: ${JSON.stringify(name)}, ${reason}`),
-];
+const details = (plan: ImportPlan): string[] =>
+  [
+    ...Object.entries(renamed(plan)).map(([from, name]) => `"${from}" is ${name} here`),
+    ...plan.left.map(({ name, reason }) => `left: "${name}", ${reason}`),
+  ].map(printable);
 
 function sayWhatStays(
   context: Context,

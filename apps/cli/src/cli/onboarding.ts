@@ -239,10 +239,19 @@ function refuse(home: string, where: string, state: HomeState): void {
   }
   const { damaged } = state;
   // A folder that others can write is no vault yet, and says itself how to mend it.
-  const isVault = ["keyslots.json", "lango.db"].some((name) => existsSync(join(home, name)));
-  throw !isVault && isCryptoError(damaged) && damaged.code === "ERR_CONFIG"
-    ? damaged
-    : conflict(`${where} holds a damaged vault: ${damaged.message}`, 'run "lango doctor"');
+  const [hasSlots, hasDatabase] = ["keyslots.json", "lango.db"].map((name) =>
+    existsSync(join(home, name)),
+  );
+  if (!hasSlots && !hasDatabase && isCryptoError(damaged) && damaged.code === "ERR_CONFIG") {
+    throw damaged;
+  }
+  const doctor = 'run "lango doctor"';
+  throw conflict(
+    `${where} holds a damaged vault: ${damaged.message}`,
+    hasSlots
+      ? doctor
+      : `${doctor}; if the original Lango made it, "lango security db-migrate --from-passphrase"`,
+  );
 }
 
 const conflict = (message: string, way: string): CryptoError =>
