@@ -43,7 +43,7 @@ describe("db-migrate --from-passphrase of a home of the original", () => {
     const { code, document, stderr } = await migrateJson(home, ["--progress=json"]);
     expect(code, stderr).toBe(0);
     expect(document.data).toMatchObject({
-      ...{ already: [], mode, left: [], vaultMade: true },
+      ...{ already: [], mode, left: [] },
       profiles: ["default"],
       tables: { sessions: 1 },
       from: join(home, "lango.db.original"),
@@ -92,7 +92,7 @@ describe("db-migrate --from-passphrase of a home of the original", () => {
     expect(done.stderr).toContain("Left, as no secrets: 1 of sessions");
     expect(done.stderr).toContain("Left: the settings default");
     const again = await migrateJson(home);
-    expect(again.document.data).toMatchObject({ brought: [], vaultMade: false });
+    expect(again.document.data).toMatchObject({ brought: [] });
     expect(again.document.data.already.sort()).toEqual(NAMES);
     await expectBrought(home);
   });
@@ -197,7 +197,7 @@ describe("db-migrate --from-passphrase of a home of the original", () => {
     const from = ["--database", join(old, "lango.db")];
     const done = await langoJson([...flags(), ...from], { home });
     expect(done.code, done.stderr).toBe(0);
-    expect(done.document.data).toMatchObject({ vaultMade: false, from: from[1] });
+    expect(done.document.data).toMatchObject({ from: from[1] });
     expect(snapshot(old)).toEqual(before);
     const { document } = await langoJson(["security", "secrets", "list"], { home });
     expect(document.data.secrets).toHaveLength(NAMES.length + 1);

@@ -17,10 +17,10 @@ import type { Result } from "./command.ts";
 import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
 import { type ImportPlan, planImport } from "./import-plan.ts";
-import { type Imported, importSecrets } from "./import-secrets.ts";
+import { planned, question, resultOf, sayWhatStays } from "./import-report.ts";
+import { importSecrets } from "./import-secrets.ts";
 import { interruptible } from "./interrupt.ts";
 import { onboard } from "./onboarding.ts";
-import { printable } from "./output.ts";
 import { vaultPlace } from "./place.ts";
 import { createProgress } from "./progress.ts";
 import { requireYes } from "./terminal.ts";
@@ -57,39 +57,44 @@ export async function fromOriginal(
   const makes = named === undefined && !hasVault(home);
   if (args.flag("dry-run")) return planned(context, original, plan, makes);
   await requireYes(context, question(context, plan, makes));
-  if (makes) {
-    if (!(file !== own && existsSync(own) && (await isHalfMade(home)))) {
-      await withFolderLock(home, async () => putAside(own, original));
-    }
-    const { text } = await onboard(context, {
-      sources: {
-        passphraseFd: args.number("passphrase-fd", 0),
-        passphraseFile: args.string("passphrase-file"),
-        passphraseStdin: args.flag("passphrase-stdin"),
-      },
-      otherwise: passphrase,
-      encrypt: true,
-    });
-    context.note(text);
-  }
-  const kept = named === undefined ? asideOf(own) : file;
-  const needs = {
-    anyDatabase: true,
-    ...(named === undefined ? { otherwise: passphrase } : {}),
-  } as const;
-  return await withVault(context, args, needs, async (vault) => {
-    const imported = await bringInto(context, args, vault, { original, file: kept, plan });
-    if (named === undefined) await setEncrypted(context, vault);
-    sayWhatStays(context, original, plan, kept);
-    return {
-      data: {
-        ...imported,
-        ...{ from: kept, mode: original.mode, renamed: renamed(plan), left: plan.left },
-        ...{ profiles: original.profiles, tables: original.tables, vaultMade: makes },
-      },
-      text: resultText(imported, plan, kept),
-    };
+  if (!makes) return await bring(context, args, { original, plan, file, named, passphrase });
+  await makeVault(context, args, { original, file, passphrase });
+  // Read once more: until now the original could write into it.
+  const aside = asideOf(own);
+  using last = await openOriginal({ file: aside, passphrase, workFolder: home });
+  const lastPlan = planImport(last, aside);
+  return await bring(context, args, {
+    ...{ original: last, plan: lastPlan, file: aside, named, passphrase },
   });
+}
+
+interface Found {
+  readonly original: Original;
+  readonly file: string;
+  readonly passphrase: Uint8Array;
+}
+
+/** Puts the database aside, and makes a vault where it was. */
+async function makeVault(
+  context: Context,
+  args: Arguments,
+  { original, file, passphrase }: Found,
+): Promise<void> {
+  const { home } = context;
+  const own = databaseOf(home);
+  if (!(file !== own && existsSync(own) && (await isHalfMade(home)))) {
+    await withFolderLock(home, async () => putAside(own, original));
+  }
+  const { text } = await onboard(context, {
+    sources: {
+      passphraseFd: args.number("passphrase-fd", 0),
+      passphraseFile: args.string("passphrase-file"),
+      passphraseStdin: args.flag("passphrase-stdin"),
+    },
+    otherwise: passphrase,
+    encrypt: true,
+  });
+  context.note(text);
 }
 
 /** Whether a vault is half made in the place of what was put aside. Not asked before that: SQLite would move the log of the original. */
@@ -107,23 +112,33 @@ async function refuseServer(context: Context): Promise<void> {
   });
 }
 
-async function bringInto(
+interface Bring extends Found {
+  readonly plan: ImportPlan;
+  /** What `--database` says. */
+  readonly named: string | undefined;
+}
+
+async function bring(
   context: Context,
   args: Arguments,
-  vault: Vault,
-  { original, file, plan }: { original: Original; file: string; plan: ImportPlan },
-): Promise<Imported> {
-  const progress = createProgress(context, args, "bringing");
-  try {
-    return await interruptible((signal) =>
+  { original, plan, file, named, passphrase }: Bring,
+): Promise<Result> {
+  const needs = {
+    anyDatabase: true,
+    ...(named === undefined ? { otherwise: passphrase } : {}),
+  } as const;
+  return withVault(context, args, needs, async (vault) => {
+    const progress = createProgress(context, args, "bringing");
+    const imported = await interruptible((signal) =>
       importSecrets(vault, {
         ...{ original, file, bring: plan.bring, signal },
         onProgress: progress.update,
       }),
-    );
-  } finally {
-    progress.end();
-  }
+    ).finally(progress.end);
+    if (named === undefined) await setEncrypted(context, vault);
+    sayWhatStays(context, original, plan, file);
+    return resultOf(imported, { original, plan, file });
+  });
 }
 
 /** The last step; a vault that somebody has decrypted since stays as it is. */
@@ -132,67 +147,4 @@ async function setEncrypted({ home }: Context, vault: Vault): Promise<void> {
   if (security.dbEncryption.enabled || !vault.database.status().encrypted) return;
   const { setSetting } = await import("../config/set.ts");
   await setSetting(home, SETTING, "true");
-}
-
-const renamed = ({ bring }: ImportPlan): Record<string, string> =>
-  Object.fromEntries(
-    bring.filter(({ from, name }) => from !== name).map(({ from, name }) => [from, name]),
-  );
-
-const question = ({ home }: Context, plan: ImportPlan, makes: boolean): string =>
-  makes
-    ? `Make a vault in ${home} and bring ${secrets(plan.bring.length)} of the original into it? Its database is kept as lango.db.original.`
-    : `Bring ${secrets(plan.bring.length)} of the original into the vault in ${home}?`;
-
-const secrets = (count: number): string => (count === 1 ? "1 secret" : `${count} secrets`);
-
-function planned({ home }: Context, original: Original, plan: ImportPlan, makes: boolean): Result {
-  const { mode, profiles, tables } = original;
-  return {
-    data: {
-      ...{ dryRun: true, mode, vaultMade: makes, bring: plan.bring.map(({ name }) => name) },
-      ...{ renamed: renamed(plan), left: plan.left, profiles, tables },
-    },
-    text: [
-      `would ${makes ? `make a vault in ${home} and ` : ""}bring ${secrets(plan.bring.length)}`,
-      ...details(plan),
-    ].join("\n"),
-  };
-}
-
-const resultText = ({ brought, already }: Imported, plan: ImportPlan, file: string): string =>
-  [
-    `Brought ${secrets(brought.length)} of ${file}, and read each of them back${already.length === 0 ? "" : `; ${already.length} were there already`}`,
-    ...details(plan),
-  ].join("\n");
-
-const details = (plan: ImportPlan): string[] =>
-  [
-    ...Object.entries(renamed(plan)).map(([from, name]) => `"${from}" is ${name} here`),
-    ...plan.left.map(({ name, reason }) => `left: "${name}", ${reason}`),
-  ].map(printable);
-
-function sayWhatStays(
-  context: Context,
-  { profiles, tables, otherSlots, mode }: Original,
-  { left }: ImportPlan,
-  file: string,
-): void {
-  const rows = Object.entries(tables).map(([name, count]) => `${count} of ${name}`);
-  if (profiles.length > 0)
-    context.note(`Left: the settings ${profiles.join(", ")}; use lango settings`);
-  if (rows.length > 0) context.note(`Left, as no secrets: ${rows.join(", ")}`);
-  if (otherSlots.length > 0) {
-    context.note(
-      `Left: what else opened the original (${otherSlots.join(", ")}); use lango security recovery setup and slots add`,
-    );
-  }
-  if (left.length > 0) {
-    context.warn(`${file} holds ${secrets(left.length)} that are nowhere else: keep it`);
-    return;
-  }
-  const envelope = mode === "envelope" ? " and the envelope.json beside it" : "";
-  context.note(
-    `When nothing else of it is needed, delete ${file}${envelope} with its logs: its values can be guessed at 100,000 rounds of PBKDF2 a try`,
-  );
 }
