@@ -1,6 +1,12 @@
 export { CIPHER_PAGE_SIZES, DEFAULT_CIPHER_PAGE_SIZE } from "./cipher.ts";
 export type { CopyReads, CopyRows, RawPage, RawRow } from "./copy-types.ts";
 export type { SqliteConstructor, SqliteDatabase, SqliteStatement } from "./driver.ts";
+export {
+  type ForeignDatabase,
+  type ForeignKey,
+  type OpenForeignOptions,
+  openForeign,
+} from "./foreign.ts";
 export { withFolderLock } from "./lock.ts";
 export { SCHEMA_VERSION } from "./migrations.ts";
 export {

@@ -36,6 +36,8 @@ export interface VaultNeeds {
   readonly anyDatabase?: true;
   /** What the person has just typed; nothing else opens the vault. Zeroed here. */
   readonly passphrase?: Bytes;
+  /** Opens the vault where no source gives anything; nobody is asked then. The caller zeroes it. */
+  readonly otherwise?: Uint8Array;
 }
 
 /** Unlocks the vault, uses it, and closes it whatever happens. */
@@ -99,9 +101,13 @@ export async function withVault<T>(
 function configuredUnlocker(
   context: Context,
   args: Arguments,
-  { stdinFree = true, freshConsent, keepPassphrase }: VaultNeeds,
+  { stdinFree = true, freshConsent, keepPassphrase, otherwise }: VaultNeeds,
   settings: Pick<UnlockOptions, "keyringEnabled" | "providerSlots">,
 ): Pick<Unlocker, "obtain"> {
+  if (otherwise !== undefined) {
+    const options = { ...unlockOptions(context, args, false), ...settings, prompt: undefined };
+    return orElse(createUnlocker(options), otherwise);
+  }
   const options = {
     ...unlockOptions(context, args, stdinFree),
     ...(keepPassphrase ? { unlockWith: "passphrase" as const } : {}),
@@ -134,6 +140,20 @@ const givenJustNow = (secret: Bytes): Pick<Unlocker, "obtain"> => ({
       credential: { kind: "passphrase", source, secret, ambient: false, slotIds },
       skipped: [],
     };
+  },
+});
+
+const orElse = (
+  unlocker: Pick<Unlocker, "obtain">,
+  passphrase: Uint8Array,
+): Pick<Unlocker, "obtain"> => ({
+  async obtain(slots) {
+    try {
+      return await unlocker.obtain(slots);
+    } catch (error) {
+      if (!isCryptoError(error) || error.code !== "ERR_LOCKED") throw error;
+      return givenJustNow(new Uint8Array(passphrase)).obtain(slots);
+    }
   },
 });
 
