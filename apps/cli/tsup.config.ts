@@ -12,12 +12,13 @@ const NATIVE = [
 
 const src = resolve(import.meta.dirname, "src");
 const files = (...paths: string[]) => paths.map((path) => resolve(src, path));
+const packages = resolve(import.meta.dirname, "../../packages");
 
 /**
  * The files of the program, beside `commands.js`, which holds every command that is not here. They are few and large
  * because finding a file costs more than reading it, and several because start-up should read no more than it uses:
  * `lango` loads in an old Node, `main` knows what commands there are, `security-status` is what scripts poll, and the
- * rest are large and seldom needed.
+ * rest are large and seldom needed. The last one is the program of a thread.
  */
 const FILES = files(
   "lango.ts",
@@ -35,6 +36,7 @@ const FILES = files(
   "cli/companion.ts",
   "cli/conformance.ts",
   "pg.ts",
+  `${packages}/vault/src/rotation-worker.ts`,
 );
 const COMMANDS = readdirSync(`${src}/commands`)
   .map((name) => `${src}/commands/${name}`)

@@ -1,3 +1,4 @@
 import { library } from "../../tooling/tsup.ts";
 
-export default library("node24");
+// The thread of a rotation runs a file of its own.
+export default { ...library("node24"), entry: ["src/index.ts", "src/rotation-worker.ts"] };

@@ -36,7 +36,10 @@ const rotate = async (home: string) => {
   };
 };
 
-/** SELECT, AES-256-GCM open, AES-256-GCM seal, UPDATE, 250 rows in a transaction: no audit, no MAC, no check, no journal. */
+/**
+ * SELECT, AES-256-GCM open, AES-256-GCM seal, UPDATE, 250 rows in a transaction: no audit, no MAC, no check, no journal. Then, on a
+ * clock of its own, what a rotation does as well: every value is read once more and opened.
+ */
 const bare = (home: string) => {
   const database = new Database(path.join(home, "bare.db"));
   database.exec("pragma journal_mode = wal; pragma synchronous = normal");
@@ -84,8 +87,19 @@ const bare = (home: string) => {
     done += batch.length;
   }
   const ms = performance.now() - start;
+  const page = database.prepare(
+    "select rowid as place, sealed from versions where rowid > ? order by rowid limit 250",
+  );
+  for (let place = 0; ; ) {
+    const rows = page.all(place) as { place: number; sealed: Uint8Array }[];
+    for (const row of rows) open(row.sealed);
+    const last = rows.at(-1);
+    if (!last) break;
+    place = last.place;
+  }
+  const withCheckMs = performance.now() - start;
   database.close();
-  return { rows: done, ms };
+  return { rows: done, ms, withCheckMs };
 };
 
 const write = async (home: string) => {

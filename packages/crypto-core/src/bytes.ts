@@ -11,10 +11,13 @@ const encoder = new TextEncoder();
  *   different names would then have the same bytes.
  */
 export const utf8 = (text: string): Bytes => {
-  if (!text.isWellFormed()) {
-    throw new CryptoError("ERR_INVALID_ARGUMENT", "Text is not valid Unicode: a lone surrogate");
-  }
+  checkWellFormed(text);
   return toPlain(encoder.encode(text));
+};
+
+const checkWellFormed = (text: string): void => {
+  if (text.isWellFormed()) return;
+  throw new CryptoError("ERR_INVALID_ARGUMENT", "Text is not valid Unicode: a lone surrogate");
 };
 
 /** The parts one after another, in new memory. */
@@ -37,17 +40,28 @@ export const concat = (...parts: readonly Uint8Array[]): Bytes => {
  * @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` for a text that {@link utf8} refuses.
  */
 export const parts = (...items: readonly (Uint8Array | string)[]): Bytes => {
-  const bytes = items.map((item) => (typeof item === "string" ? utf8(item) : item));
-  const out = new Uint8Array(bytes.reduce((sum, item) => sum + 4 + item.length, 4));
-  const view = new DataView(out.buffer);
-  view.setUint32(0, bytes.length);
-  let offset = 4;
-  for (const item of bytes) {
-    view.setUint32(offset, item.length);
-    out.set(item, offset + 4);
-    offset += 4 + item.length;
+  let length = 4;
+  for (const item of items) length += 4 + byteLength(item);
+  const out = new Uint8Array(length);
+  // It writes texts in place; encoding each into memory of its own would double the time, and this runs at every read of a secret.
+  const writer = Buffer.from(out.buffer);
+  let offset = writer.writeUInt32BE(items.length);
+  for (const item of items) {
+    const start = offset + 4;
+    if (typeof item === "string") offset = start + writer.write(item, start);
+    else {
+      out.set(item, start);
+      offset = start + item.length;
+    }
+    writer.writeUInt32BE(offset - start, start - 4);
   }
   return out;
+};
+
+const byteLength = (item: Uint8Array | string): number => {
+  if (typeof item !== "string") return item.length;
+  checkWellFormed(item);
+  return Buffer.byteLength(item);
 };
 
 /** Compares two byte strings in a time that depends on their lengths only. Different lengths: `false`. */

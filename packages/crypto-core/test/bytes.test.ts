@@ -6,6 +6,7 @@ import {
   fromBase64Url,
   fromHex,
   isBytes,
+  parts,
   randomBytesFresh,
   toBase64,
   toBase64Url,
@@ -94,6 +95,17 @@ describe("bytes", () => {
     const joined = concat(part, new Uint8Array(), Uint8Array.of(3));
     part.fill(9);
     expect(joined).toEqual(Uint8Array.of(1, 2, 3));
+  });
+
+  it("joins parts with their number and lengths, texts as their bytes", () => {
+    const expected = "00000003" + "00000009c3a9e282acf09f9880" + "00000000" + "0000000201ff";
+    for (const text of ["é€😀", utf8("é€😀")]) {
+      expect(toHex(parts(text, "", Uint8Array.of(1, 255)))).toBe(expected);
+    }
+    expect(toHex(parts())).toBe("00000000");
+    expect(() => parts("\ud800")).toThrow(
+      expect.objectContaining({ code: "ERR_INVALID_ARGUMENT" }),
+    );
   });
 
   it("compares", () => {

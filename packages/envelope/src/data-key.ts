@@ -16,7 +16,7 @@ export interface DataKey {
   destroy(): void;
 }
 
-/** What the formats use of a data key; never handed out of this package. */
+/** What the formats use of a data key; handed out of this package to nobody but another thread. */
 export interface Subkeys {
   /** id ‖ commitment, the 44 bytes that every header repeats. */
   readonly identity: Bytes;
@@ -49,19 +49,23 @@ export const createDataKey = (material: Uint8Array, id: Uint8Array): DataKey => 
   const identity = new Uint8Array(DATA_KEY_ID_BYTES + COMMITMENT_BYTES);
   identity.set(id);
   identity.set(commitment, DATA_KEY_ID_BYTES);
-  const key: DataKey = {
-    id: identity.slice(0, DATA_KEY_ID_BYTES),
-    commitment,
-    destroy: () => {
-      live.delete(key);
-    },
-  };
-  live.set(key, {
+  return withSubkeys({
     identity,
     value: subkey(material, id, "lango/v1/value", createAesKey),
     recipients: subkey(material, id, "lango/v1/recipients", createSecretKey),
     root: createSecretKey(material),
   });
+};
+
+const withSubkeys = (subkeys: Subkeys): DataKey => {
+  const key: DataKey = {
+    id: subkeys.identity.slice(0, DATA_KEY_ID_BYTES),
+    commitment: subkeys.identity.slice(DATA_KEY_ID_BYTES),
+    destroy: () => {
+      live.delete(key);
+    },
+  };
+  live.set(key, subkeys);
   return key;
 };
 
@@ -76,6 +80,15 @@ const subkey = (
   zero(bytes);
   return key;
 };
+
+/** A data key on its way to another thread of this process, by `postMessage`: its keys go by reference, not a byte is copied. */
+export type SentDataKey = Subkeys;
+
+/** @throws {@link CryptoError} `ERR_CLOSED` after `destroy`. */
+export const sendDataKey = (key: DataKey): SentDataKey => subkeysOf(key);
+
+/** The data key of {@link sendDataKey}, in the thread that it was sent to. */
+export const receiveDataKey = (sent: SentDataKey): DataKey => withSubkeys(sent);
 
 /** A new id for a data key: 12 random bytes. */
 export const newDataKeyId = (): Bytes => randomBytesFresh(DATA_KEY_ID_BYTES);

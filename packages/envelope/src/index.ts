@@ -1,5 +1,12 @@
 export { parts } from "@lango/crypto-core";
-export { createDataKey, type DataKey, newDataKeyId } from "./data-key.ts";
+export {
+  createDataKey,
+  type DataKey,
+  newDataKeyId,
+  receiveDataKey,
+  type SentDataKey,
+  sendDataKey,
+} from "./data-key.ts";
 export {
   createDataKeyCache,
   type DataKeyCache,
@@ -51,6 +58,7 @@ export {
   readValueHeader,
   SEALED_OVERHEAD_BYTES,
   sealValue,
+  sealValues,
   type ValueHeader,
 } from "./value.ts";
 export { deriveVaultKeys, type RowsKeys, type VaultKeys } from "./vault-keys.ts";

@@ -1,11 +1,17 @@
+import { KeyObject } from "node:crypto";
+import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import {
   createDataKey,
   MAX_VALUE_BYTES,
   newDataKeyId,
   openValue,
   readValueHeader,
+  receiveDataKey,
   SEALED_OVERHEAD_BYTES,
+  type SentDataKey,
   sealValue,
+  sealValues,
+  sendDataKey,
 } from "@lango/envelope";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -23,6 +29,27 @@ describe("data keys", () => {
       createDataKey(bytes(32, 2), bytes(12, 1)),
     ].map((key) => Buffer.from(key.commitment).toString("hex"));
     expect(new Set(commitments).size).toBe(3);
+  });
+
+  it("go to another thread by reference, and open there", async () => {
+    const key = createDataKey(bytes(32, 1), bytes(12, 1));
+    const sealed = sealValue(key, text("x"), bytes(0));
+    const { port1, port2 } = new MessageChannel();
+    port1.postMessage(sendDataKey(key));
+    const sent: SentDataKey = receiveMessageOnPort(port2)?.message;
+    port1.close();
+    const there = receiveDataKey(sent);
+    expect([there.id, there.commitment]).toEqual([key.id, key.commitment]);
+    expect(openValue(there, sealed, bytes(0))).toEqual(text("x"));
+    // What is not public is in the hands of node:crypto.
+    const { identity, ...keys } = sent;
+    expect(identity).toHaveLength(44);
+    for (const held of Object.values(keys)) expect(held).toBeInstanceOf(KeyObject);
+    there.destroy();
+    expect(await codeOf(() => openValue(there, sealed, bytes(0)))).toBe("ERR_CLOSED");
+    expect(openValue(key, sealed, bytes(0))).toEqual(text("x"));
+    key.destroy();
+    expect(await codeOf(() => sendDataKey(key))).toBe("ERR_CLOSED");
   });
 
   it("keeps a copy of what it is made from, and shows no key material", () => {
@@ -65,6 +92,19 @@ describe("data keys", () => {
     const ids = Array.from({ length: 100 }, () => Buffer.from(newDataKeyId()).toString("hex"));
     expect(new Set(ids).size).toBe(100);
     expect(newDataKeyId()).toHaveLength(12);
+  });
+});
+
+describe("many values at once", () => {
+  it("open as those that are sealed one by one, each with a nonce of its own", () => {
+    const key = testKey();
+    const values = SIZES.map((size) => ({ plaintext: pattern(size), aad: pattern(size % 7) }));
+    const sealed = sealValues(key, values);
+    const opened = sealed.map((one, i) => openValue(key, one, values[i]!.aad));
+    expect(opened).toEqual(values.map(({ plaintext }) => plaintext));
+    const nonces = sealed.map((one) => Buffer.from(one.subarray(52, 64)).toString("hex"));
+    expect(new Set(nonces).size).toBe(SIZES.length);
+    expect(sealValues(key, [])).toEqual([]);
   });
 });
 

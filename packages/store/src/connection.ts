@@ -67,6 +67,11 @@ export class Connection {
     return native.run(...bind(parameters, params)).changes;
   }
 
+  runEach<P extends Params<P>, R>(statement: Statement<P, R>, list: readonly P[]): number[] {
+    const { native, parameters } = this.#prepare(statement);
+    return list.map((params) => native.run(...bind(parameters, params)).changes);
+  }
+
   /** The rows of a statement that is no query of ours, e.g. a pragma, as arrays of values. */
   rows(sql: string): unknown[][] {
     const rows = this.database.prepare(sql).all() as Record<string, unknown>[];

@@ -6,6 +6,10 @@ export interface Queries {
   first<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Awaitable<R | undefined>;
   all<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Awaitable<R[]>;
   run<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Awaitable<number>;
+  runEach<P extends Params<P>, R>(
+    statement: Statement<P, R>,
+    list: readonly P[],
+  ): Awaitable<number[]>;
 }
 
 type Awaitable<T> = T | Promise<T>;
@@ -23,6 +27,7 @@ export class Running {
       first: (statement, params) => this.#step(() => queries.first(statement, params)),
       all: (statement, params) => this.#step(() => queries.all(statement, params)),
       run: (statement, params) => this.#step(() => queries.run(statement, params)),
+      runEach: (statement, list) => this.#step(() => queries.runEach(statement, list)),
       abandon: (error) => {
         this.#failure ??= error;
         return this.#failure;

@@ -70,6 +70,11 @@ export interface ReadExecutor {
 export interface Executor extends ReadExecutor {
   /** Returns how many rows were changed. */
   run<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<number>;
+  /** Runs a statement once for each of `list`; a server gets them all in one go. Returns how many rows each changed. */
+  runEach<P extends Params<P>, R>(
+    statement: Statement<P, R>,
+    list: readonly P[],
+  ): Promise<number[]>;
   /**
    * Keeps the transaction from committing and returns the first error that did, to be thrown: for work that stops halfway, so that a
    * caller who catches the error cannot commit the first half.

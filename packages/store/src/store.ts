@@ -165,8 +165,13 @@ export interface SecretReads {
     after: Pick<SecretRow, "collection" | "name"> | undefined,
     limit: number,
   ): Promise<SecretRow[]>;
-  /** Kept versions of all collections that a data key sealed, in no order. None: no version needs it. */
-  listSealedBy(dataKeyId: string, page: SealedPage): Promise<VersionOfSecret[]>;
+  /**
+   * Kept versions of all collections that a data key sealed, in no order. None, with nothing skipped: no version needs it.
+   *
+   * @param skip - How many of them to pass over, as they are being worked on. Default 0. Nothing but the order in which the
+   *   database finds them says which: some may come twice.
+   */
+  listSealedBy(dataKeyId: string, page: SealedPage, skip?: number): Promise<VersionOfSecret[]>;
   /** Kept versions of all collections after a place, by secret id and version. None: it was the last page. */
   walkSealed(after: VersionPlace | undefined, page: SealedPage): Promise<SealedVersion[]>;
   /** How many kept versions a data key sealed. Counts them: 1,000,000 take some 50 ms. */

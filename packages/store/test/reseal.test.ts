@@ -123,6 +123,15 @@ describe.each(KINDS)("pages of sealed versions with %s", (_, database) => {
     await fails("ERR_INVALID_ARGUMENT", () => listed(1_001, 1));
   });
 
+  it("pass over as many as they are told to", async () => {
+    const { store, old } = await prepared(database, 5);
+    const all = await store.secrets.listSealedBy(old.id, PAGE);
+    const page = { limit: 2, maxBytes: 2 ** 30 };
+    expect(await store.secrets.listSealedBy(old.id, page, 2)).toEqual(all.slice(2, 4));
+    expect(await store.secrets.listSealedBy(old.id, { ...page, maxBytes: 1 }, 4)).toEqual([all[4]]);
+    expect(await store.secrets.listSealedBy(old.id, page, 5)).toEqual([]);
+  });
+
   it("walk over all versions of all collections and data keys, once", async () => {
     const { store, active, values } = await prepared(database, 5);
     await store.transaction("full", async (tx) => {

@@ -72,7 +72,7 @@ export const recordAad = (
   collection: string,
   name: string,
   version: number,
-): Bytes => parts(RECORD, vaultId, utf8(collection), utf8(name), VALUE_FIELD, u64(version));
+): Bytes => parts(RECORD, vaultId, collection, name, VALUE_FIELD, u64(version));
 
 export const u64 = (value: number): Bytes => {
   const out = new Uint8Array(8);

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { bytesEqual, CryptoError, isCryptoError } from "@lango/crypto-core";
-import type { JobRow } from "@lango/store";
+import type { JobRow, VersionOfSecret } from "@lango/store";
 import { jobRemoved } from "./audit/row-hashes.ts";
 import { checkVouched } from "./audit/row-witness.ts";
 import type { DataKeys } from "./data-keys.ts";
@@ -12,6 +12,7 @@ import type { RewrapContext } from "./rewrap.ts";
 import { beginRotation } from "./rotation-begin.ts";
 import { findRotation, ROTATE } from "./rotation-job.ts";
 import { BATCH, type ResealContext, resealBatch } from "./rotation-reseal.ts";
+import { noThread, startRotationThread } from "./rotation-thread.ts";
 import type { RotateOptions, Rotation, RotationResult, RotationStatus } from "./rotation-types.ts";
 import { verifyAll } from "./rotation-verify.ts";
 import { checkRow } from "./rows.ts";
@@ -20,12 +21,15 @@ import type { AuditReport } from "./types.ts";
 
 const ACTION = "rotation.run";
 
-export interface RotationContext extends RewrapContext, ResealContext {
+export interface RotationContext extends RewrapContext, Omit<ResealContext, "thread"> {
   /** Those of the rows as they are now; the caller closes them. */
   readonly freshDataKeys: () => DataKeys;
   /** Compares rows and log. */
   readonly verify: () => Promise<AuditReport>;
 }
+
+/** Values that take about as long as a thread takes to start. */
+const WORTH_A_THREAD = 2_000;
 
 export const createRotation = (parts: RotationContext, gate: Gate): Rotation => {
   const { store, keys, log } = parts.context;
@@ -75,23 +79,26 @@ const noRotation = (): CryptoError =>
  * asks the rows what is left to do, so it may be repeated, and several processes may do it at once.
  */
 const finishRotation = async (
-  parts: RotationContext,
+  rotation: RotationContext,
   options: RotateOptions,
 ): Promise<RotationResult> => {
-  const { context } = parts;
+  const { context } = rotation;
   const job = await findRotation(context.store, context.keys.rows);
   const result = { resealed: 0, verified: 0, retired: [] as string[] };
   // Another process has ended it meanwhile.
   if (!job) return result;
-  result.resealed = await resealAll(parts, job.status, options);
-  reached("rotate:resealed");
-  const total = await countAll(parts);
+  const total = await countAll(rotation);
+  const thread = total < WORTH_A_THREAD ? noThread : await startRotationThread();
+  const parts = { ...rotation, thread };
   // What this process has in memory opens the values also when nobody else could get it out of its row any more.
-  const dataKeys = parts.freshDataKeys();
+  const dataKeys = rotation.freshDataKeys();
   try {
+    result.resealed = await resealAll(parts, job.status, options);
+    reached("rotate:resealed");
     result.verified = await verifyAll({ ...parts, dataKeys }, total, options);
   } finally {
     dataKeys.close();
+    await thread.close();
   }
   reached("rotate:verified");
   options.signal?.throwIfAborted();
@@ -103,13 +110,13 @@ const finishRotation = async (
     result.retired.push(id);
     reached("rotate:retired");
   }
-  await endJob(parts, job.row, result);
+  await endJob(rotation, job.row, result);
   reached("rotate:ended");
   return result;
 };
 
 const resealAll = async (
-  parts: RotationContext,
+  parts: ResealContext,
   { dataKeys, total }: RotationStatus,
   { onProgress, signal }: RotateOptions,
 ): Promise<number> => {
@@ -120,22 +127,42 @@ const resealAll = async (
   const tell = (): void =>
     onProgress?.({ stage: "reseal", done: Math.max(0, total - left) + resealed, total });
   tell();
+  const resealOne = async (id: string, batch: readonly VersionOfSecret[]): Promise<void> => {
+    try {
+      const count = await resealBatch(parts, id, batch, dataKeys);
+      resealed += count;
+    } catch (error) {
+      if (!isCryptoError(error) || error.code !== "ERR_KEY_RETIRED") throw error;
+      // Another process that has joined may have sealed all of them again, and destroyed the key.
+      if ((await store.secrets.countSealedBy(id)) > 0) throw error;
+    }
+    reached("rotate:batch");
+    tell();
+  };
+
   for (const id of dataKeys) {
-    for (;;) {
-      signal?.throwIfAborted();
-      const batch = await store.secrets.listSealedBy(id, BATCH);
-      if (batch.length === 0) break;
-      await setImmediate();
-      try {
-        resealed += await resealBatch(parts, id, batch, dataKeys);
-      } catch (error) {
-        if (!isCryptoError(error) || error.code !== "ERR_KEY_RETIRED") throw error;
-        // Another process that has joined may have sealed all of them again, and destroyed the key.
-        if ((await store.secrets.countSealedBy(id)) > 0) throw error;
+    const underWay: Promise<void>[] = [];
+    /** In the order in which they are found, the rows under way are the first ones. */
+    let rowsUnderWay = 0;
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        // Read while the one before is being sealed.
+        const batch = await store.secrets.listSealedBy(id, BATCH, rowsUnderWay);
+        if (batch.length > 0) {
+          rowsUnderWay += batch.length;
+          const done = resealOne(id, batch).finally(() => {
+            rowsUnderWay -= batch.length;
+          });
+          // Its error is for whoever waits for it, which may be later.
+          done.catch(() => undefined);
+          underWay.push(done);
+        } else if (underWay.length === 0) break;
+        if (underWay.length > 1 || batch.length === 0) await underWay.shift();
+        await setImmediate();
       }
-      reached("rotate:batch");
-      tell();
-      await setImmediate();
+    } finally {
+      await Promise.allSettled(underWay);
     }
   }
   return resealed;

@@ -189,7 +189,7 @@ const canonical = <T extends SteeringTable>(
     const value = (row as Readonly<Record<string, unknown>>)[column];
     json += `${json === "" ? "{" : ","}${quoted}:${canonicalValue(value)}`;
   }
-  return parts(name, utf8(primaryKey(row)), utf8(`${json}}`));
+  return parts(name, primaryKey(row), `${json}}`);
 };
 
 // What `jcs` would give, ten times as fast: this runs at every read. Strings and whole numbers are written by JCS as

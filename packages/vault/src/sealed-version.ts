@@ -1,5 +1,5 @@
 import { type Bytes, CryptoError, isCryptoError } from "@lango/crypto-core";
-import { type DataKey, openValue } from "@lango/envelope";
+import { type DataKey, openValue, type RowsKeys } from "@lango/envelope";
 import type { SealedVersion, VersionOfSecret } from "@lango/store";
 import { versionRowName } from "./audit/row-hashes.ts";
 import type { VaultContext } from "./context.ts";
@@ -42,8 +42,8 @@ const HINT =
  *
  * @throws {@link CryptoError} `ERR_INTEGRITY`.
  */
-export const checkKept = ({ keys }: Pick<VaultContext, "keys">, row: VersionOfSecret): void => {
-  checkRow(keys.rows, "secrets", row);
+export const checkKept = (rowsKeys: RowsKeys, row: VersionOfSecret): void => {
+  checkRow(rowsKeys, "secrets", row);
   const { version, currentVersion, deletedAt } = row;
   const isInWindow = version <= currentVersion && version > currentVersion - KEPT_VERSIONS;
   if (isInWindow && deletedAt === null) return;

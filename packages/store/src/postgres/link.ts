@@ -163,6 +163,13 @@ export class Link {
     return (await this.#run(statement, params, options)).rowCount ?? 0;
   }
 
+  runEach<P extends Params<P>, R>(
+    statement: Statement<P, R>,
+    list: readonly P[],
+  ): Promise<number[]> {
+    return Promise.all(list.map((params) => this.run(statement, params)));
+  }
+
   /** Runs SQL of several statements, and returns the result of each. */
   async exec(
     sql: string,

@@ -15,7 +15,7 @@ const SEALED = [
 
 const LENGTH = sql<number>`length(sealed)`.as("length");
 
-type OfDataKey = { readonly dataKeyId: string; readonly limit: number };
+type OfDataKey = { readonly dataKeyId: string; readonly limit: number; readonly skip: number };
 type After = VersionPlace & { readonly limit: number };
 
 const BYTES_BY = statement((q, p: OfDataKey) =>
@@ -25,6 +25,7 @@ const BYTES_BY = statement((q, p: OfDataKey) =>
         .selectFrom("secret_versions")
         .where("data_key_id", "=", p.dataKeyId)
         .limit(p.limit)
+        .offset(p.skip)
         .select(LENGTH)
         .as("page"),
     )
@@ -37,6 +38,7 @@ const LIST_BY = statement((q, p: OfDataKey) =>
     .innerJoin("secrets", "secrets.id", "secret_versions.secret_id")
     .where("secret_versions.data_key_id", "=", p.dataKeyId)
     .limit(p.limit)
+    .offset(p.skip)
     .select([...SECRET, ...SEALED]),
 );
 
@@ -110,11 +112,11 @@ const IS_ACTIVE = statement((q, p: { id: string }) =>
 type SealedReads = Pick<SecretReads, "listSealedBy" | "walkSealed" | "countSealedBy">;
 
 export const sealedReads = (executor: ReadExecutor): SealedReads => ({
-  listSealedBy: (dataKeyId, page) =>
+  listSealedBy: (dataKeyId, page, skip = 0) =>
     readPage(
       page,
-      (limit) => executor.first(BYTES_BY, { dataKeyId, limit }),
-      (limit) => executor.all(LIST_BY, { dataKeyId, limit }),
+      (limit) => executor.first(BYTES_BY, { dataKeyId, limit, skip }),
+      (limit) => executor.all(LIST_BY, { dataKeyId, limit, skip }),
     ),
 
   walkSealed: ({ id, version } = { id: "", version: 0 }, page) =>
@@ -144,8 +146,7 @@ export const sealedRows = (executor: Executor): SealedReads & Pick<SecretRows, "
   ...sealedReads(executor),
 
   async reseal(values) {
-    // Not one by one: a server gets them all in one go.
-    const changes = await Promise.all(values.map((value) => executor.run(RESEAL, value)));
+    const changes = await executor.runEach(RESEAL, values);
     const done = changes.map((count) => count > 0);
     for (const { dataKeyId } of values.filter((_, index) => !done[index])) {
       // Not because of the value: then none of the others would take it either.

@@ -25,11 +25,14 @@ export const changeOf = <T extends SteeringTable>(table: T, row: SteeringTables[
 export const versionChange = (
   row: Pick<SecretRow, "collection" | "name">,
   version: Pick<SecretVersionRow, "version" | "sealed">,
-): RowChange => [
-  "secret_versions",
-  versionRowName(row, version.version),
-  sha256Hex(version.sealed),
-];
+): RowChange => versionHashed(row, version.version, sha256Hex(version.sealed));
+
+/** {@link versionChange} where the hash is known. */
+export const versionHashed = (
+  row: Pick<SecretRow, "collection" | "name">,
+  version: number,
+  hash: string,
+): RowChange => ["secret_versions", versionRowName(row, version), hash];
 
 /** What the chain keeps of a removed version. */
 export const versionRemoved = (
