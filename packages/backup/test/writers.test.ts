@@ -17,7 +17,7 @@ test.each([
 ])(
   "$count processes that write to $place do not keep a backup from being of one moment",
   { timeout: 600_000 },
-  async ({ count, newUrl }) => {
+  async ({ count, place, newUrl }) => {
     const url = await newUrl();
     const folder = newFolder();
     const home = join(folder, "home");

@@ -18,7 +18,7 @@ import { SCHEMA_VERSION } from "../src/migrations.ts";
 import { parseAddress } from "../src/postgres/address.ts";
 import { begin, commit } from "../src/postgres/begin.ts";
 import { loadPg } from "../src/postgres/driver.ts";
-import { Link, PreparedStatements } from "../src/postgres/link.ts";
+import { LIMITS, Link, PreparedStatements } from "../src/postgres/link.ts";
 import { fails, insertKeys, open, tempHome } from "./helpers.ts";
 import { addressOf, asOwner, withPassword } from "./postgres-server.ts";
 import { auditRow, keyRow } from "./rows.ts";
@@ -381,7 +381,7 @@ it("a commit that the server makes a rollback of is an error", async () => {
   const dialect = postgresDialect();
   const place = {
     ...{ address: parseAddress(withPassword({ location })), Client: await loadPg() },
-    ...{ dialect, prepared: new PreparedStatements(dialect), timeoutMs: 1000 },
+    ...{ dialect, prepared: new PreparedStatements(dialect), timeoutMs: 1000, limits: LIMITS },
   };
   const link = await Link.open(place);
   onTestFinished(() => link.close());

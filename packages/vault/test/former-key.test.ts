@@ -22,7 +22,7 @@ import {
   withPassphrase,
 } from "./helpers.ts";
 import { onStage } from "./on-stage.ts";
-import { checkWhole } from "./rig/kills.ts";
+import { checkWhole } from "./rig/whole.ts";
 
 // What somebody can do who has had the vault key of before, and still writes the files.
 

@@ -4,7 +4,7 @@ import { withMac } from "../src/rows.ts";
 import { edit, forge, openKeys } from "./forge.ts";
 import { bytes, expectCode, makeVault, newHome, text } from "./helpers.ts";
 import { onStage } from "./on-stage.ts";
-import { checkWhole } from "./rig/kills.ts";
+import { checkWhole } from "./rig/whole.ts";
 
 test("versions whose secret has lost its row: a rotation names them before it begins, and they can be removed", async () => {
   const home = newHome();

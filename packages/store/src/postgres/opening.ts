@@ -40,6 +40,13 @@ export class Opening implements Queries {
     return this.#ask((link, options) => link.run(statement, params, options));
   }
 
+  async runEach<P extends Params<P>, R>(
+    statement: Statement<P, R>,
+    list: readonly P[],
+  ): Promise<number[]> {
+    return (await this.begun()).runEach(statement, list);
+  }
+
   async #ask<T>(ask: (link: Link, options?: ExecOptions) => Promise<T>): Promise<T> {
     if (this.#begun !== undefined) return ask(await this.#begun);
     let answer: Promise<T> | undefined;
