@@ -33,6 +33,7 @@ export {
   type FallbackOptions,
   type SwitchEvent,
 } from "./composite.ts";
+export { connectionFault } from "./connection-fault.ts";
 export { raceSignal } from "./decorate.ts";
 export {
   CryptoError,
