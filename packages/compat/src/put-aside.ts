@@ -1,15 +1,7 @@
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  linkSync,
-  openSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { chmodSync, existsSync, linkSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { CryptoError, isCryptoError } from "@lango/crypto-core";
+import { fileId, isSameFile, syncFolder, syncToDisk } from "@lango/store";
 import { fileFault, LOGS } from "./copy-aside.ts";
 import type { Original } from "./original-types.ts";
 import { reached } from "./stages.ts";
@@ -19,7 +11,7 @@ export const asideOf = (file: string): string => `${file}.original`;
 
 /** Whether it was put aside: it may still have its first name as well, after an interruption. */
 export const isAside = (file: string): boolean =>
-  existsSync(asideOf(file)) && !isSameFile(file, asideOf(file));
+  existsSync(asideOf(file)) && !areOne(file, asideOf(file));
 
 /**
  * Gives the database of the original another name, {@link asideOf}, with its log. Killed at any moment, it is whole under one
@@ -53,7 +45,7 @@ function addName(
   { isOpenElsewhere }: Pick<Original, "isOpenElsewhere">,
 ): void {
   // An earlier call that did not come to its end: the logs may have changed since.
-  if (isSameFile(file, aside)) removeAll(aside);
+  if (areOne(file, aside)) removeAll(aside);
   if (existsSync(aside)) {
     throw new CryptoError("ERR_CONFLICT", `${file} and ${aside} are both there`, {
       context: { hint: "Look at which of them is yours, and move the other one away." },
@@ -74,16 +66,16 @@ function addName(
   for (const suffix of ["", ...LOGS].filter((each) => existsSync(aside + each))) {
     // The original leaves them to the umask.
     chmodSync(aside + suffix, 0o600);
-    sync(aside + suffix);
+    syncToDisk(aside + suffix);
   }
-  syncFolder(file);
+  syncFolder(dirname(file));
   reached("aside:whole");
 }
 
 /** Takes away the first names of the logs. A log that is not the one that was put aside is somebody else's. */
 function removeLogs(file: string, aside: string): void {
   for (const suffix of LOGS.filter((each) => existsSync(file + each))) {
-    if (!isSameFile(file + suffix, aside + suffix)) {
+    if (!areOne(file + suffix, aside + suffix)) {
       throw new CryptoError("ERR_CONFLICT", `${file + suffix} is there without its database`, {
         context: { hint: "Look at what it is, and move it away." },
       });
@@ -91,7 +83,7 @@ function removeLogs(file: string, aside: string): void {
     rmSync(file + suffix);
   }
   rmSync(`${file}-shm`, { force: true });
-  syncFolder(file);
+  syncFolder(dirname(file));
 }
 
 const removeAll = (path: string): void => {
@@ -99,30 +91,8 @@ const removeAll = (path: string): void => {
   for (const suffix of [...LOGS, "-shm", ""]) rmSync(path + suffix, { force: true });
 };
 
-function isSameFile(one: string, other: string): boolean {
-  const [first, second] = [one, other].map((path) => statSync(path, { throwIfNoEntry: false }));
-  return first !== undefined && first.ino === second?.ino && first.dev === second?.dev;
-}
-
-function sync(path: string): void {
-  const descriptor = openSync(path, "r+");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-function syncFolder(file: string): void {
-  // Windows cannot open a folder, and does it by itself.
-  if (process.platform === "win32") return;
-  const descriptor = openSync(dirname(file), "r");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
+/** Whether two names lead to the same file. */
+const areOne = (one: string, other: string): boolean => isSameFile(fileId(one), fileId(other));
 
 function linkFault(file: string, cause: unknown): CryptoError {
   const { code, syscall } = cause as NodeJS.ErrnoException;

@@ -1,6 +1,7 @@
 export { CIPHER_PAGE_SIZES, DEFAULT_CIPHER_PAGE_SIZE } from "./cipher.ts";
 export type { CopyReads, CopyRows, RawPage, RawRow } from "./copy-types.ts";
 export type { SqliteConstructor, SqliteDatabase, SqliteStatement } from "./driver.ts";
+export { syncFolder, syncToDisk } from "./files.ts";
 export {
   type ForeignDatabase,
   type ForeignKey,
@@ -15,6 +16,7 @@ export {
   type OpenUrlOptions,
   openStore,
 } from "./open.ts";
+export { fileId, isSameFile } from "./open-files.ts";
 export { parseDatabaseUrl } from "./postgres/address.ts";
 export { inspectServer, type ServerState } from "./postgres/inspect-server.ts";
 export {

@@ -3,13 +3,13 @@ import type { Result } from "./command.ts";
 import type { Context } from "./context.ts";
 import type { ImportPlan } from "./import-plan.ts";
 import type { Imported } from "./import-secrets.ts";
-import { printable } from "./output.ts";
+import { counted, printable } from "./output.ts";
 
 /** @param makes - Whether a vault is made first. */
 export const question = ({ home }: Context, plan: ImportPlan, makes: boolean): string =>
   makes
-    ? `Make a vault in ${home} and bring ${secrets(plan.bring.length)} of the original into it? Its database is kept as lango.db.original.`
-    : `Bring ${secrets(plan.bring.length)} of the original into the vault in ${home}?`;
+    ? `Make a vault in ${home} and bring ${counted(plan.bring.length, "secret")} of the original into it? Its database is kept as lango.db.original.`
+    : `Bring ${counted(plan.bring.length, "secret")} of the original into the vault in ${home}?`;
 
 /** What would be done. */
 export function planned(
@@ -25,7 +25,7 @@ export function planned(
       ...{ renamed: renamed(plan), left: plan.left, profiles, tables },
     },
     text: [
-      `would ${makes ? `make a vault in ${home} and ` : ""}bring ${secrets(plan.bring.length)}`,
+      `would ${makes ? `make a vault in ${home} and ` : ""}bring ${counted(plan.bring.length, "secret")}`,
       ...details(plan),
     ].join("\n"),
   };
@@ -45,7 +45,7 @@ export const resultOf = (
     ...{ from: file, mode, profiles, tables },
   },
   text: [
-    `Brought ${secrets(brought.length)} of ${file}, and read each of them back${already.length === 0 ? "" : `; ${already.length} were there already`}`,
+    `Brought ${counted(brought.length, "secret")} of ${file}, and read each of them back${already.length === 0 ? "" : `; ${already.length} were there already`}`,
     ...details(plan),
   ].join("\n"),
 });
@@ -73,7 +73,7 @@ export function sayWhatStays(
     );
   }
   if (left.length > 0) {
-    context.warn(`${file} holds ${secrets(left.length)} that are nowhere else: keep it`);
+    context.warn(`${file} holds ${counted(left.length, "secret")} that are nowhere else: keep it`);
     return;
   }
   const envelope = mode === "envelope" ? " and the envelope.json beside it" : "";
@@ -87,5 +87,3 @@ const renamed = ({ bring }: ImportPlan): Record<string, string> =>
   Object.fromEntries(
     bring.filter(({ from, name }) => from !== name).map(({ from, name }) => [from, name]),
   );
-
-const secrets = (count: number): string => (count === 1 ? "1 secret" : `${count} secrets`);
