@@ -10,8 +10,8 @@ import type { SettingInfo } from "../config/get.ts";
 export const run: Handler = async (context) => {
   if (context.json || !canAsk(context)) {
     throw usageError(
-      '"lango settings" asks on a terminal, and there is none',
-      "Use a subcommand: get, set, list, schema",
+      '"lango settings" needs a subcommand: get, set, list, schema',
+      'Run it on a terminal to be asked, or "lango settings --help"',
     );
   }
   const { listSettings } = await import("../config/get.ts");
