@@ -42,6 +42,18 @@ const COMMANDS = readdirSync(`${src}/commands`)
   .map((name) => `${src}/commands/${name}`)
   .filter((path) => !FILES.includes(path));
 
+/** Built-ins that take milliseconds to load. Their functions load them when they are called. */
+const LATE = /^node:(child_process|crypto|net|tty)$/;
+
+/** How an export of a built-in is read. A function with properties of its own, as `promisify` looks for, is taken as it is. */
+const readerOf = (path: string, name: string, value: unknown): string =>
+  LATE.test(path) &&
+  typeof value === "function" &&
+  /^[a-z]/.test(name) &&
+  Object.getOwnPropertySymbols(value).length === 0
+    ? `(...args) => builtin().${name}(...args)`
+    : `/* @__PURE__ */ (() => builtin().${name})()`;
+
 const nameOf = (path: string) => basename(path, ".ts");
 const exportOf = (path: string) => nameOf(path).replaceAll("-", "_");
 
@@ -78,11 +90,11 @@ export default defineConfig({
         build.onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: "builtin" }));
         build.onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
           contents: [
-            `const builtin = process.getBuiltinModule("${path}");`,
-            "export default builtin;",
-            ...Object.keys(process.getBuiltinModule(path))
-              .filter((name) => name !== "default")
-              .map((name) => `export const ${name} = /* @__PURE__ */ (() => builtin.${name})();`),
+            `const builtin = () => process.getBuiltinModule("${path}");`,
+            "export default /* @__PURE__ */ builtin();",
+            ...Object.entries(process.getBuiltinModule(path) as Record<string, unknown>)
+              .filter(([name]) => name !== "default")
+              .map(([name, value]) => `export const ${name} = ${readerOf(path, name, value)};`),
           ].join("\n"),
         }));
       },

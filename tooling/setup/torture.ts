@@ -1,38 +1,61 @@
-// `npm run torture`: every rig at its stated count; what they met goes into docs/torture.md. With arguments, only the
-// test files whose path has one of them, and no document.
+// `npm run torture`: every rig at its stated count, the longest ago first; what they met goes into docs/torture.md after
+// each test file, so that a run may be stopped and the next one goes on. With arguments, only the files whose path has
+// one of them.
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import path from "node:path";
 import { REPORT_MARK } from "../vitest/torture.ts";
 import { packageFolders, toolProgram } from "./build.mjs";
 import { root, run } from "./step.mjs";
+import { findRigs, type Row, readPage, writePage } from "./torture-page.ts";
 
-const wanted = process.argv.slice(2).filter((argument) => argument !== "--full");
-const rigs = packageFolders(["packages", "apps"])
-  .flatMap((folder) =>
-    readdirSync(path.join(root, folder, "test")).map((name) => `${folder}/test/${name}`),
-  )
-  .filter((file) => file.endsWith(".test.ts"))
-  .filter((file) => /vitest\/(torture|fuzz)\.ts"/.test(readFileSync(path.join(root, file), "utf8")))
-  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)));
+const PAGE = path.join(root, "docs/torture.md");
+const MACHINE = `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, ${process.platform} ${process.arch}, Node ${process.versions.node}`;
 
-const started = new Date();
-const { status, output } = await torture();
-const lines = output
-  .split("\n")
-  .filter((line) => line.startsWith(REPORT_MARK))
-  .map((line) => `| ${line.slice(REPORT_MARK.length)} |`);
-if (wanted.length === 0) writeFileSync(path.join(root, "docs/torture.md"), await page());
-process.exitCode = status;
+const wanted = process.argv.slice(2);
+const files = findRigs(
+  root,
+  packageFolders(["packages", "apps", "tooling"]).map((folder) => `${folder}/test`),
+);
+let rows = existsSync(PAGE) ? readPage(readFileSync(PAGE, "utf8")) : [];
+const dateOf = (file: string): string => rows.find((row) => row.file === file)?.date ?? "";
+const chosen = files
+  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .sort((a, b) => dateOf(a).localeCompare(dateOf(b)) || a.localeCompare(b));
+const commit = await commitOf();
 
-/** Runs the rigs one file at a time, so that they do not take the machine from each other; passes on what they print. */
-function torture(): Promise<{ status: number; output: string }> {
+const failed: string[] = [];
+for (const file of chosen) {
+  const started = new Date();
+  const { status, output } = await torture(file);
+  if (status !== 0) {
+    // Its rows stay: they tell of the last time that it passed, with the date of it.
+    failed.push(file);
+    continue;
+  }
+  const minutes = Math.ceil((Date.now() - started.getTime()) / 60_000);
+  const date = started.toISOString().slice(0, 10);
+  const made = output.split("\n").flatMap((line): Row[] => {
+    if (!line.startsWith(REPORT_MARK)) return [];
+    const [rig = "", times = "", outcomes = ""] = line.slice(REPORT_MARK.length).split(" | ");
+    return [{ rig, times, outcomes, file, minutes: `${minutes}`, date, commit }];
+  });
+  rows = [...rows.filter((row) => row.file !== file), ...made];
+  writeFileSync(PAGE, writePage(rows, files, MACHINE));
+}
+const last = `${chosen.length - failed.length} files of rigs passed, ${failed.length} failed`;
+process.stdout.write(`${[...failed.map((file) => `FAILED   ${file}`), last].join("\n")}\n`);
+process.exitCode = failed.length === 0 && chosen.length > 0 ? 0 : 1;
+
+/** Runs a file of rigs alone, so that they do not take the machine from each other; passes on what it prints. */
+function torture(file: string): Promise<{ status: number; output: string }> {
   return new Promise((resolve) => {
-    const args = ["run", "--config", "vitest.workspace.ts", "--no-file-parallelism", ...rigs];
+    const args = ["run", "--config", "vitest.workspace.ts", file];
     const child = spawn(process.execPath, [toolProgram("vitest"), ...args], {
       cwd: root,
-      env: { ...process.env, LANGO_TORTURE: "full" },
+      // What is not there cannot be shown: a rig that lacks its server fails.
+      env: { ...process.env, LANGO_TORTURE: "full", LANGO_TEST_REQUIRE: "all" },
       stdio: ["ignore", "pipe", "inherit"],
     });
     let output = "";
@@ -44,24 +67,9 @@ function torture(): Promise<{ status: number; output: string }> {
   });
 }
 
-async function page(): Promise<string> {
-  const commit = (await run("git", ["rev-parse", "--short", "HEAD"])).output.trim();
-  const minutes = Math.round((Date.now() - started.getTime()) / 60_000);
-  const machine = `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, ${process.platform} ${process.arch}, Node ${process.versions.node}`;
-  const last = output.trimEnd().split("\n").at(-1) ?? "";
-  return [
-    "# Torture",
-    "",
-    "Written by `npm run torture`, which runs every rig at its full count; `npm test` runs a short form of each.",
-    "",
-    `- Date: ${started.toISOString().slice(0, 10)}, ${minutes} minutes`,
-    `- Commit: ${commit}`,
-    `- Machine: ${machine}`,
-    `- Tests: ${last}`,
-    "",
-    "| Rig | Times | Outcomes |",
-    "|---|---|---|",
-    ...lines,
-    "",
-  ].join("\n");
+/** What was tried, and whether it is in no commit yet; the page itself does not count. */
+async function commitOf(): Promise<string> {
+  const head = await run("git", ["rev-parse", "--short", "HEAD"]);
+  const changes = await run("git", ["status", "--porcelain", "--", ".", ":!docs/torture.md"]);
+  return head.output.trim() + (changes.output === "" ? "" : " and changes");
 }

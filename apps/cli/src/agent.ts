@@ -2,7 +2,7 @@
 // key and a line of settings on standard input, and reads one line of answer.
 import { readFileSync, readSync, writeSync } from "node:fs";
 import { type Bytes, CryptoError, isCryptoError, toHex, zero } from "@lango/crypto-core";
-import { startAgent } from "@lango/unlock";
+import { noteAgentEnd, startAgent } from "@lango/unlock";
 import { closeInherited } from "./agent/close-inherited.ts";
 import type { AgentAnswer } from "./agent/start.ts";
 import { hardenProcess, restrictProcess } from "./cli/process.ts";
@@ -32,7 +32,9 @@ async function main(): Promise<void> {
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, agent.stop);
     process.on("uncaughtException", agent.stop);
     answer({ status: agent.status });
-    await agent.ended;
+    const why = await agent.ended;
+    // Whoever locks it writes the row itself.
+    if (why !== "locked") await noteAgentEnd(home, why, process.pid);
     process.exit(0);
   } catch (error) {
     zero(input);

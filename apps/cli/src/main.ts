@@ -52,8 +52,12 @@ export async function main(typed: readonly string[]): Promise<number> {
   }
 }
 
-const helpOf = (resolved: Resolved): string =>
-  "command" in resolved ? commandHelp(resolved.command) : groupHelp(COMMANDS, resolved.group);
+function helpOf(resolved: Resolved): string {
+  if ("group" in resolved) return groupHelp(COMMANDS, resolved.group);
+  const { command } = resolved;
+  const isGroup = children(COMMANDS, command.path).length > 0;
+  return isGroup ? groupHelp(COMMANDS, command.path) : commandHelp(command);
+}
 
 async function runCommand(
   command: Command,

@@ -10,13 +10,12 @@ import {
   statSync,
   symlinkSync,
 } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { newDatabaseUrl } from "../../../tooling/vitest/postgres.ts";
 import { serve } from "./companion-support.ts";
-import { configure, homeWith, WEAK } from "./provider-support.ts";
+import { addForeignSlot, configure, homeWith, WEAK } from "./provider-support.ts";
 import {
   environment,
   expectOneFault,
@@ -30,13 +29,6 @@ import { Terminal } from "./terminal.ts";
 
 const app = fileURLToPath(new URL("..", import.meta.url));
 const program = [join(app, "dist/lango.js")];
-
-// Everything else is tested from the sources; this builds what is published, so that it is never an old one.
-beforeAll(() => {
-  const tsup = createRequire(join(app, "../../package.json")).resolve("tsup/package.json");
-  const { bin } = JSON.parse(readFileSync(tsup, "utf8"));
-  execFileSync(process.execPath, [join(dirname(tsup), bin.tsup)], { cwd: app, stdio: "pipe" });
-}, 60_000);
 
 /** The program where nothing is installed but what it cannot do without. */
 function programAlone(): string {
@@ -77,6 +69,18 @@ describe("the program as it is published", () => {
     expect(commands).not.toContain("own-file:");
     // A dynamic import of what is no file of its own wraps all that this imports, which costs as much.
     expect(commands).not.toMatch(/__esm\(\{"(src|\.\.\/\.\.\/packages)\//);
+  });
+
+  test("shows the status without modules of Node that it does not use", async () => {
+    const tell = 'process.on("exit", () => process._rawDebug(process.moduleLoadList.join("\\n")));';
+    const told = ["--import", `data:text/javascript,${encodeURIComponent(tell)}`, ...program];
+    const home = await vaultHome();
+    const { stderr } = await lango(["security", "status"], { home, program: told });
+    const loaded = stderr.split("\n");
+    expect(loaded).toContain("NativeModule crypto");
+    for (const late of ["net", "tty", "perf_hooks", "child_process", "internal/process/report"]) {
+      expect(loaded).not.toContain(`NativeModule ${late}`);
+    }
   });
 
   test("does its work: onboard, set, get, run, status, audit, check, settings", async () => {
@@ -130,6 +134,32 @@ describe("the program as it is published", () => {
     const { stdout } = await lango(["security", "provider", "list"], alone);
     expect(stdout).toMatch(/^rpc +not installed +npm install --prefix .*@lango\/crypto-rpc$/m);
   });
+
+  test.each([
+    ["rpc:data", { signer: { rpcUrl: "https://127.0.0.1:1" } }],
+    ["aws-kms:alias/k", { kms: { region: "us-east-1" } }],
+    ["gcp-kms:projects/p/locations/l/keyRings/r/cryptoKeys/k", { signer: { provider: "gcp-kms" } }],
+    ["azure-kv:k", { kms: { azure: { vaultUrl: "https://k.vault.azure.net" } } }],
+    ["pkcs11:object=k", { kms: { pkcs11: { modulePath: "/none.so" } } }],
+  ])(
+    "a slot of %s opens nothing without its package: 69 and its name, and the next source opens",
+    async (uri, security) => {
+      const home = await vaultHome();
+      await addForeignSlot(home, uri);
+      configure(home, security);
+      const alone = { home, program: [programAlone()] };
+      const verify = ["--verbose", "audit", "verify"];
+      const name = `@lango/crypto-${uri.slice(0, uri.indexOf(":"))}`;
+      const only = await lango([...verify, "--unlock-with", "provider"], alone);
+      expectOneFault(only, 69, new RegExp(`${name} is not installed`));
+      expect(only.stderr).toContain(`npm install --prefix ${home}/providers ${name}`);
+      expect(only.stderr).toContain(`from provider slot ${uri}`);
+      const next = await lango(verify, alone);
+      expect(next.code, next.stderr).toBe(0);
+      expect(next.stderr).toMatch(new RegExp(`not by provider slot .*${name} is not installed`));
+      expect(next.stderr).toMatch(/unlocked by LANGO_PASSPHRASE/);
+    },
+  );
 
   test("pairs and serves: certificates, WebSockets and discovery are in it", async () => {
     const [agent, companion] = [await vaultHome(), await vaultHome()];

@@ -17,7 +17,7 @@ export interface ServeOptions {
   /** Default: a free one. */
   readonly port?: number;
   readonly args?: readonly string[];
-  /** What to run instead of the sources. */
+  /** What to run instead of {@link LANGO}. */
   readonly program?: readonly string[];
   /** Waits for an agent, with the code that this is given. */
   readonly pair?: (code: string, url: string) => Promise<unknown>;

@@ -126,7 +126,7 @@ describe("what was mistyped is 2 and says what was meant", () => {
 describe("where there is no vault", () => {
   const needing = COMMANDS.map(({ path }) => path).filter(
     (path) =>
-      !/^(onboard|run|settings .*|doctor|completion|hook|crypto hash|backup (restore|verify)|security provider .*)$/.test(
+      !/^(onboard|run|settings.*|doctor|completion|hook|crypto hash|backup (restore|verify)|security provider .*)$/.test(
         path,
       ),
   );

@@ -109,12 +109,33 @@ describe("a vault whose database is encrypted", () => {
         secretCount: null,
         keyCount: null,
         mode: null,
+        createdAt: null,
+        slotFile: null,
+        rotation: null,
+        renewing: false,
+        degraded: null,
+        degradedDataKeys: null,
+        dataKeys: null,
+        rootedIn: null,
+        companion: { devices: null },
+        provider: { name: "local", inForce: null },
         database: { encrypted: true, inForce: true },
       },
     ]);
+    const who = await langoJson(["whoami"], { home, env: LOCKED });
+    expect(who.document.data.provider).toMatchObject({ name: "local", inForce: null });
+    const { checks } = (await langoJson(["doctor"], { home, env: LOCKED })).document.data;
+    const unseen = ["provider", "companion", "generation", "database", "audit", "rows"];
+    expect(
+      checks
+        .filter(({ ok }: { ok: unknown }) => ok === null)
+        .map(({ check }: { check: string }) => check),
+    ).toEqual(unseen);
+    const examined = await lango(["doctor"], { home, env: LOCKED });
+    expect(examined.stdout).toMatch(/^- +rows +not checked/m);
     const shown = await lango(["security", "status"], { home, env: LOCKED });
     expect(shown.stdout).toMatch(/^database +encrypted$/m);
-    for (const fact of ["secrets", "keys", "data keys", "companion", "degraded"]) {
+    for (const fact of ["secrets", "keys", "data keys", "companion", "degraded", "rotation"]) {
       expect(shown.stdout).toMatch(new RegExp(`^${fact} +locked$`, "m"));
     }
     const exported = await lango(["audit", "export"], { home, env: LOCKED });

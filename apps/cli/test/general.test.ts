@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -292,7 +293,7 @@ describe("doctor", () => {
     expect(code).toBe(10);
     expect(document.data.checks).toContainEqual(
       expect.objectContaining({
-        check: "keyslots",
+        check: "vault",
         ok: false,
         detail: `${path} is no regular file`,
       }),
@@ -340,6 +341,23 @@ describe("doctor", () => {
     expect(finding(dropped.document, "database").detail).toBe(
       "table secret_versions is missing; index secret_versions_data_key is missing",
     );
+  });
+
+  test("what keeps several checks from looking is said once", async () => {
+    const home = await vaultHome();
+    rmSync(join(home, "lango.db"));
+    mkdirSync(join(home, "lango.db"));
+    const { document, code } = await langoJson(["doctor"], { home });
+    expect(code).toBe(10);
+    const said = document.data.checks.filter(({ detail }: { detail: string }) =>
+      /no.* regular file/.test(detail),
+    );
+    expect(said).toMatchObject([{ check: "vault", ok: false }]);
+    expect(finding(document, "rows")).toEqual({
+      check: "rows",
+      ok: null,
+      detail: "not checked, for the same reason as vault",
+    });
   });
 
   test("finds a home that takes no writes", async () => {

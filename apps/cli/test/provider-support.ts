@@ -1,8 +1,11 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
+import { createLocalProvider } from "@lango/crypto-local";
+import { createUnlocker } from "@lango/unlock";
+import { openVault } from "@lango/vault";
 import { expect } from "vitest";
-import { folder, lango, type Ran, type RunOptions } from "./support.ts";
+import { folder, lango, PASSPHRASE, type Ran, type RunOptions } from "./support.ts";
 
 /** A derivation that is weak on purpose: the tests unlock hundreds of times. */
 export const WEAK = ["--kdf", "pbkdf2-sha256:1000", "--accept-weak-kdf"];
@@ -24,6 +27,19 @@ export async function good(args: readonly string[], options: RunOptions): Promis
   const ran: Ran = await lango(args, options);
   expect(ran.code, `${args.join(" ")}: ${ran.stderr}`).toBe(0);
   return ran.stdout;
+}
+
+/**
+ * Adds a provider slot as another machine, or an earlier lango, made it: its key is anything here, as nobody is asked for it.
+ *
+ * @returns Its id.
+ */
+export async function addForeignSlot(home: string, uri: string): Promise<string> {
+  const versions = [{ version: 1, material: new Uint8Array(32).fill(7) }];
+  const provider = createLocalProvider({ keys: [{ id: "k", algorithm: "aes-256-gcm", versions }] });
+  const unlock = createUnlocker({ home, env: { LANGO_PASSPHRASE: PASSPHRASE }, stdinFree: false });
+  await using vault = await openVault({ home, unlock });
+  return (await vault.slots.add({ kind: "provider", uri, provider, keyId: "k" })).id;
 }
 
 /** The line of `status`, `keys describe` and the like that begins with a name. */

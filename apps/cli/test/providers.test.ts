@@ -14,10 +14,10 @@ import { configure, good, homeWith, line, WEAK } from "./provider-support.ts";
 import {
   expectOneFault,
   fileWith,
-  LANGO,
   lango,
   langoJson,
   SECRET,
+  SOURCES,
   sharedVaultHome,
   vaultHome,
 } from "./support.ts";
@@ -137,7 +137,7 @@ describe("what is loaded", () => {
       registerHooks({ load(url, context, next) { appendFileSync(${JSON.stringify(seen)}, url + "\\n"); return next(url, context); } });`,
       "hook.mjs",
     );
-    const program = ["--import", pathToFileURL(hook).href, ...LANGO];
+    const program = ["--import", pathToFileURL(hook).href, ...SOURCES];
     return {
       program,
       loaded: (what: RegExp) =>

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
@@ -127,7 +128,11 @@ describe("recovery words", () => {
     const home = await vaultHome();
     const file = fileWith(`${"abandon ".repeat(23)}art`);
     const restore = [...RESTORE, "--words-file", file];
-    expectOneFault(await lango(restore, { home }), 2, /has no recovery words/);
+    const without = await lango(restore, { home });
+    expectOneFault(without, 2, /has no recovery words/);
+    expect(without.stderr).toMatch(/It opens with: passphrase;.*\n.*lango backup restore FILE/);
+    // Whoever is locked out cannot make any.
+    expect(without.stderr).not.toContain("recovery setup");
     await setUp(home);
     const before = snapshot(home);
     expectOneFault(await lango(restore, { home }), 4, /recovery words/);
@@ -137,6 +142,26 @@ describe("recovery words", () => {
     expectOneFault(await lango(RESTORE, { home }), 2, /nobody can be asked/);
     expectOneFault(await lango(["security", "recovery", "setup"], { home }), 2, /there is none/);
   });
+});
+
+test("without words but with a key, the advice brings a new passphrase", async () => {
+  const home = await vaultHome();
+  const key = randomBytes(32).toString("hex");
+  const add = ["security", "slots", "add"];
+  const held = await lango([...add, "--kind", "env", "--key-fd", "0"], { home, input: key });
+  expect(held.code, held.stderr).toBe(0);
+  const words = fileWith(`${"abandon ".repeat(23)}art`);
+  const { document } = await langoJson([...RESTORE, "--words-file", words], { home });
+  expect(document.error?.hint).toContain(
+    `lango ${add.join(" ")} --kind passphrase --master-key-fd`,
+  );
+  const given = ["--kind", "passphrase", "--master-key-fd", "0"];
+  const fresh = ["--new-passphrase-file", fileWith("a new one here")];
+  const env = { LANGO_PASSPHRASE: undefined };
+  const added = await lango([...add, ...given, ...fresh], { home, env, input: key });
+  expect(added.code, added.stderr).toBe(0);
+  const opened = { LANGO_PASSPHRASE: "a new one here" };
+  expect((await lango(["keys", "rotate", "default"], { home, env: opened })).code).toBe(0);
 });
 
 describe("recovery words as a source of any command", () => {

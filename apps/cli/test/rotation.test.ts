@@ -147,7 +147,7 @@ describe("lango keys retire", () => {
   test("destroys what nothing needs, and says what is needed and by how many values", async () => {
     const home = await vaultHome();
     const none = await langoJson(["keys", "retire"], { home });
-    expect(none.document.data).toEqual({ retired: [], needed: [] });
+    expect(none.document.data).toEqual({ orphans: [], retired: [], needed: [] });
     // A full data key makes way for another.
     inDatabase(home, "UPDATE data_keys SET messages = 1073741824 RETURNING 1");
     await lango(["security", "secrets", "set", "other"], { home, input: "x" });

@@ -375,3 +375,26 @@ describe("descriptors", () => {
     expect(changed.code, changed.stderr).toBe(0);
   });
 });
+
+test("names are shown by a database that is opened once", async () => {
+  // Tells each connection that the driver of the database makes.
+  const tell = `const { dlopen } = process;
+    const construct = (Class, [path, ...more]) => {
+      process.stderr.write(\`opened \${path}\\n\`);
+      return new Class(path, ...more);
+    };
+    process.dlopen = (module, ...more) => {
+      dlopen(module, ...more);
+      const { exports } = module;
+      if (exports.Database) {
+        module.exports = { ...exports, Database: new Proxy(exports.Database, { construct }) };
+      }
+    };`;
+  const program = ["--import", `data:text/javascript,${encodeURIComponent(tell)}`, ...LANGO];
+  for (const args of [["list"], ["delete", "nothing", "--yes"]]) {
+    const { stderr } = await secrets(args, { program, env: { LANGO_PASSPHRASE: undefined } });
+    expect(stderr.split("\n").filter((line) => line.startsWith("opened "))).toEqual([
+      `opened ${join(home, "lango.db")}`,
+    ]);
+  }
+});

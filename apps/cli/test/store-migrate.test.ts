@@ -2,7 +2,12 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "pg";
 import { describe, expect, test } from "vitest";
-import { newDatabaseUrl, POSTGRES_PASSWORD } from "../../../tooling/vitest/postgres.ts";
+import { startSilentProxy } from "../../../packages/store/test/silent-proxy.ts";
+import {
+  newDatabaseUrl,
+  POSTGRES_PASSWORD,
+  sharedPostgres,
+} from "../../../tooling/vitest/postgres.ts";
 import { fileWith, folder, lango, langoJson, SECRET, vaultHome } from "./support.ts";
 
 const QUICK = ["--kdf", "pbkdf2-sha256:1000", "--accept-weak-kdf"];
@@ -185,10 +190,105 @@ describe("a vault in PostgreSQL", () => {
     const child = await lango(["run", "--", "/usr/bin/env"], { home, env: { DATABASE_URL: url } });
     expect(child.code, child.stderr).toBe(0);
     expect(child.stdout).not.toContain("DATABASE_URL");
+    // PGPASSWORD is the command's own, unless it opens the database of the vault.
+    const AWS_SESSION_TOKEN = "of the command";
+    const PGPASSWORD = POSTGRES_PASSWORD;
+    const without = Object.assign(new URL(url), { password: "" }).href;
+    for (const [DATABASE_URL, isInherited] of [
+      [without, false],
+      [url, true],
+    ] as const) {
+      const env = { DATABASE_URL, PGPASSWORD, AWS_SESSION_TOKEN };
+      const ran = await lango(["run", "--", "/usr/bin/env"], { home, env });
+      expect(ran.code, ran.stderr).toBe(0);
+      expect(ran.stdout.includes("PGPASSWORD=")).toBe(isInherited);
+      expect(ran.stdout).toContain(`AWS_SESSION_TOKEN=${AWS_SESSION_TOKEN}`);
+    }
     const wrong = url.replace(encodeURIComponent(POSTGRES_PASSWORD), "wrong-password");
     const denied = await lango(status, { home, env: { DATABASE_URL: wrong } });
     expect(denied.code).not.toBe(0);
     expect(denied.stderr).not.toContain("wrong-password");
+  });
+});
+
+describe("a server that goes silent", () => {
+  test("keeps a command no longer than a connection or an answer may take, and is used again", async () => {
+    const { port } = await sharedPostgres();
+    const get = ["security", "secrets", "get", "a", "--reveal"];
+    const runs = [
+      // Nothing is answered, not even the first word; the rows; the row of the log that comes before the value; a new value.
+      { at: "user", limit: 10, args: ["security", "secrets", "list"] },
+      { at: "secret_versions", limit: 30, args: get },
+      { at: 'into "audit_log"', limit: 30, args: get },
+      { at: 'into "secret_versions"', limit: 30, args: ["security", "secrets", "set", "a"] },
+    ];
+    const through = async ({ at, limit, args }: (typeof runs)[number]) => {
+      const url = new URL(await newDatabaseUrl());
+      const home = join(folder(), "home");
+      const direct = { DATABASE_URL: url.href };
+      expect((await lango(["onboard", ...QUICK], { home, env: direct })).code).toBe(0);
+      await lango(["security", "secrets", "set", "a"], { home, env: direct, input: SECRET });
+      const proxy = await startSilentProxy(port);
+      proxy.silenceAt(at);
+      url.port = `${proxy.port}`;
+      const env = { DATABASE_URL: url.href };
+      const started = performance.now();
+      const ran = await langoJson(args, { home, env, input: "2" });
+      const took = (performance.now() - started) / 1000;
+      expect(ran.document.error?.code, ran.stdout + ran.stderr).toBe("ERR_UNAVAILABLE");
+      expect(ran.code).toBe(7);
+      expect(ran.stdout).not.toContain(SECRET);
+      expect(took, at).toBeGreaterThan(limit - 1);
+      // A limit, one more to note the failure, 2 s to give up a connection, and what a program takes to start here.
+      expect(took, at).toBeLessThan(2 * limit + 25);
+      proxy.heal();
+      // What was open on the server ends after a minute there; not to wait for it:
+      const schema = url.searchParams.get("schema");
+      await inDatabase(
+        direct.DATABASE_URL,
+        `select pg_terminate_backend(pid) from pg_locks join pg_class c on c.oid = relation
+           join pg_namespace n on n.oid = relnamespace where nspname = '${schema}' and pid <> pg_backend_pid()`,
+      );
+      const again = await langoJson(get, { home, env });
+      expect(JSON.stringify(again.document.data), again.stdout).toContain('"version":1');
+      const sound = await lango(["audit", "verify", "--rows"], { home, env });
+      expect(sound.code, sound.stdout).toBe(0);
+    };
+    await Promise.all(runs.map(through));
+  }, 240_000);
+});
+
+describe("lango backup", () => {
+  test("of a vault in PostgreSQL becomes one in the file of a home, and goes back from there", async () => {
+    const env = { DATABASE_URL: await newDatabaseUrl() };
+    const [home, other] = [join(folder(), "one"), join(folder(), "two")];
+    expect((await lango(["onboard", ...QUICK], { home, env })).code).toBe(0);
+    await lango(["security", "secrets", "set", "api/key"], { home, env, input: SECRET });
+    const shown = new URL(env.DATABASE_URL);
+    shown.password = "";
+    const setting = JSON.stringify({ driver: "postgres", url: shown.href });
+    expect((await lango(["settings", "set", "store", setting], { home, env })).code).toBe(0);
+    const secret = ["--backup-passphrase-file", fileWith("seven dry herrings at noon")];
+    const file = join(folder(), "vault.tar.age");
+    const made = await langoJson(["backup", "create", "--to", file, ...secret], { home, env });
+    expect(made.code, made.stdout + made.stderr).toBe(0);
+    expect(made.document.data.from).toBe(shown.href);
+    const verified = await lango(["backup", "verify", file, ...secret], { home, env });
+    expect(verified.stdout).toContain(shown.href);
+    const restored = await lango(["backup", "restore", file, ...secret], { home: other });
+    expect(restored.code, restored.stderr).toBe(0);
+    expect(restored.stderr).toContain("lango store migrate --to postgres://");
+    // What V8 says of an option that it does not know any more.
+    expect(made.stderr + restored.stderr).not.toContain("unrecognized");
+    for (const ran of [made, verified, restored]) expectNoPassword(ran);
+    const config = JSON.parse(readFileSync(join(other, "config.json"), "utf8"));
+    expect(config.store).toEqual({ driver: "sqlite" });
+    const get = ["security", "secrets", "get", "api/key", "--reveal"];
+    expect((await lango(get, { home: other })).stdout).toContain(SECRET);
+    const to = await newDatabaseUrl();
+    const back = await lango(["store", "migrate", "--yes", "--to", to], { home: other });
+    expect(back.code, back.stderr).toBe(0);
+    expect((await lango(get, { home: other, env: { DATABASE_URL: to } })).stdout).toContain(SECRET);
   });
 });
 
@@ -208,7 +308,15 @@ describe("lango store migrate", () => {
     shown.password = "";
     const to = ["store", "migrate", "--to", shown.href];
     const dry = await langoJson([...to, "--dry-run"], { home, env });
-    expect(dry.document.data).toMatchObject({ dryRun: true });
+    expect(dry.document.data).toMatchObject({
+      ...{ dryRun: true, target: "nothing", secretCount: 2 },
+      server: { role: "lango", tls: false },
+    });
+    expectNoPassword(dry);
+    const planned = await lango([...to, "--dry-run"], { home, env });
+    expect(planned.stdout).toMatch(/: \d+ rows, of them 2 secrets and 3 keys$/m);
+    expect(planned.stdout).toContain("role lango has the rights for it");
+    expect(planned.stdout).toContain("the new place is made by the move");
     const asked = await lango(to, { home, env });
     expect(asked.code).toBe(2);
     expect(readdirSync(home)).toContain("lango.db");
@@ -265,9 +373,20 @@ describe("lango store migrate", () => {
     expect((await lango(["onboard", ...QUICK], { home: other, env })).code).toBe(0);
     const migrate = (...args: string[]) => lango(["store", "migrate", "--yes", ...args], { home });
     expect((await migrate("--to", env.DATABASE_URL)).code).toBe(9);
+    expect((await migrate("--to", env.DATABASE_URL, "--dry-run")).code).toBe(9);
+    const dead = new URL(env.DATABASE_URL);
+    dead.port = "1";
+    expect((await migrate("--to", dead.href, "--dry-run")).code).toBe(7);
     expect((await migrate("--to", "sqlite")).code).toBe(9);
-    expect((await migrate("--to", "sqlite:/elsewhere/x.db")).code).toBe(2);
-    expect((await migrate("--to", "mysql://host/db")).code).toBe(78);
+    const elsewhere = await migrate("--to", "sqlite:/elsewhere/x.db");
+    expect(elsewhere.code).toBe(2);
+    expect(elsewhere.stderr).toContain("beside the slots that open it");
+    for (const place of ["mysql://u:hunter2@host/db", "postgre://u:hunter2@host/db", "elsewhere"]) {
+      const ran = await migrate("--to", place);
+      expect(ran.code, place).toBe(2);
+      expect(ran.stderr).toContain("--to postgres://user@host:5432/database, or --to sqlite");
+      expect(ran.stderr).not.toContain("hunter2");
+    }
     for (const url of ["postgres://h/db?password=hunter2", "postgres://u:1/hunter2@h/db"]) {
       const ran = await migrate("--to", url, "--dry-run");
       expect(ran.code).toBe(78);

@@ -17,11 +17,14 @@ import { afterAll, expect, onTestFinished } from "vitest";
 export const PASSPHRASE = "correct horse battery staple";
 export const SECRET = "sk-proj-Zm9v-7f3a91c2e5";
 
-/** lango from its sources. */
-export const LANGO: readonly string[] = [
+const program = (path: string): readonly string[] => [
   "--conditions=@lango/source",
-  fileURLToPath(new URL("../src/lango.ts", import.meta.url)),
+  fileURLToPath(new URL(path, import.meta.url)),
 ];
+/** lango as it is published, built by global-setup.ts; the providers that it finds at run time are their sources. */
+export const LANGO: readonly string[] = program("../dist/lango.js");
+/** lango from its sources, which takes three times as long to start, where their names matter. */
+export const SOURCES: readonly string[] = program("../src/lango.ts");
 /** The same as words of a shell; the checkout's path may have a space. */
 export const LANGO_IN_SHELL: string = [process.execPath, ...LANGO]
   .map((word) => `'${word.replaceAll("'", "'\\''")}'`)
@@ -46,7 +49,7 @@ export interface RunOptions {
   /** Standard input; empty when absent. */
   readonly input?: string | Uint8Array;
   readonly cwd?: string;
-  /** What to run instead of the sources. */
+  /** What to run instead of {@link LANGO}. */
   readonly program?: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
@@ -6,6 +6,7 @@ import {
   folder,
   LANGO,
   LANGO_IN_SHELL,
+  lango,
   PASSPHRASE,
   SECRET,
   snapshot,
@@ -30,6 +31,15 @@ const session = (home: string, ...args: string[]): Terminal =>
 async function reply(terminal: Terminal, prompt: string, text: string): Promise<void> {
   await terminal.see(prompt);
   terminal.type(text);
+}
+
+/** How many failed unlocks the log has, after another unlock. */
+async function failures(home: string): Promise<number> {
+  const args = ["audit", "export", "--macs"];
+  const { stdout, stderr, code } = await lango(args, { home });
+  expect(code, stderr).toBe(0);
+  const rows = stdout.split("\n").filter((line) => line.includes('"vault.unlock"'));
+  return rows.filter((line) => line.includes("ERR_WRONG_PASSPHRASE")).length;
 }
 
 describe("onboard on a terminal", () => {
@@ -142,12 +152,71 @@ describe("secrets on a terminal", () => {
     expect(pasted.output).toContain("The value has several lines: use --from-file or pipe it in");
   });
 
-  test("a wrong passphrase is 4 and one line", async () => {
-    const terminal = session(await vaultHome(), "security", "secrets", "history", "api/key");
-    await reply(terminal, "passphrase: ", "a wrong passphrase\r");
+  const AGAIN = "Wrong passphrase, try again: ";
+
+  /** Answers the question that comes for the nth time. */
+  async function replyTo(terminal: Terminal, question: string, nth: number, text: string) {
+    const asked = () => terminal.output.split(question).length - 1;
+    await expect.poll(asked, { timeout: 10_000 }).toBe(nth);
+    terminal.type(text);
+  }
+
+  test("a passphrase may be typed three times; then it is 4, one line and three rows", async () => {
+    const home = await vaultHome();
+    const terminal = session(home, "security", "secrets", "history", "api/key");
+    await reply(terminal, "Enter encryption passphrase: ", "a wrong passphrase\r");
+    await replyTo(terminal, AGAIN, 1, "a wrong passphrase\r");
+    await replyTo(terminal, AGAIN, 2, "a wrong passphrase\r");
     expect(await terminal.end()).toMatchObject({ exitCode: 4 });
     expect(terminal.output).toContain(" The passphrase does not open the vault");
     expect(terminal.output).not.toContain("a wrong passphrase");
+    expect(terminal.output.split(AGAIN)).toHaveLength(3);
+    expect(await failures(home)).toBe(3);
+  });
+
+  test("the second passphrase does the work, and the first is in the log", async () => {
+    const home = await vaultHome();
+    const terminal = session(home, "security", "secrets", "history", "api/key");
+    await reply(terminal, "Enter encryption passphrase: ", "a wrong passphrase\r");
+    await replyTo(terminal, AGAIN, 1, `${PASSPHRASE}\r`);
+    expect(await terminal.end()).toMatchObject({ exitCode: 0 });
+    expect(await failures(home)).toBe(1);
+  });
+
+  test("whoever gives up at the second question gets the error of the first", async () => {
+    const home = await vaultHome();
+    const terminal = session(home, "security", "secrets", "history", "api/key");
+    await reply(terminal, "Enter encryption passphrase: ", "a wrong passphrase\r");
+    await replyTo(terminal, AGAIN, 1, "\u0004");
+    expect(await terminal.end()).toMatchObject({ exitCode: 4 });
+    expect(terminal.output).toContain(" The passphrase does not open the vault");
+    const interrupted = session(home, "security", "secrets", "history", "api/key");
+    await reply(interrupted, "Enter encryption passphrase: ", "a wrong passphrase\r");
+    await replyTo(interrupted, AGAIN, 1, CTRL_C);
+    expect(await interrupted.end()).toMatchObject({ exitCode: 130 });
+    expect(await failures(home)).toBe(2);
+  });
+
+  test("what was not typed is tried once, also at a terminal", async () => {
+    const home = await vaultHome();
+    const env = environment(home, { LANGO_PASSPHRASE: "a wrong passphrase" });
+    const words = [...LANGO, "security", "secrets", "history", "api/key"];
+    const terminal = new Terminal(process.execPath, words, env);
+    expect(await terminal.end()).toMatchObject({ exitCode: 4 });
+    expect(terminal.output).not.toContain(AGAIN);
+    expect(await failures(home)).toBe(1);
+  });
+
+  test("migrate-passphrase goes on with the old passphrase that was right", async () => {
+    const home = await vaultHome();
+    const terminal = session(home, "security", "migrate-passphrase", ...WEAK);
+    await reply(terminal, "Enter current encryption passphrase: ", "a wrong passphrase\r");
+    await replyTo(terminal, AGAIN, 1, `${PASSPHRASE}\r`);
+    await reply(terminal, "Enter new encryption passphrase", "a new one here\r");
+    await reply(terminal, "Confirm new passphrase: ", "a new one here\r");
+    expect(await terminal.end()).toMatchObject({ exitCode: 0 });
+    const env = { LANGO_PASSPHRASE: "a new one here" };
+    expect((await lango(["audit", "verify", "--rows"], { home, env })).code).toBe(0);
   });
 
   test("--reveal asks for the passphrase although a keyfile would open the vault", async () => {
@@ -236,3 +305,64 @@ function writeConfig(home: string): void {
   mkdirSync(home, { mode: 0o700 });
   writeFileSync(join(home, "config.json"), '{"security":{"kdf":"pbkdf2-sha256"}}', { mode: 0o600 });
 }
+
+describe("settings on a terminal", () => {
+  const CHOOSE = "Setting, by number or name (Enter ends): ";
+  const VALUE = "New value (Enter leaves it): ";
+  const asked = (terminal: Terminal, question: string) =>
+    terminal.output.split(question).length - 1;
+
+  test("are shown, chosen by number or name, and written once they are sound", async () => {
+    const home = await vaultHome();
+    const terminal = session(home, "settings");
+    const answers: [question: string, nth: number, text: string, isWritten: boolean][] = [
+      [CHOOSE, 1, "no-such-thing", false],
+      [CHOOSE, 2, "keyring", false],
+      [VALUE, 1, "perhaps", false],
+      [VALUE, 2, "true", false],
+      [CHOOSE, 3, "security.interceptor", true],
+      [CHOOSE, 4, "audit.onFailure", true],
+      [VALUE, 3, "", true],
+      [CHOOSE, 5, "", true],
+    ];
+    for (const [question, nth, text, isWritten] of answers) {
+      await expect.poll(() => asked(terminal, question), { timeout: 10_000 }).toBe(nth);
+      expect(existsSync(join(home, "config.json"))).toBe(isWritten);
+      terminal.type(`${text}\r`);
+    }
+    expect(await terminal.end()).toMatchObject({ exitCode: 0 });
+    expect(terminal.output).toMatch(/NO +SETTING +VALUE +DEFAULT +MEANING/);
+    expect(terminal.output).toContain("No setting is called no-such-thing");
+    expect(terminal.output).toContain("security.keyring.enabled takes true or false");
+    expect(terminal.output).toContain("is false, by default false; true or false");
+    expect(terminal.output).toMatch(/Which\?\r\n +security\.interceptor\.enabled/);
+    expect(terminal.output).toContain('"deny" or "spool"');
+    expect(terminal.output).toContain("set security.keyring.enabled");
+    const file = JSON.parse(readFileSync(join(home, "config.json"), "utf8"));
+    expect(file).toEqual({ security: { keyring: { enabled: true } } });
+  });
+
+  test("a token is neither shown nor echoed", async () => {
+    const home = await vaultHome();
+    const terminal = session(home, "settings");
+    const token = "tok-7f3a91c2e5-tok-7f3a91c2e5-7f3a";
+    await reply(terminal, CHOOSE, "gateway.auth.token\r");
+    await reply(terminal, VALUE, `${token}\r`);
+    await expect.poll(() => asked(terminal, CHOOSE), { timeout: 10_000 }).toBe(2);
+    terminal.type("\u0004");
+    expect(await terminal.end()).toMatchObject({ exitCode: 0 });
+    expect(terminal.output).not.toContain(token);
+    expect(readFileSync(join(home, "config.json"), "utf8")).toContain(token);
+  });
+
+  test("without a terminal the subcommands are named, and help lists them", async () => {
+    const none = await lango(["settings"], { home: await vaultHome() });
+    expect(none.code).toBe(2);
+    expect(none.stderr).toContain("get, set, list, schema");
+    const help = await lango(["settings", "--help"]);
+    expect(help.stdout).toMatch(/^ {2}lango settings$[\s\S]*^ {2}settings set KEY VALUE/m);
+    expect((await lango(["settings", "lst"])).stderr).toContain(
+      'Did you mean "lango settings list"',
+    );
+  });
+});

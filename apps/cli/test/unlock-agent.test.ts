@@ -184,6 +184,28 @@ test("ends by itself: its time over, unused, its home gone, or by a signal", asy
       expect((await lango(VERIFY, { home, env: LOCKED })).code).toBe(4);
     }),
   );
+  expect(existsSync(homeless.home)).toBe(false);
+  const told = [
+    [expired, "its time was over"],
+    [idle, "not used for its time"],
+    ...signalled.map((each) => [each, "ended by a signal"] as const),
+  ] as const;
+  const endsOf = async (home: string) => {
+    expect((await lango(VERIFY, { home })).code).toBe(0);
+    const { document } = await langoJson(["audit", "tail"], { home });
+    const rows: { action: string; detail: string }[] = document.data.events;
+    return rows.filter(({ action }) => action === "agent.end");
+  };
+  await Promise.all(
+    told.map(async ([{ home, pid }, why]) => {
+      // At the next unlock, as what any process of the user could have written.
+      const ends = await endsOf(home);
+      expect(ends).toMatchObject([{ authenticated: false }]);
+      expect(ends[0]?.detail).toMatch(new RegExp(`^\\d{4}-.*Z pid ${pid} ${why}$`));
+    }),
+  );
+  // And once.
+  expect(await endsOf(expired.home)).toHaveLength(1);
 });
 
 test("killed, leaves nothing that keeps anybody from anything", async () => {
@@ -217,7 +239,7 @@ test("opens no more once its slot was changed, and says how to go on", async () 
   expect(ran.stderr).toContain('"lango lock"');
   const locked = await lango(["lock"], { home, env: LOCKED });
   expect(locked.code).toBe(0);
-  expect(locked.stderr).toMatch(/The log does not have it/);
+  expect(locked.stderr).toMatch(/The log has it from the next unlock on/);
   await gone(pid);
   const env = { LANGO_PASSPHRASE: "another long passphrase" };
   expect((await lango(VERIFY, { home, env })).code).toBe(0);
@@ -226,6 +248,10 @@ test("opens no more once its slot was changed, and says how to go on", async () 
     ({ outcome }: { outcome: string }) => outcome === "failure",
   );
   expect(failed[0]).toMatchObject({ action: "vault.unlock", code: "ERR_WRONG_PASSPHRASE" });
+  const [ended] = document.data.events.filter(
+    ({ action }: { action: string }) => action === "agent.end",
+  );
+  expect(ended.detail).toMatch(new RegExp(` pid ${pid} locked$`));
 });
 
 test("is locked at once, whatever the vault is like by then", async () => {
@@ -243,14 +269,14 @@ test("is locked at once, whatever the vault is like by then", async () => {
   const waiting = lango(["lock"], { home: hanging.home, env });
   const locked = await lango(["lock"], { home: broken.home, env: LOCKED });
   expect(locked.code, locked.stderr).toBe(0);
-  expect(locked.stderr).toMatch(/The log does not have it/);
+  expect(locked.stderr).toMatch(/The log has it from the next unlock on/);
   await Promise.all([broken.pid, hanging.pid].map(gone));
   await expect.poll(() => taken.length, { timeout: 10_000 }).toBeGreaterThan(0);
   silent.close();
   for (const socket of taken) socket.destroy();
   const { code, stderr } = await waiting;
   expect(code, stderr).toBe(0);
-  expect(stderr).toMatch(/The log does not have it/);
+  expect(stderr).toMatch(/The log has it from the next unlock on/);
 });
 
 test("another user cannot connect, and sees no secret", async () => {

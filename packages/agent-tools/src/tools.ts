@@ -29,7 +29,7 @@ export const createTools = (options: CreateToolsOptions): readonly GuardedTool[]
   const keys = createAgentKeys({ vault, crypto, reserved: reservedKeys });
   const specs = [
     ...secretTools({ vault, guard, requestSecret }),
-    ...cryptoTools({ keys, guard, references }),
+    ...cryptoTools({ keys, references }),
   ];
   return specs.map(({ parameters, run, exact = true, ...definition }) =>
     guard.wrapTool(

@@ -22,6 +22,7 @@ import { count, report, torture } from "../../../tooling/vitest/torture.ts";
 
 const PASSPHRASE = "correct horse battery";
 const REQUESTS = torture(1000, 10_000);
+const RUNS = torture(60, 3000);
 
 const makeVault = async (): Promise<Vault> => {
   const folder = mkdtempSync(join(tmpdir(), "lango-approvals-"));
@@ -231,8 +232,9 @@ test("the commitment is another one for whatever differs: each field, the id, th
       expect(await commitmentOf(given, 60_001)).not.toBe(own);
       seen.add(own);
     }),
-    { numRuns: torture(60, 3000) },
+    { numRuns: RUNS },
   );
+  report("commitments of actions and of each changed in one field", new Map([["apart", RUNS]]));
   expect(seen.size).toBeGreaterThan(10);
   const request = { tool: "exec", id: "1" };
   expect(vault.approvals.commit(request)).not.toEqual(

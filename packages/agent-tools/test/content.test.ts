@@ -16,3 +16,14 @@ test("only an object is structured content, whatever else JSON writes it as", as
     expect(await toContent(value)).toEqual({ content: [{ type: "text", text }] });
   }
 });
+
+test("a stream of up to 4 MiB is a result, of whatever it is made", async () => {
+  const stream = async function* (...chunks: readonly unknown[]) {
+    yield* chunks;
+  };
+  const text = "x".repeat(2 ** 21);
+  await expect(toContent(stream(text, { a: 1 }, undefined, { a: 3 }))).resolves.toBeDefined();
+  const tooLarge = expect.objectContaining({ code: "ERR_INVALID_ARGUMENT" });
+  await expect(toContent(stream(text, text, "x"))).rejects.toEqual(tooLarge);
+  await expect(toContent(stream({ text }, { text }))).rejects.toEqual(tooLarge);
+});

@@ -3,9 +3,10 @@ import type { GuardedTool, JsonObject } from "@lango/guard";
 import { AjvJsonSchemaValidator } from "@modelcontextprotocol/server/validators/ajv";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import { count, report, torture } from "../../../tooling/vitest/torture.ts";
 import { API_KEY, rig, WALLET_KEY } from "./rig.ts";
 
-const RUNS = process.env["LANGO_TORTURE"] === "full" ? 400_000 : 20_000;
+const RUNS = torture(20_000, 1_000_000);
 /** Stands in hostile values, and may not come back in an error. */
 const CANARY = "canary-51f0c2a9";
 
@@ -70,14 +71,14 @@ test.each([
   ["everything is approved", () => true],
 ])(
   `${RUNS / 2} hostile calls where %s: a result, or an error with a code that repeats nothing`,
-  async (_, answer) => {
+  async (name, answer) => {
     const { tools } = await rig(answer === undefined ? {} : { answer });
     // To store is to write to the disk each time; its checks are tried below, against a validator.
     const tried = tools.filter(({ definition }) => definition.name !== "secrets.store");
     const codes = new Map<string, number>();
     for (const [tool, given] of fc.sample(callOf(tried), { numRuns: RUNS / 2, seed: 20261122 })) {
       const { code, seen } = await outcomeOf(tool.call(given));
-      codes.set(code, (codes.get(code) ?? 0) + 1);
+      count(codes, code);
       if (code !== "ok") expect(seen).not.toContain(CANARY);
       expect(seen).not.toContain(API_KEY);
       expect(seen).not.toContain(WALLET_KEY);
@@ -86,8 +87,9 @@ test.each([
     for (const code of ["ok", "ERR_INVALID_ARGUMENT", "ERR_KEY_NOT_FOUND"]) {
       expect(codes.get(code) ?? 0, code).toBeGreaterThan(20);
     }
+    report(`hostile calls of tools where ${name}`, codes);
   },
-  600_000,
+  torture(600_000, 3_600_000),
 );
 
 /** What a call came to: `ok` or the code of its error, and all that can be seen of it. */

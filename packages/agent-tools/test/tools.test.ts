@@ -312,15 +312,16 @@ describe("the tools of secrets", () => {
 
 describe("the tools of crypto", () => {
   test("encrypt and decrypt: a reference comes out, the plaintext only with an approval", async () => {
-    const { call, asked, guard } = await rig({ answer: YES });
+    const { call, asked, guard, scanner } = await rig({ answer: YES });
+    const known = scanner.secretCount;
     const data = "the letter to the bank";
     const sealed = await call("crypto.encrypt", { data });
     expect(sealed["keyId"]).toBe("local:default");
     const { reference } = await call("crypto.decrypt", { data: sealed["ciphertext"] });
     expect(reference).toMatch(/^\{\{decrypt:[0-9a-f-]{36}\}\}$/);
     expect(asked).toEqual([]);
-    // Known from here on, wherever it shows up.
-    expect(guard.mask(data)).toMatch(/^\[SECRET:decrypt:[0-9a-f-]{36}\]$/);
+    // Nobody has it yet, and what nobody ever asks for is no load on the scanner.
+    expect(scanner.secretCount).toBe(known);
     let got: unknown;
     const tool = guard.wrapTool(
       { name: "mail", description: "", inputSchema: {}, safety: "safe", references: ["body"] },
@@ -333,6 +334,8 @@ describe("the tools of crypto", () => {
     expect(got).toBe(`Dear all, ${data}`);
     expect(result).toMatch(/^sent Dear all, \[SECRET:decrypt:[0-9a-f-]{36}\]$/);
     expect(asked).toMatchObject([{ dangerous: true, destination: "tool mail" }]);
+    // Known from here on, wherever it shows up.
+    expect(guard.mask(data)).toMatch(/^\[SECRET:decrypt:[0-9a-f-]{36}\]$/);
     await tool.call({ body: reference });
     expect(got).toBe(data);
     const revealed = await rig({ answer: YES, vault: (await rig()).vault });

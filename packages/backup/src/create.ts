@@ -40,8 +40,8 @@ export interface CreatedBackup {
  * appears whole, once the log knows it, or not at all. Memory does not grow with the vault.
  *
  * @throws {@link CryptoError} `ERR_CONFLICT` when the file is there, or the slots are being changed; `ERR_INVALID_ARGUMENT`
- *   for a bad recipient or none; `ERR_UNSUPPORTED` for a vault that is no file; `ERR_BUSY` when the disk is full. The reason
- *   of an abort.
+ *   for a bad recipient or none; `ERR_BUSY` when the disk is full; `ERR_UNAVAILABLE` when the server of the vault cannot be
+ *   reached. The reason of an abort.
  */
 export const createBackup = async (options: CreateBackupOptions): Promise<CreatedBackup> => {
   const { vault, to, sealing, signal } = options;
@@ -51,7 +51,7 @@ export const createBackup = async (options: CreateBackupOptions): Promise<Create
   }
   await refuseExisting(to);
   try {
-    return await vault.backups.take((snapshot) => write(snapshot, options));
+    return await vault.backups.take((snapshot) => write(snapshot, options), { signal });
   } catch (error) {
     if (isCryptoError(error)) await noteFailure(vault, error);
     throw error;
@@ -91,7 +91,7 @@ const write = async (
     clock = Date.now,
   }: CreateBackupOptions,
 ): Promise<CreatedBackup> => {
-  const { vaultId, slotGeneration, schema } = snapshot;
+  const { vaultId, slotGeneration, schema, from } = snapshot;
   const createdAt = clock();
   const entries = await hashFiles(snapshot, signal);
   const manifest: Manifest = {
@@ -100,6 +100,7 @@ const write = async (
     schema,
     vaultId,
     slotGeneration,
+    ...(from === undefined ? {} : { from }),
     entries,
   };
   const head = encodeManifest(manifest, snapshot.mac);

@@ -29,6 +29,8 @@ export interface Manifest {
   /** 32 hex characters. */
   readonly vaultId: string;
   readonly slotGeneration: number;
+  /** The server that the rows were on, without a password; absent where they were in `lango.db`. */
+  readonly from?: string;
   /** In the order of the archive. */
   readonly entries: readonly ManifestEntry[];
 }
@@ -97,10 +99,15 @@ const MEMBERS = [
   "version",
 ];
 
+/** The address of a server, as its store says it. */
+const FROM = /^postgres:\/\/[\x21-\x7e]{1,2048}$/;
+
 const checked = (content: Content): Manifest => {
-  const { createdAt, lango, schema, vaultId, slotGeneration, entries } = content;
+  const { createdAt, lango, schema, vaultId, slotGeneration, from, entries } = content;
+  const members = Object.keys(content).filter((name) => name !== "from");
   const sound =
-    Object.keys(content).sort().join() === MEMBERS.join() &&
+    members.sort().join() === MEMBERS.join() &&
+    (from === undefined || isText(from, FROM)) &&
     isText(createdAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z$/) &&
     isText(lango, /^[0-9A-Za-z.+-]{1,64}$/) &&
     isText(vaultId, /^[0-9a-f]{32}$/) &&

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statfsSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { utf8 } from "@lango/crypto-core";
 import { Encrypter } from "age-encryption";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { requireService } from "../../../tooling/vitest/require-service.ts";
-import { torture } from "../../../tooling/vitest/torture.ts";
+import { count, report, torture } from "../../../tooling/vitest/torture.ts";
 import { restoreBackup, verifyBackup } from "../src/index.ts";
 import { BLOCK_BYTES, encodeHeader } from "../src/tar.ts";
 import { Sqlite } from "./sqlite.ts";
@@ -227,6 +227,26 @@ describe("a hostile archive", () => {
     expect(snapshot(backed.folder)).toEqual(before);
   });
 
+  test("that does not fit on the disk is refused before a file of it is written", async () => {
+    const backed = await backedUp();
+    const { bavail, bsize } = statfsSync(backed.folder);
+    const size = bavail * bsize + 2 ** 30;
+    const parts = edited(partsOf(backed), ({ entries }) => {
+      entries.find(({ name }: { name: string }) => name === "lango.db").size = size;
+    });
+    const bad = join(backed.folder, "bad.age");
+    writeFileSync(bad, await sealed(backed, tarOf(parts)));
+    // As long as it says: with a hole at its end, which takes no space.
+    truncateSync(bad, size + 2 ** 30);
+    await expect(attempt(backed, bad)).rejects.toMatchObject({
+      code: "ERR_BUSY",
+      message: expect.stringMatching(/is too full: \d+ MiB are needed, \d+ are free/),
+      retryable: false,
+    });
+    truncateSync(bad, 0);
+    expect(readdirSync(backed.folder).filter((name) => name.includes("restor"))).toEqual([]);
+  });
+
   test("of two vaults is refused", async () => {
     const [backed, other] = [await backedUp(), await backedUp()];
     const [ours, theirs] = [partsOf(backed), partsOf(other)];
@@ -255,6 +275,7 @@ describe("a hostile archive", () => {
     const whole = readFileSync(backed.file);
     const bad = join(newFolder(), "bad.age");
     const codes = ["ERR_MALFORMED_ENVELOPE", "ERR_INTEGRITY", "ERR_WRONG_PASSPHRASE"];
+    const outcomes = new Map<string, number>();
     const check = async (bytes: Uint8Array): Promise<void> => {
       writeFileSync(bad, bytes);
       const verified = verifyBackup({ file: bad, opening: { identities: [backed.identity] } });
@@ -263,6 +284,7 @@ describe("a hostile archive", () => {
         (error: { code?: string }) => error.code,
       );
       expect(codes).toContain(code);
+      count(outcomes, `${code}`);
     };
     const place = fc.oneof(fc.nat(600), fc.nat(whole.length - 1));
     await fc.assert(
@@ -274,6 +296,7 @@ describe("a hostile archive", () => {
       }),
       { numRuns: torture(60, 2000) },
     );
+    report("backups cut off or with a byte changed, verified", outcomes);
     await check(Buffer.concat([whole, utf8("x")]));
   });
 

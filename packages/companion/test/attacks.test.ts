@@ -8,7 +8,7 @@ import {
 } from "node:net";
 import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { torture } from "../../../tooling/vitest/torture.ts";
+import { report, torture } from "../../../tooling/vitest/torture.ts";
 import { connectChannel } from "../src/channel/connect.ts";
 import { createChannelListener } from "../src/channel/listener.ts";
 import type { ChannelListener } from "../src/channel/options.ts";
@@ -218,4 +218,5 @@ test("10,000 connections: those beyond the limit are dropped, and a channel goes
   expect(await again.call("sign", MESSAGE)).toEqual(SIGNED);
   await again.close();
   await listener.close();
+  report("connections at once", new Map([["closed", closed.count]]));
 });

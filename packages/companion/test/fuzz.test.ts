@@ -2,7 +2,7 @@ import { isCryptoError } from "@lango/crypto-core";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import { FUZZ_TIMEOUT_MS, fuzz } from "../../../tooling/vitest/fuzz.ts";
-import { torture } from "../../../tooling/vitest/torture.ts";
+import { report, torture } from "../../../tooling/vitest/torture.ts";
 import { createAnswerer } from "../src/channel/answerer.ts";
 import { createCaller } from "../src/channel/caller.ts";
 import { limitsOf } from "../src/channel/limits.ts";
@@ -21,6 +21,7 @@ const codeOf = (error: unknown): string | undefined =>
 const encode = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
 const decode = (input: Uint8Array): string => Buffer.from(input).toString();
 
+const FRAMES = torture(100, 5_000);
 const ID = newRequestId();
 const REQUESTS = [
   { jsonrpc: "2.0", seq: 0, ...signRequest() },
@@ -117,7 +118,7 @@ describe("mutated and random frames end typed", () => {
     const { port, pair } = await link({ handler: signs });
     let frames = 0;
     const valid = REQUESTS.map((frame) => JSON.stringify({ ...frame, seq: 1 }));
-    while (frames < torture(100, 5_000)) {
+    while (frames < FRAMES) {
       const text = valid[frames % valid.length] ?? "";
       const at = (frames * 7919) % text.length;
       const raw = await joinAs(port, pair.agent.identity, "agent");
@@ -126,6 +127,7 @@ describe("mutated and random frames end typed", () => {
       expect(await raw.closed).toMatch(/^1002 The other side broke the protocol: /);
       frames++;
     }
+    report("frames on a connection, with one character changed", new Map([["closed", frames]]));
     const last = await joinAs(port, pair.agent.identity, "agent");
     last.send(signRequest(ID));
     expect(await last.next()).toMatchObject({ id: ID, result: { keyId: SIGNED.keyId } });

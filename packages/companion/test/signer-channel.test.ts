@@ -16,7 +16,7 @@ import { makePair } from "./support/devices.ts";
 const serve = async (prompter: Prompter) => {
   const { agent, companion } = await makePair();
   const keys = createLocalProvider();
-  await keys.createKey?.({ keyId: "sign", algorithm: "ecdsa-p256", usage: "signing" });
+  await keys.createKey({ keyId: "sign", algorithm: "ecdsa-p256", usage: "signing" });
   const { identity } = companion;
   const results = memoryResults();
   const handler = createSigner({ keys, name: "phone", identity, results, prompter });

@@ -1,6 +1,7 @@
 import {
   CryptoError,
   type CryptoErrorCode,
+  connectionFault,
   decryptionFailed,
   type ErrorContext,
   isCryptoError,
@@ -19,6 +20,11 @@ export interface ErrorFacts {
 
 const throttled: ErrorFacts = { code: "ERR_RATE_LIMITED", means: "the request rate is exceeded" };
 const unavailable: ErrorFacts = { code: "ERR_UNAVAILABLE", means: "the service did not do it" };
+const unreachable: ErrorFacts = {
+  code: "ERR_UNAVAILABLE",
+  means: "the service cannot be reached",
+  hint: "Check the network, the region and the endpoint",
+};
 const expired: ErrorFacts = {
   // A refusal is an answer: a fallback would hide that somebody has to sign in.
   code: "ERR_ACCESS_DENIED",
@@ -112,11 +118,6 @@ export const ERRORS: Readonly<Record<string, ErrorFacts>> = {
   ConflictException: conflict,
 };
 
-// Of node:net and node:dns: the connection was not made, or broke.
-const NETWORK =
-  /^(?:ECONN(?:REFUSED|RESET|ABORTED)|ETIMEDOUT|EPIPE|EPROTO|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)$/;
-// Of node:tls: whoever answered is not the service. Unreachable, and no retry mends it.
-const TLS = /^(?:ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
 const impostor: ErrorFacts = {
   code: "ERR_UNAVAILABLE",
   means: "the certificate of whoever answered is not trusted",
@@ -155,8 +156,8 @@ function factsOf(error: unknown): ErrorFacts | undefined {
   const name = nameOf(error);
   if (Object.hasOwn(ERRORS, name)) return ERRORS[name];
   const { code, message, $metadata } = error as Partial<Record<string, unknown>>;
-  if (typeof code === "string" && NETWORK.test(code)) return unavailable;
-  if (typeof code === "string" && TLS.test(code)) return impostor;
+  const fault = connectionFault(code);
+  if (fault !== undefined) return fault === "untrusted" ? impostor : unreachable;
   if (message === "Region is missing") return noRegion;
   const status = ($metadata as { httpStatusCode?: unknown } | undefined)?.httpStatusCode;
   if (status === 429) return throttled;

@@ -1,5 +1,5 @@
 export type { ClientSettings, KmsClient } from "./client.ts";
-export { type AwsKmsConfig, configSchema } from "./config.ts";
+export type { AwsKmsConfig } from "./config.ts";
 export {
   type AwsKmsOptions,
   type AwsKmsProvider,

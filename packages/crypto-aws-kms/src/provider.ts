@@ -3,6 +3,7 @@ import {
   type HealthRequest,
   isCryptoError,
   type KeyAlgorithm,
+  OPERATIONS,
   type ProviderCapabilities,
   type ProviderModule,
   type SignatureAlgorithm,
@@ -83,24 +84,7 @@ export const provider: ProviderModule<AwsKmsConfig> = {
 };
 
 const CAPABILITIES: ProviderCapabilities = {
-  operations: [
-    "encrypt",
-    "decrypt",
-    "sign",
-    "verify",
-    "mac",
-    "verifyMac",
-    "wrapKey",
-    "unwrapKey",
-    "rewrapKey",
-    "getPublicKey",
-    "createKey",
-    "rotateKey",
-    "describeKey",
-    "listKeys",
-    "random",
-    "health",
-  ],
+  operations: OPERATIONS,
   keyAlgorithms: (Object.keys(KEY_SPECS) as KeyAlgorithm[]).filter((each) => each !== "ed25519"),
   signatureAlgorithms: Object.keys(SCHEMES) as SignatureAlgorithm[],
   macAlgorithms: Object.keys(MACS) as (keyof typeof MACS)[],

@@ -21,6 +21,7 @@ import type { Vault } from "./vault-url.ts";
 
 /** Clients of key versions kept: each one asks for its own challenge once. */
 const MAX_CLIENTS = 64;
+const READ_TIMEOUT_MS = 10_000;
 
 /** One call of an operation, with the connections that it needs. */
 export interface Call {
@@ -139,10 +140,22 @@ export function createCaller(vault: Vault, options: CallerOptions): Caller {
           (keys, each) => readKey(keys, vault, operation, ref, each),
           formatKeyId(vault, ref.name),
         ),
-      use: (ref, use) => cache.use(ref, () => call.read(ref), use),
+      use: (ref, use) => cache.use(ref, () => readShared(operation, ref), use),
       keep: cache.keep,
     };
     return call;
+  };
+
+  /** Shared by the calls that wait for it, so it does not end with the abort or the time of one of them. */
+  const readShared = async (operation: Operation, ref: KeyRef): Promise<KeyVersion> => {
+    const signal = AbortSignal.timeout(READ_TIMEOUT_MS);
+    try {
+      return await raceSignal(signal, () => callOf(operation, { signal }).read(ref));
+    } catch (error) {
+      throw signal.aborted
+        ? fail("ERR_TIMEOUT", "the key could not be read in time", operation)
+        : error;
+    }
   };
 
   const closedError = (operation: Operation): CryptoError =>

@@ -1,6 +1,7 @@
 import {
   CryptoError,
   type CryptoErrorCode,
+  connectionFault,
   decryptionFailed,
   isCryptoError,
   type Operation,
@@ -85,8 +86,6 @@ export const NAMES: Readonly<Record<string, Row>> = {
   RestError: { code: "ERR_UNAVAILABLE", means: "there was no answer" },
 };
 
-// Of node:tls. Whoever answered is not the service, which cannot be reached then; no retry mends it.
-const TLS = /^(?:ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
 const impostor: Row = {
   code: "ERR_UNAVAILABLE",
   means: "the certificate of whoever answered is not trusted",
@@ -170,7 +169,7 @@ function rowOf(failure: Failure, status: number | undefined): Row | undefined {
   if (isAnswer && status >= 500) return { code: "ERR_UNAVAILABLE", means: "the service failed" };
   if (isAnswer && status >= 400) return STATUSES[status];
   // core-rest-pipeline and MSAL, which fetches the tokens, name a connection that fails in their own ways.
-  if (TLS.test(String(failure.code))) return impostor;
+  if (connectionFault(failure.code) === "untrusted") return impostor;
   if (name !== "RestError" && isNetwork(failure)) return NAMES["RestError"];
   if (/^The challenge\b/.test(String(failure.message))) {
     return { code: "ERR_ACCESS_DENIED", means: "the server asked for a token of another service" };
@@ -188,9 +187,8 @@ function rowOfChain({ errors = [] }: Failure): Row | undefined {
 }
 
 const isNetwork = ({ code, message }: Failure): boolean =>
-  /^(?:ECONN\w+|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EPIPE|EHOSTUNREACH|ENETUNREACH)$/.test(
-    String(code),
-  ) || /\bnetwork_error\b|\bendpoints_resolution_error\b/.test(`${code} ${message}`);
+  connectionFault(code) === "unreachable" ||
+  /\bnetwork_error\b|\bendpoints_resolution_error\b/.test(`${code} ${message}`);
 
 function innerCodesOf({ details }: Failure): string[] {
   const codes: string[] = [];

@@ -15,7 +15,8 @@ const MAYBE_STALE: ReadonlySet<CryptoErrorCode> = new Set([
 export interface KeyCache {
   /**
    * Calls `use` with what is known about a key, or with what `read` gives. A key that is remembered may have been rotated,
-   * disabled or replaced since: if that is what the failure says, it is read anew and used once more.
+   * disabled or replaced since: if that is what the failure says, it is read anew and used once more. Calls at one time
+   * share one `read`.
    */
   use<T>(
     ref: KeyRef,
@@ -28,14 +29,35 @@ export interface KeyCache {
 
 export function createKeyCache(ttlMs: number): KeyCache {
   const known = new Map<string, { key: KeyVersion; until: number }>();
+  const reading = new Map<string, Promise<KeyVersion>>();
   const slotOf = ({ name, version = "" }: KeyRef): string => `${name.toLowerCase()}/${version}`;
 
   const keep = (ref: KeyRef, key: KeyVersion): void => {
     const slot = slotOf(ref);
+    // One that is being read may be older.
+    reading.delete(slot);
     known.delete(slot);
     known.set(slot, { key, until: performance.now() + ttlMs });
     const [oldest] = known.keys();
     if (known.size > MAX_KEYS && oldest !== undefined) known.delete(oldest);
+  };
+
+  const readOnce = (ref: KeyRef, read: () => Promise<KeyVersion>): Promise<KeyVersion> => {
+    const slot = slotOf(ref);
+    const running = reading.get(slot);
+    if (running !== undefined) return running;
+    const started = read().then(
+      (key) => {
+        if (reading.get(slot) === started) keep(ref, key);
+        return key;
+      },
+      (error: unknown) => {
+        if (reading.get(slot) === started) reading.delete(slot);
+        throw error;
+      },
+    );
+    reading.set(slot, started);
+    return started;
   };
 
   return {
@@ -49,11 +71,12 @@ export function createKeyCache(ttlMs: number): KeyCache {
           known.delete(slotOf(ref));
         }
       }
-      const key = await read();
-      keep(ref, key);
-      return await use(key);
+      return await use(await readOnce(ref, read));
     },
     keep,
-    clear: () => known.clear(),
+    clear: () => {
+      known.clear();
+      reading.clear();
+    },
   };
 }

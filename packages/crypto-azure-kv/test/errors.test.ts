@@ -12,7 +12,8 @@ import {
   isUnavailable,
 } from "@lango/crypto-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type AzureCredential, INNER_CODES, NAMES, STATUSES } from "../src/index.ts";
+import { INNER_CODES, NAMES, STATUSES } from "../src/errors.ts";
+import type { AzureCredential } from "../src/index.ts";
 import { credentialOf, providerOf, standInHere } from "./set-up.ts";
 import type { Fault, StandIn } from "./stand-in/server.ts";
 

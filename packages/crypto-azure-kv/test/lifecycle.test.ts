@@ -282,6 +282,25 @@ describe("what is remembered of a key", () => {
     expect(reads).toBe(258);
   });
 
+  test("calls at one time share one look at the key, which the abort of one of them does not end", async () => {
+    const looksDuring = async (work: () => Promise<unknown>): Promise<number> => {
+      const before = standIn.requests.length;
+      await work();
+      return standIn.requests.slice(before).filter(({ method }) => method === "GET").length;
+    };
+    const one = await looksDuring(() => providerOf(standIn).sign!({ keyId: "sign", message }));
+    const cold = providerOf(standIn);
+    const gone = new AbortController();
+    const many = await looksDuring(async () => {
+      const first = cold.sign!({ keyId: "sign", message, signal: gone.signal });
+      const others = Array.from({ length: 20 }, () => cold.sign!({ keyId: "sign", message }));
+      gone.abort(new Error("the first one left"));
+      await expect(first).rejects.toThrow("the first one left");
+      await Promise.all(others);
+    });
+    expect(many).toBe(one);
+  });
+
   test("key_ops that were changed since are asked for again", async () => {
     await provider.createKey!({ keyId: "ops", algorithm: "rsa-2048", usage: "encryption" });
     const call = () => provider.encrypt({ keyId: "ops", plaintext: message });

@@ -6,7 +6,7 @@ import { type CryptoProvider, utf8 } from "@lango/crypto-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type PythonClient, startClient } from "../../../tooling/services/client.ts";
 import { requireService } from "../../../tooling/vitest/require-service.ts";
-import { SCHEMES } from "../src/index.ts";
+import { SCHEMES } from "../src/algorithms.ts";
 import { createKeys, pipeline, providerOf, seen, standInHere } from "./set-up.ts";
 import { CLIENT, type Received, type StandIn } from "./stand-in/server.ts";
 

@@ -8,8 +8,8 @@ import {
 } from "node:crypto";
 import { type CryptoProvider, ECDSA_CURVES, normalizeLowS } from "@lango/crypto-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { SCHEMES } from "../src/algorithms.ts";
 import { configSchema } from "../src/config.ts";
-import { SCHEMES } from "../src/index.ts";
 import { codeOf, createKeys, providerOf, seen, standInHere } from "./set-up.ts";
 import type { StandIn } from "./stand-in/server.ts";
 

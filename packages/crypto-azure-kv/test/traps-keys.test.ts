@@ -1,7 +1,7 @@
 import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import type { CryptoProvider } from "@lango/crypto-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { SCHEMES } from "../src/index.ts";
+import { SCHEMES } from "../src/algorithms.ts";
 import { codeOf, createKeys, providerOf, seen, standInHere } from "./set-up.ts";
 import type { StandIn } from "./stand-in/server.ts";
 

@@ -24,7 +24,7 @@ import {
   type KeyUsage,
   type MacAlgorithm,
   NONCE_BYTES,
-  type Operation,
+  OPERATIONS,
   openAesGcm,
   randomBytesFresh,
   type SignatureAlgorithm,
@@ -69,9 +69,6 @@ const CREATABLE: Partial<Record<KeyAlgorithm, KeyUsage>> = {
   "aes-256-gcm": "encryption",
   "hmac-sha256": "mac",
 };
-const OPERATIONS: Operation[] = ["encrypt", "decrypt", "sign", "verify", "mac", "verifyMac"];
-OPERATIONS.push("wrapKey", "unwrapKey", "rewrapKey", "getPublicKey", "createKey");
-OPERATIONS.push("rotateKey", "describeKey", "listKeys", "random", "health");
 
 const secret = () => createSecretKey(randomBytesFresh(32));
 

@@ -1,6 +1,6 @@
 import type { CryptoProvider } from "@lango/crypto-core";
-import { describe, expect, test } from "vitest";
-import { torture } from "../../../tooling/vitest/torture.ts";
+import { afterAll, describe, expect, test } from "vitest";
+import { report, torture } from "../../../tooling/vitest/torture.ts";
 import type { CheckContext } from "../src/index.ts";
 import { CHECKS } from "../src/index.ts";
 import { createContext, runCheck } from "../src/run.ts";
@@ -20,11 +20,15 @@ const everyCheck = torture(0, 1) === 1;
 const operationOf = (name: string) => /^\w+/.exec(name)?.[0];
 
 describe("exactly the check for it notices", () => {
+  let ran = 0;
   test.each(FAULTS)("$check", async (fault) => {
     const operation = operationOf(fault.check);
     const checks = CHECKS.filter(({ name }) => everyCheck || operationOf(name) === operation);
     expect(await failing(faulty(fault), checks)).toEqual([fault.check]);
+    ran += checks.length;
   });
+
+  afterAll(() => report("checks that met a planted fault", new Map([["as expected", ran]])));
 });
 
 test("a signature that openssl refuses is noticed", async () => {

@@ -9,14 +9,13 @@ import type {
   ProviderCapabilities,
   SignatureAlgorithm,
 } from "./provider.ts";
+import { MAX_TIMER_MS } from "./resilience/numbers.ts";
 
 /** Largest `keyId` and `keyVersion`. */
 const MAX_NAME_CHARACTERS = 2048;
 const CONTROL = /\p{Cc}/u;
 const MIN_WRAP_BYTES = 16;
 const MAX_RANDOM_BYTES = 1024;
-/** The longest time that a timer of Node can run. */
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 const USAGES: Readonly<Record<KeyUsage, readonly KeyAlgorithm[]>> = {
   encryption: ["aes-256-gcm", "rsa-2048", "rsa-3072", "rsa-4096"],
@@ -103,7 +102,7 @@ const checkOptions = ({ signal, timeoutMs }: Fields): Verdict => {
   }
   return timeoutMs === undefined
     ? undefined
-    : checkInteger(timeoutMs, "timeoutMs", 1, MAX_TIMEOUT_MS);
+    : checkInteger(timeoutMs, "timeoutMs", 1, MAX_TIMER_MS);
 };
 
 const checkInteger = (value: unknown, field: string, min: number, max: number): Verdict =>

@@ -12,6 +12,7 @@ import type {
   Operation,
 } from "./provider.ts";
 import { runWithin } from "./resilience/deadline.ts";
+import { atLeast } from "./resilience/numbers.ts";
 
 /** One call that ended, for spans and counters. */
 export interface CallEvent {
@@ -53,12 +54,15 @@ export interface CryptoClient extends Required<CryptoProvider>, AsyncDisposable 
  *   `ERR_INTERNAL` without its message.
  * - Byte strings in results are plain `Uint8Array`s over memory of their own.
  * - `close` runs once; calls after it reject with `ERR_CLOSED`, calls in flight end as they would have.
+ *
+ * @throws {@link CryptoError} `ERR_CONFIG` for a `defaultTimeoutMs` that is no number or less than 1.
  */
 export const createCryptoClient = ({
   provider,
   onCall,
   defaultTimeoutMs,
 }: CryptoClientOptions): CryptoClient => {
+  if (defaultTimeoutMs !== undefined) atLeast(1, "defaultTimeoutMs", defaultTimeoutMs);
   let closing: Promise<void> | undefined;
 
   const intercept: Intercept = async (call) => {

@@ -1,11 +1,12 @@
 import { isBytes } from "./bytes.ts";
 import { isUnavailable } from "./errors.ts";
-import type {
-  CallOptions,
-  CryptoProvider,
-  HealthReport,
-  KeyDescription,
-  Operation,
+import {
+  type CallOptions,
+  type CryptoProvider,
+  type HealthReport,
+  type KeyDescription,
+  OPERATIONS,
+  type Operation,
 } from "./provider.ts";
 
 /** One call on its way to a provider. */
@@ -22,23 +23,8 @@ export interface ProviderCall<T> {
 /** What a decorator does around each call. `listKeys` is one call per key that it yields. */
 export type Intercept = <T>(call: ProviderCall<T>) => Promise<T>;
 
-// All but `listKeys`, which gives an iterable, and `health`, which turns errors into reports.
-const PLAIN_OPERATIONS = [
-  "encrypt",
-  "decrypt",
-  "sign",
-  "verify",
-  "mac",
-  "verifyMac",
-  "wrapKey",
-  "unwrapKey",
-  "rewrapKey",
-  "getPublicKey",
-  "createKey",
-  "rotateKey",
-  "describeKey",
-  "random",
-] as const satisfies readonly Operation[];
+// `listKeys` gives an iterable, and `health` turns errors into reports.
+type PlainOperation = Exclude<Operation, "listKeys" | "health">;
 
 type Method = (request: CallOptions) => Promise<unknown>;
 
@@ -67,14 +53,15 @@ export const decorate = (
   const listKeys = provider.listKeys ?? absent;
   // One loop and one cast: TypeScript cannot tie each method to its own request type in a mapped object.
   const methods: Partial<Record<Operation, Method>> = {};
-  for (const operation of PLAIN_OPERATIONS) {
+  for (const operation of OPERATIONS) {
+    if (operation === "listKeys" || operation === "health") continue;
     const method = (provider[operation] ?? absent) as Method | undefined;
     if (method !== undefined) methods[operation] = wrap(operation, method);
   }
   return {
     name: provider.name,
     capabilities: provider.capabilities,
-    ...(methods as unknown as Pick<CryptoProvider, (typeof PLAIN_OPERATIONS)[number]>),
+    ...(methods as unknown as Pick<CryptoProvider, PlainOperation>),
     ...(listKeys !== undefined && {
       listKeys: (request: CallOptions) => steps(listKeys.bind(provider), request, intercept),
     }),

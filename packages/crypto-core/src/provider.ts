@@ -41,23 +41,27 @@ export type KeyState = "enabled" | "disabled" | "pending";
 /** Where key material lives while in use. */
 export type ProtectionLevel = "software" | "hsm" | "remote";
 
-export type Operation =
-  | "encrypt"
-  | "decrypt"
-  | "sign"
-  | "verify"
-  | "mac"
-  | "verifyMac"
-  | "wrapKey"
-  | "unwrapKey"
-  | "rewrapKey"
-  | "getPublicKey"
-  | "createKey"
-  | "rotateKey"
-  | "describeKey"
-  | "listKeys"
-  | "random"
-  | "health";
+/** Every operation of the contract. */
+export const OPERATIONS = [
+  "encrypt",
+  "decrypt",
+  "sign",
+  "verify",
+  "mac",
+  "verifyMac",
+  "wrapKey",
+  "unwrapKey",
+  "rewrapKey",
+  "getPublicKey",
+  "createKey",
+  "rotateKey",
+  "describeKey",
+  "listKeys",
+  "random",
+  "health",
+] as const;
+
+export type Operation = (typeof OPERATIONS)[number];
 
 /** What a provider can do. {@link CryptoClient} rejects everything else with `ERR_UNSUPPORTED`. */
 export interface ProviderCapabilities {

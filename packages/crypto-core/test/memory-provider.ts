@@ -38,6 +38,7 @@ import {
   CryptoError,
   createAesKey,
   NONCE_BYTES,
+  OPERATIONS,
   openAesGcm,
   randomBytesFresh,
   sealAesGcmInto,
@@ -61,24 +62,7 @@ interface Key {
 export class MemoryProvider implements CryptoProvider {
   readonly name: string;
   capabilities: ProviderCapabilities = {
-    operations: [
-      "encrypt",
-      "decrypt",
-      "sign",
-      "verify",
-      "mac",
-      "verifyMac",
-      "wrapKey",
-      "unwrapKey",
-      "rewrapKey",
-      "getPublicKey",
-      "createKey",
-      "rotateKey",
-      "describeKey",
-      "listKeys",
-      "random",
-      "health",
-    ],
+    operations: OPERATIONS,
     keyAlgorithms: ["aes-256-gcm", "hmac-sha256"],
     signatureAlgorithms: ["ed25519", "ecdsa-p256-sha256"],
     macAlgorithms: ["hmac-sha256"],

@@ -1,6 +1,7 @@
 import {
   CryptoError,
   type CryptoProvider,
+  createCryptoClient,
   createResilientProvider,
   type HealthReport,
   type Operation,
@@ -633,4 +634,39 @@ describe("createResilientProvider", () => {
     provider.capabilities = { ...provider.capabilities, remote: false };
     expect(createResilientProvider(provider)).toBe(provider);
   });
+});
+
+describe("options that are numbers", () => {
+  it.each([
+    ["timeoutMs", () => withDeadline(provider, { timeoutMs: 0 })],
+    ["timeoutMs", () => withDeadline(provider, { perOperation: { sign: Number("x") } })],
+    ["retries", () => withRetry(provider, { retries: Number(undefined) })],
+    ["maxDelayMs", () => withRetry(provider, { maxDelayMs: -1 })],
+    ["failureThreshold", () => withCircuitBreaker(provider, { failureThreshold: 0 })],
+    ["openMs", () => withCircuitBreaker(provider, { openMs: Number.NaN })],
+    ["ttlMs", () => withHealthCache(provider, { ttlMs: "1" as never })],
+    ["retries", () => withRetry(provider, { retries: null as never })],
+    ["defaultTimeoutMs", () => createCryptoClient({ provider, defaultTimeoutMs: Number.NaN })],
+  ])("%s must be one", (name, make) => {
+    expect(make).toThrow(expect.objectContaining({ code: "ERR_CONFIG" }));
+    expect(make).toThrow(name);
+  });
+
+  it("an endless deadline is none", async () => {
+    const gate = createGate();
+    provider.gate = gate.gate;
+    const endless = withDeadline(provider, { timeoutMs: Number.POSITIVE_INFINITY });
+    const call = encrypt(endless);
+    await vi.advanceTimersByTimeAsync(2 ** 32);
+    gate.open();
+    await expect(call).resolves.toBeDefined();
+  });
+});
+
+it("the health of a service that refuses it is no unhandled rejection when its caller gave up before", async () => {
+  const refusal = new CryptoError("ERR_ACCESS_DENIED", "no");
+  provider.fault = refusal;
+  const cached = withHealthCache(provider);
+  const call = cached.health({ signal: AbortSignal.abort(new Error("gone")) });
+  await expect(call).rejects.toThrow("gone");
 });

@@ -120,6 +120,7 @@ export const toProviderError = (
   if (status === UNAUTHENTICATED && isNetworkFault(error)) {
     return fail("ERR_UNAVAILABLE", "gcp-kms: the token service could not be reached", scope);
   }
+  if (UNTRUSTED.test(messageOf(error))) return untrusted(scope);
   const state = status === FAILED_PRECONDITION ? stateIn(error) : undefined;
   if (state !== undefined) return stateError(`Key ${keyId}`, state, scope);
   // There is no other code for a wrong key, wrong AAD or altered bytes.
@@ -156,6 +157,22 @@ const withoutStatus = (error: unknown, scope: ErrorScope): CryptoError => {
     scope,
   );
 };
+
+// In the words of grpc-js and of gaxios, which keep no code of it. Whoever answered is not the service; no retry mends that.
+const UNTRUSTED = /(?:No connection established|failed, reason:).*certificate/s;
+const untrusted = ({ operation, keyId }: ErrorScope): CryptoError =>
+  new CryptoError(
+    "ERR_UNAVAILABLE",
+    `gcp-kms ${operation}: the certificate of whoever answered is not trusted`,
+    {
+      context: {
+        ...{ provider: "gcp-kms", operation },
+        ...(keyId !== undefined && { keyId }),
+        hint: "Check the endpoint, the clock, and NODE_EXTRA_CA_CERTS where a proxy opens TLS",
+      },
+      retryable: false,
+    },
+  );
 
 const NETWORK =
   /\b(?:ECONNREFUSED|ECONNRESET|ECONNABORTED|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|socket hang up|network timeout|fetch failed)\b/;

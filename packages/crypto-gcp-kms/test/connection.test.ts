@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
+import { createSecureServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +10,8 @@ import { inspect } from "node:util";
 import { KeyManagementServiceClient } from "@google-cloud/kms";
 import { type CryptoProvider, createResilientProvider } from "@lango/crypto-core";
 import { googleAuthLibrary, grpc } from "google-gax";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { makeCertificate } from "../../crypto-azure-kv/test/stand-in/tls.ts";
 import { createGcpKmsProvider, type GcpKmsClient } from "../src/index.ts";
 import { Fault } from "./stand-in/resources.ts";
 import { keyRing, withStandIn } from "./with-stand-in.ts";
@@ -214,3 +216,22 @@ test("the SDK's log, which its own methods write requests to, gets nothing", () 
   expect(stdout, stderr).toBe("ERR_UNAVAILABLE\n");
   expect(stderr).not.toMatch(/encrypt request|UzNjcmV0|83,51|"0":83/);
 });
+
+test.each(["grpc", "rest"] as const)(
+  "a certificate that is not trusted is no outage to wait for, over %s",
+  async (transport) => {
+    const server = createSecureServer(makeCertificate(), (_request, response) => response.end());
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void server.close());
+    const authClient = new googleAuthLibrary.OAuth2Client();
+    authClient.setCredentials({ access_token: "token", expiry_date: Date.now() + 3_600_000 });
+    const { port } = server.address() as AddressInfo;
+    const endpoint = `https://127.0.0.1:${port}`;
+    const provider = bench.provider({ endpoint, transport, authClient });
+    await expect(provider.encrypt({ keyId: somewhere, plaintext })).rejects.toMatchObject({
+      code: "ERR_UNAVAILABLE",
+      message: expect.stringContaining("certificate"),
+      retryable: false,
+    });
+  },
+);

@@ -3,4 +3,4 @@ export { type KeyFiles, type LocalProviderConfig, provider } from "./key-files.t
 export type { KeyRecord, KeySource, KeyVersionRecord, NewKey } from "./key-source.ts";
 export { generateKeyMaterial, importKeyMaterial } from "./material.ts";
 export { createMemoryKeySource, type LocalKey, type LocalKeyVersion } from "./memory-key-source.ts";
-export { createLocalProvider, type LocalProviderOptions } from "./provider.ts";
+export { createLocalProvider, type LocalProvider, type LocalProviderOptions } from "./provider.ts";

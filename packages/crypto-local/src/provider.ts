@@ -25,18 +25,24 @@ import { createMemoryKeySource, type LocalKey } from "./memory-key-source.ts";
 import { open, type Purpose, seal, sealedVersion } from "./sealing.ts";
 import { publicKeyOf, sign, verify } from "./signing.ts";
 
+interface KeysInMemory {
+  /** Kept in memory; see {@link createMemoryKeySource}. Default: none; `createKey` makes the first. */
+  readonly keys?: readonly LocalKey[];
+  readonly source?: undefined;
+}
+
 /** Either the keys themselves or where to find them. */
 export type LocalProviderOptions =
-  | {
-      /** Kept in memory; see {@link createMemoryKeySource}. Default: none; `createKey` makes the first. */
-      readonly keys?: readonly LocalKey[];
-      readonly source?: undefined;
-    }
+  | KeysInMemory
   | {
       /** Closed together with the provider. */
       readonly source: KeySource;
       readonly keys?: undefined;
     };
+
+/** It has every operation, but for `createKey` and `rotateKey` where its source has them not. */
+export type LocalProvider = Required<Omit<CryptoProvider, "createKey" | "rotateKey">> &
+  Pick<CryptoProvider, "createKey" | "rotateKey">;
 
 type SealRequest = KeyRequest & { readonly aad?: Uint8Array | undefined };
 type Versioned = { readonly keyVersion?: string | undefined };
@@ -46,7 +52,9 @@ type Versioned = { readonly keyVersion?: string | undefined };
  *
  * @throws {@link CryptoError} `ERR_INVALID_ARGUMENT` for keys that do not fit; see {@link createMemoryKeySource}.
  */
-export function createLocalProvider(options: LocalProviderOptions = {}): CryptoProvider {
+export function createLocalProvider(options?: KeysInMemory): Required<CryptoProvider>;
+export function createLocalProvider(options: LocalProviderOptions): LocalProvider;
+export function createLocalProvider(options: LocalProviderOptions = {}): LocalProvider {
   const source = options.source ?? createMemoryKeySource(options.keys ?? []);
   const lookup = createKeyLookup(source);
 

@@ -125,9 +125,9 @@ const resilienceFor = (longestMs: number): ResilienceOptions => ({
 
 const dial = (options: DialOptions & Pick<RpcOptions, "peerId" | "clock" | "random">): Link => {
   const { url, identity, peers, peerId, limits, onEvent, clock, random } = options;
-  if (typeof url === "string") checkUrl(url);
+  if (typeof url !== "function") checkUrl(url);
   const connect = async (signal: AbortSignal) => {
-    const found = typeof url === "string" ? url : await url(signal);
+    const found = typeof url === "function" ? await url(signal) : url;
     checkUrl(found);
     // With it come `ws` and the schemas: not before somebody needs them.
     const { connectChannel } = await import("@lango/companion");

@@ -77,6 +77,10 @@ describe("the configuration", () => {
     expect(() => createRpcProvider({ url: "ws://127.0.0.1:1", identity, peers })).toThrow(
       expect.objectContaining({ code: "ERR_CONFIG" }),
     );
+    // An app in JavaScript that has none yet.
+    expect(() => createRpcProvider({ url: undefined as never, identity, peers })).toThrow(
+      expect.objectContaining({ code: "ERR_CONFIG" }),
+    );
     const found = createRpcProvider({ url: async () => "http://127.0.0.1:1", identity, peers });
     const call = found.describeKey({ keyId: "k" });
     await expect(call).rejects.toMatchObject({ code: "ERR_CONFIG" });

@@ -30,6 +30,7 @@ export {
 } from "./kdf.ts";
 export {
   buildKeyslots,
+  type CompanionPin,
   type Keyslots,
   parseKeyslots,
   type Slot,

@@ -157,7 +157,21 @@ const derivePbkdf2 = (passphrase: Uint8Array, kdf: Pbkdf2Costs<Bytes>): Promise<
     );
   });
 
-type Accelerator = Pick<typeof import("@node-rs/argon2"), "hashRaw">;
+/** What is used of `@node-rs/argon2`, written out: whoever reads these types may not have it. */
+interface Accelerator {
+  hashRaw(
+    passphrase: Uint8Array,
+    costs: {
+      readonly algorithm: number;
+      readonly version: number;
+      readonly memoryCost: number;
+      readonly timeCost: number;
+      readonly parallelism: number;
+      readonly outputLen: number;
+      readonly salt: Uint8Array;
+    },
+  ): Promise<Uint8Array>;
+}
 
 const loadArgon2 = async (): Promise<Accelerator | undefined> => {
   try {

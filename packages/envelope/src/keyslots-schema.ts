@@ -1,4 +1,11 @@
-import { CryptoError, fromBase64, fromHex, isCryptoError, parseKeyUri } from "@lango/crypto-core";
+import {
+  CryptoError,
+  fromBase64,
+  fromBase64Url,
+  fromHex,
+  isCryptoError,
+  parseKeyUri,
+} from "@lango/crypto-core";
 import { DATA_KEY_ID_BYTES } from "./data-key.ts";
 import { INHERITED_KEY_BYTES, INHERITED_NAMES } from "./inherited.ts";
 import type { JsonValue } from "./json.ts";
@@ -25,6 +32,11 @@ const KINDS: ReadonlySet<JsonValue> = new Set<SlotKind>([
   "keyring",
   "provider",
 ]);
+/** Members that slots of a kind may have. */
+const ALSO: Partial<Record<SlotKind, readonly string[]>> = {
+  passphrase: ["weakKdfAccepted"],
+  provider: ["companion"],
+};
 const KDF_KEYS: Record<KdfJson["name"], readonly string[]> = {
   argon2id: ["iterations", "memoryKiB", "name", "parallelism", "salt"],
   "pbkdf2-sha256": ["iterations", "name", "salt"],
@@ -74,8 +86,7 @@ const checkSlot = (value: JsonValue, path: string): Slot => {
   const needed = ["createdAt", "id", "kind", "sealed"];
   if (kind === "passphrase") needed.push("kdf");
   if (kind === "provider") needed.push("keyVersion", "uri", "wrapped");
-  const allowed = kind === "passphrase" ? ["label", "weakKdfAccepted"] : ["label"];
-  checkKeys(slot, path, needed, allowed);
+  checkKeys(slot, path, needed, ["label", ...(ALSO[kind as SlotKind] ?? [])]);
   check(isHex(slot["id"], DATA_KEY_ID_BYTES), `${path}/id`, "is not 24 hex characters");
   check(isTime(slot["createdAt"]), `${path}/createdAt`, "is no time");
   const sealed = base64Bytes(slot["sealed"]);
@@ -95,8 +106,20 @@ const checkSlot = (value: JsonValue, path: string): Slot => {
     check(isText(slot["keyVersion"]), `${path}/keyVersion`, "is no key version");
     const wrapped = base64Bytes(slot["wrapped"]);
     check(wrapped > 0 && wrapped <= MAX_WRAPPED_BYTES, `${path}/wrapped`, "is no wrapped key");
+    if (slot["companion"] !== undefined) checkCompanion(slot["companion"], `${path}/companion`);
   }
   return slot as unknown as Slot;
+};
+
+const checkCompanion = (value: JsonValue, path: string): void => {
+  const companion = asObject(value, path);
+  checkKeys(companion, path, ["fingerprint", "id"]);
+  check(isBase64url(companion["id"], 16), `${path}/id`, "is no id of a device");
+  check(
+    isBase64url(companion["fingerprint"], SHA256_BYTES),
+    `${path}/fingerprint`,
+    "is no fingerprint",
+  );
 };
 
 const checkInherited = (value: JsonValue): void => {
@@ -157,6 +180,9 @@ const isHex = (value: JsonValue | undefined, bytes: number): boolean =>
 /** How many bytes a base64 text stands for; −1 if it is none. */
 const base64Bytes = (value: JsonValue | undefined): number =>
   typeof value === "string" ? (fromBase64(value)?.length ?? -1) : -1;
+
+const isBase64url = (value: JsonValue | undefined, bytes: number): boolean =>
+  typeof value === "string" && fromBase64Url(value)?.length === bytes;
 
 const isText = (value: JsonValue | undefined): boolean =>
   typeof value === "string" && value.length > 0 && value.length <= MAX_TEXT && !CONTROL.test(value);

@@ -25,6 +25,14 @@ export type SlotKind =
   | "keyring"
   | "provider";
 
+/** A paired device, as whoever has no key yet has to know it. Nothing of it is secret. */
+export interface CompanionPin {
+  /** 128 bits in base64url, 22 characters. */
+  readonly id: string;
+  /** SHA-256 of its public key (SubjectPublicKeyInfo) in base64url, 43 characters. */
+  readonly fingerprint: string;
+}
+
 /** The vault key, sealed under one credential. */
 export interface Slot {
   /** 24 hex characters: the data-key id of `sealed`. */
@@ -42,6 +50,11 @@ export interface Slot {
   readonly uri?: string;
   readonly keyVersion?: string;
   readonly wrapped?: string;
+  /**
+   * Of `provider` slots: the paired device that holds the key. It changes when that device renews its own key, so the MAC of the
+   * file covers it and the AAD of `sealed` does not.
+   */
+  readonly companion?: CompanionPin;
   /** base64 of LNG1 of the vault key. */
   readonly sealed: string;
 }

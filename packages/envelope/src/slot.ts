@@ -25,7 +25,13 @@ import {
   kdfFromJson,
   kdfToJson,
 } from "./kdf.ts";
-import { type Keyslots, type Slot, type SlotKind, verifyKeyslots } from "./keyslots.ts";
+import {
+  type CompanionPin,
+  type Keyslots,
+  type Slot,
+  type SlotKind,
+  verifyKeyslots,
+} from "./keyslots.ts";
 import { canonicalPassphrase, normalizePassphrase } from "./passphrase.ts";
 import { openValue, sealValueWithNonce } from "./value.ts";
 import { checkVaultKey } from "./vault-keys.ts";
@@ -69,11 +75,13 @@ export type SlotCredential =
       /** The provider of that key itself; a slot never goes through a composite. */
       readonly provider: WrappingProvider & UnwrappingProvider;
       readonly keyId: string;
+      /** The device that the provider speaks to, if it is one. */
+      readonly companion?: CompanionPin | undefined;
       readonly label?: string | undefined;
       readonly signal?: AbortSignal | undefined;
     };
 
-/** A slot before the vault key is sealed into it: what the AAD binds. */
+/** A slot before the vault key is sealed into it: what the AAD binds, and `companion`, which it does not. */
 export type SlotFields = Omit<Slot, "sealed">;
 
 /**
@@ -158,8 +166,9 @@ const newSlotKey = async (
         aad: wrapAad(vaultId, id),
         signal: credential.signal,
       });
-      const { uri } = credential;
-      return { slotKey, extra: { uri, keyVersion, wrapped: toBase64(wrappedKey) } };
+      const { uri, companion } = credential;
+      const extra = { uri, keyVersion, wrapped: toBase64(wrappedKey) };
+      return { slotKey, extra: companion === undefined ? extra : { ...extra, companion } };
     }
     case "recovery":
       return {
@@ -320,7 +329,7 @@ const deriveSlotKey = (
 };
 
 const slotAad = (vaultId: Uint8Array, fields: SlotFields): Bytes => {
-  const { id, kind, ...others } = fields;
+  const { id, kind, companion: _, ...others } = fields;
   return parts(
     utf8("lango/v1/slot"),
     vaultId,

@@ -11,8 +11,8 @@ export const VAULT_ID_BYTES = 16;
 export interface RowsKeys {
   /** What rows are written with. */
   readonly current: KeyObject;
-  /** What rows may still be under while all are being written anew. */
-  readonly former?: KeyObject;
+  /** What rows may still be under while all are being written anew; see {@link VaultKeys.endFormerRows}. */
+  readonly former?: KeyObject | undefined;
 }
 
 /** The keys that come from a vault key, each for one purpose. */
@@ -32,6 +32,8 @@ export interface VaultKeys {
   database(): Bytes;
   /** The raw key under which an encrypted database may still be while it is being written anew; the caller zeroes it. */
   formerDatabase(): Bytes | undefined;
+  /** Drops the former key of `rows`: no row is under it any more. */
+  endFormerRows(): void;
   /** Drops what can be dropped: `wrap` and `database` throw `ERR_CLOSED` afterwards. Idempotent. */
   destroy(): void;
 }
@@ -56,14 +58,16 @@ export const deriveVaultKeys = (
   const opened = (name: InheritedName): KeyObject | undefined =>
     openInherited(wrap, vaultId, inherited, name);
   const former = opened("formerRows");
-  const rows = opened("rows") ?? macKey(vaultKey, vaultId, "lango/v1/rows");
+  const current = opened("rows") ?? macKey(vaultKey, vaultId, "lango/v1/rows");
+  const rows: { readonly current: KeyObject; former?: KeyObject | undefined } = { current };
+  if (former) rows.former = former;
   // Kept for `database` only, which few vaults need.
   let root: KeyObject | undefined = createSecretKey(vaultKey);
   const inheritedDatabase = opened("database");
   const formerDatabase = opened("formerDatabase");
   return {
     wrap,
-    rows: { current: rows, ...(former ? { former } : {}) },
+    rows,
     slotFile: deriveSlotFileKey(vaultKey, vaultId),
     approvals: opened("approvals") ?? macKey(vaultKey, vaultId, "lango/v1/approvals"),
     database: () => {
@@ -74,6 +78,9 @@ export const deriveVaultKeys = (
         : hkdf(root, vaultId, "lango/v1/database");
     },
     formerDatabase: () => formerDatabase && toPlain(formerDatabase.export()),
+    endFormerRows: () => {
+      rows.former = undefined;
+    },
     destroy: () => {
       wrap.destroy();
       root = undefined;

@@ -175,6 +175,23 @@ describe("slots", () => {
     expect(await codeOf(() => openSlot(otherVault, slot, passphrase))).toBe("ERR_WRONG_PASSPHRASE");
   });
 
+  it("name a companion outside of what they bind: the file's MAC covers it, and it can be exchanged", async () => {
+    const of = (letter: string) => ({ id: letter.repeat(22), fingerprint: letter.repeat(43) });
+    const provider = localKeys("kek");
+    const slot = await createSlot(vaultKey, vaultId, {
+      ...({ kind: "provider", uri: "local:kek", provider, keyId: "kek" } as const),
+      companion: of("A"),
+    });
+    expect(slot.companion).toEqual(of("A"));
+    const renewed = { ...slot, companion: of("Q") };
+    const content = { vaultId: toHex(vaultId), generation: 1, slots: [renewed] };
+    const file = parseKeyslots(serializeKeyslots(buildKeyslots(vaultKey, content)));
+    const secret = await unwrapSlotKey(file, renewed, { provider, keyId: "kek" });
+    expect(await openSlot(file, renewed, secret)).toEqual(vaultKey);
+    const forged = { ...file, slots: [slot] };
+    expect(await codeOf(() => openSlot(forged, slot, secret))).toBe("ERR_INTEGRITY");
+  });
+
   it("refuse keys that are not 32 bytes long, and say what was found", async () => {
     for (const length of [0, 16, 31, 33, 64]) {
       const key = bytes(length);
@@ -308,6 +325,7 @@ describe("the keyslots file", () => {
     const withKdf = (change: object) => withSlot({ kdf: { ...slot.kdf, ...change } });
     const { kdf: _, ...noKdf } = slot;
     const { uri: __, ...noUri } = providerSlot;
+    const companion = { id: "A".repeat(22), fingerprint: "A".repeat(43) };
     const cases: [unknown, string][] = [
       [null, " is no object"],
       [[], " is no object"],
@@ -354,6 +372,25 @@ describe("the keyslots file", () => {
       [
         withProvider({ wrapped: Buffer.alloc(4_097).toString("base64") }),
         "/slots/0/wrapped is no wrapped key",
+      ],
+      [withSlot({ companion }), '/slots/0/"companion" is no known key'],
+      [withProvider({ companion: [] }), "/slots/0/companion is no object"],
+      [
+        withProvider({ companion: { id: companion.id } }),
+        "/slots/0/companion/fingerprint is missing",
+      ],
+      [
+        withProvider({ companion: { ...companion, url: "https://evil" } }),
+        '/slots/0/companion/"url" is no known key',
+      ],
+      [
+        withProvider({ companion: { ...companion, id: "A".repeat(21) } }),
+        "/slots/0/companion/id is no id of a device",
+      ],
+      [
+        // 32 bytes, but not as they are written.
+        withProvider({ companion: { ...companion, fingerprint: `${"A".repeat(42)}B` } }),
+        "/slots/0/companion/fingerprint is no fingerprint",
       ],
     ];
     for (const [document, message] of cases) {

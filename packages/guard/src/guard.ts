@@ -12,6 +12,7 @@ import type { Finding, SecretValue, UnmaskedReason } from "./scanner/types.ts";
 import { copyArguments } from "./tools/arguments.ts";
 import { cleanAndDetect } from "./tools/clean-and-detect.ts";
 import { cleanThrown } from "./tools/clean-error.ts";
+import { endUnread } from "./tools/clean-streams.ts";
 import { cleanValue } from "./tools/clean-value.ts";
 import type {
   ApprovalNeeds,
@@ -132,7 +133,12 @@ export const createGuard = (options: GuardOptions): Guard => {
               ...{ session, ...approved },
               signal: signal ?? new AbortController().signal,
             };
-            const result = await raceSignal(signal, async () => handler(resolved, context));
+            const result = await raceSignal(signal, async () => {
+              const given = await handler(resolved, context);
+              // Nobody waits for it any more.
+              if (signal?.aborted === true) endUnread(given);
+              return given;
+            });
             return await cleanAndDetect(result, fresh("result", signal, definition.exact !== true));
           } catch (error) {
             if (signal?.aborted === true && error === signal.reason) throw error;

@@ -5,7 +5,7 @@ export {
   type GrantRef,
 } from "./approvals/broker.ts";
 export { needsApproval, tightenPolicy } from "./approvals/policy.ts";
-export { identitiesFrom, isTerminalApart, ownTerminal } from "./approvals/processes.ts";
+export { ownTerminal } from "./approvals/processes.ts";
 export { createProgrammaticSurface, type ProgrammaticOptions } from "./approvals/programmatic.ts";
 export { toolName } from "./approvals/snapshot.ts";
 export { escapeText } from "./approvals/summary.ts";

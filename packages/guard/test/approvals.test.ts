@@ -10,8 +10,6 @@ import {
   createBroker,
   createTerminalSurface,
   escapeText,
-  identitiesFrom,
-  isTerminalApart,
   type JsonValue,
   needsApproval,
   type TerminalDevice,
@@ -20,7 +18,8 @@ import {
 } from "@lango/guard";
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { torture } from "../../../tooling/vitest/torture.ts";
+import { report, torture } from "../../../tooling/vitest/torture.ts";
+import { identitiesFrom, isTerminalApart } from "../src/approvals/processes.ts";
 import { ACTION, memoryVault, policyOf } from "./approval-vault.ts";
 
 /** Any text, rich in what could deceive. */
@@ -80,6 +79,9 @@ const summaryOf = async (given: Action): Promise<readonly string[]> => {
   return summary;
 };
 
+const SHOWN = torture(300, 20_000);
+const PAIRS = torture(200, 20_000);
+
 describe("what a person reads", () => {
   it("has as many lines as there are things, whatever they say, and nothing that acts on the terminal", async () => {
     await fc.assert(
@@ -120,8 +122,9 @@ describe("what a person reads", () => {
           expect(line).not.toMatch(/\p{Script=Hebrew}|\p{Script=Arabic}|\p{Script=Syriac}/u);
         }
       }),
-      { numRuns: torture(300, 20_000) },
+      { numRuns: SHOWN },
     );
+    report("hostile actions in a question", new Map([["shown safely", SHOWN]]));
   });
 
   const sorted = (lines: readonly string[] | undefined) => JSON.stringify(lines?.toSorted());
@@ -139,8 +142,9 @@ describe("what a person reads", () => {
         fc.pre(lines.flat().every((line) => !line.includes("more characters)")));
         expect(sorted(lines[0])).not.toEqual(sorted(lines[1]));
       }),
-      { numRuns: torture(200, 20_000) },
+      { numRuns: PAIRS },
     );
+    report("questions of two actions", new Map([["differ", PAIRS]]));
   });
 
   it("shows ordinary text as it is", async () => {

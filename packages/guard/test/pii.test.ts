@@ -181,3 +181,8 @@ describe("custom patterns", () => {
     );
   });
 });
+
+it("a custom pattern that matches a place and no text replaces nothing", () => {
+  const { redact } = createPiiRedactor({ custom: { place: "(?=b)|cc" } });
+  expect(redact("abcc").text).toBe("ab[REDACTED]");
+});

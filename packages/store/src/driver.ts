@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { CryptoError } from "@lango/crypto-core";
 
 /** A prepared statement of {@link SqliteDatabase}: the part of better-sqlite3's that the store uses. */
@@ -40,13 +41,31 @@ const importPackage: Load = (specifier) => import(specifier);
  * @throws {@link CryptoError} `ERR_PROVIDER_NOT_INSTALLED`.
  */
 export async function loadSqlite(load: Load = importPackage): Promise<SqliteConstructor> {
-  for (const name of PACKAGES) {
+  const built = builtDriver();
+  for (const name of [...(built === undefined ? [] : [built]), ...PACKAGES]) {
     const module = await loadDriver(name, load);
     if (module !== undefined) return (module as { default: SqliteConstructor }).default;
   }
   throw new CryptoError("ERR_PROVIDER_NOT_INSTALLED", "No SQLite driver is installed", {
     context: { hint: `npm install ${PACKAGES[0]}` },
   });
+}
+
+/**
+ * The entry of the first driver for this machine alone. Its main entry has Node write a diagnostic report, which takes
+ * milliseconds, to tell musl from glibc; that shows in what is mapped. `undefined` where nothing tells.
+ */
+function builtDriver(): string | undefined {
+  const { platform, arch } = process;
+  let libc = "";
+  try {
+    if (platform === "linux" && readFileSync("/proc/self/maps", "latin1").includes("/ld-musl-")) {
+      libc = "musl";
+    }
+  } catch {
+    return undefined;
+  }
+  return `${PACKAGES[0]}/${platform}${libc}-${arch}`;
 }
 
 /** A driver's module; undefined when it is not installed. One that is there but broken is reported, not passed over. */
@@ -59,7 +78,7 @@ export async function loadDriver(name: string, load: Load = importPackage): Prom
       "ERR_INTERNAL",
       `The database driver ${name} is installed but does not load`,
       {
-        context: { hint: `Reinstall it: npm install ${name}` },
+        context: { hint: `Reinstall it: npm install ${packageOf(name)}` },
         cause: error,
       },
     );
@@ -69,5 +88,8 @@ export async function loadDriver(name: string, load: Load = importPackage): Prom
 const isMissing = (error: unknown, name: string): boolean =>
   error instanceof Error &&
   "code" in error &&
-  error.code === "ERR_MODULE_NOT_FOUND" &&
-  error.message.includes(`'${name}'`);
+  (error.code === "ERR_PACKAGE_PATH_NOT_EXPORTED" ||
+    (error.code === "ERR_MODULE_NOT_FOUND" && error.message.includes(`'${packageOf(name)}'`)));
+
+/** Without the path of an entry; no package here has a scope. */
+const packageOf = (name: string): string => name.split("/")[0] ?? name;

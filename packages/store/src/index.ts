@@ -1,6 +1,13 @@
 export { CIPHER_PAGE_SIZES, DEFAULT_CIPHER_PAGE_SIZE } from "./cipher.ts";
 export type { CopyReads, CopyRows, RawPage, RawRow } from "./copy-types.ts";
 export type { SqliteConstructor, SqliteDatabase, SqliteStatement } from "./driver.ts";
+export { syncFolder, syncToDisk } from "./files.ts";
+export {
+  type ForeignDatabase,
+  type ForeignKey,
+  type OpenForeignOptions,
+  openForeign,
+} from "./foreign.ts";
 export { withFolderLock } from "./lock.ts";
 export { SCHEMA_VERSION } from "./migrations.ts";
 export {
@@ -9,7 +16,9 @@ export {
   type OpenUrlOptions,
   openStore,
 } from "./open.ts";
+export { fileId, isSameFile } from "./open-files.ts";
 export { parseDatabaseUrl } from "./postgres/address.ts";
+export { inspectServer, type ServerState } from "./postgres/inspect-server.ts";
 export {
   type CipherState,
   RECRYPT_STAGES,
@@ -30,6 +39,7 @@ export type {
   KeyRow,
   KeyslotsRow,
   KeyVersionRow,
+  OrphanVersion,
   PermitRow,
   PolicyRow,
   Reseal,

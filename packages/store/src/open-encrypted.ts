@@ -48,7 +48,7 @@ async function isReadable(place: Place): Promise<boolean> {
  * The last connection that is closed moves the log into the database, also with a wrong key or none: so whoever died and left
  * one must be opened by its own key first. A connection that may not write leaves it.
  */
-async function probe(place: Place): Promise<void> {
+export async function probe(place: Place): Promise<void> {
   const { file, timeoutMs } = place;
   await retryBusy(timeoutMs, () => {
     const connection = connect(place, { file, readonly: true });
@@ -61,7 +61,7 @@ async function probe(place: Place): Promise<void> {
 }
 
 /** The settings say how large the pages of a new database are; one that is there keeps its own. */
-const candidates = (place: Place): Place[] => {
+export const candidates = (place: Place): Place[] => {
   const { cipher } = place;
   if (cipher === undefined) return [place];
   const others = CIPHER_PAGE_SIZES.filter((pageSize) => pageSize !== cipher.pageSize);
@@ -72,7 +72,7 @@ const candidates = (place: Place): Place[] => {
 };
 
 /** What SQLite says when the header is not its own, and its cipher when a page is not what the key says. */
-const isNoDatabase = (error: unknown): boolean =>
+export const isNoDatabase = (error: unknown): boolean =>
   error instanceof Error && "code" in error && error.code === "SQLITE_NOTADB";
 
 const isLocked = (file: string): CryptoError =>

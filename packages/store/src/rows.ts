@@ -131,6 +131,9 @@ export interface Reseal {
   readonly sealed: Bytes;
 }
 
+/** A version without a secret: no row says what its name is, which its value is bound to, so nothing opens it. */
+export type OrphanVersion = Pick<SecretVersionRow, "secretId" | "version" | "dataKeyId" | "sealed">;
+
 /** A secret joined with its current version: what one read needs. */
 export interface CurrentSecret extends SecretRow {
   readonly dataKeyId: string;

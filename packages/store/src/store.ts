@@ -13,6 +13,7 @@ import type {
   KeyRow,
   KeyslotsRow,
   KeyVersionRow,
+  OrphanVersion,
   PermitRow,
   PolicyRow,
   Reseal,
@@ -175,6 +176,8 @@ export interface SecretReads {
   walkSealed(after: VersionPlace | undefined, page: SealedPage): Promise<SealedVersion[]>;
   /** How many kept versions a data key sealed. Counts them: 1,000,000 take some 50 ms. */
   countSealedBy(dataKeyId: string): Promise<number>;
+  /** Up to `limit` (1 to 1,000) versions whose secret has lost its row, which only somebody else can have removed. Looks at all versions. */
+  listOrphans(limit: number): Promise<OrphanVersion[]>;
 }
 
 /** The columns of a secret that change with a new version. */
@@ -205,6 +208,8 @@ export interface SecretRows extends SecretReads {
   reseal(values: readonly Reseal[]): Promise<boolean[]>;
   /** Replaces the `mac` of a row if that still is `ifMac`. Returns whether it was. */
   setMac(id: string, mac: Bytes, ifMac: Bytes): Promise<boolean>;
+  /** Deletes a version whose secret has no row. Returns whether it was there. */
+  removeOrphan(version: Pick<OrphanVersion, "secretId" | "version">): Promise<boolean>;
   /** Deletes all but the newest `keep` versions. Returns how many went. */
   pruneVersions(secretId: string, keep: number): Promise<number>;
   /**
@@ -277,10 +282,12 @@ export interface AuditRows extends AuditReads {
   /**
    * Appends rows that go on from the head, all of its epoch.
    *
+   * @param lastMac - What the MAC of the last row must be: only so is the head's epoch more than a number that anybody can write.
+   *   Default: it may be any.
    * @throws {@link CryptoError} `ERR_CONFLICT` (retryable) when the first row does not follow the head, or the rows are
-   *   not consecutive.
+   *   not consecutive; `ERR_INTEGRITY` when the last row has another MAC.
    */
-  append(rows: readonly AuditRow[]): Promise<void>;
+  append(rows: readonly AuditRow[], lastMac?: Bytes): Promise<void>;
   /** Sets the epoch that the next rows must have, which keeps out whoever writes rows of another. */
   setEpoch(epoch: number): Promise<void>;
   /**
@@ -388,7 +395,8 @@ export interface Store extends StoreReads, AsyncDisposable {
    * Runs a writing transaction: commits when `run` resolves, rolls back and rethrows when it rejects.
    *
    * Transactions of one store run one after the other; against other processes the start is retried with jitter, or
-   * waits for its turn on a server, for about 5 s. `run` must await only `tx` and short work: everybody else waits for it. It must not start another
+   * waits for its turn on a server, for about 5 s. There `run` is called before the turn has come, and its first statement waits
+   * for it: what `run` needs of the database it asks `tx`. `run` must await only `tx` and short work: everybody else waits for it. It must not start another
    * transaction of the same store, which would wait for itself. Once a statement has failed the transaction runs no
    * other and cannot commit, even if its error was caught.
    *
@@ -416,6 +424,13 @@ export interface Store extends StoreReads, AsyncDisposable {
    *   mode `read`.
    */
   copyTo?(file: string): Promise<void>;
+  /**
+   * Runs with reads that all see the database as it is when they begin, however many write to it. They keep nobody waiting, nor
+   * anybody them. Absent where the database is a file, for which there is {@link copyTo}.
+   *
+   * @throws {@link CryptoError} `ERR_CONFLICT` when a newer lango has migrated it; `ERR_UNAVAILABLE` when the connection was lost.
+   */
+  snapshot?<T>(run: (reads: StoreReads) => Promise<T>): Promise<T>;
   /**
    * Encrypts, decrypts or encrypts anew the whole file, as a copy that is checked and then takes its place: whenever the process
    * dies the old file is there, whole, or the new one. Call it under {@link withLock}. This store goes on with the new

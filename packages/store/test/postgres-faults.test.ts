@@ -13,6 +13,12 @@ import {
   sharedPostgres,
 } from "../../../tooling/vitest/postgres.ts";
 import { requireService } from "../../../tooling/vitest/require-service.ts";
+import { postgresDialect } from "../src/dialect.ts";
+import { SCHEMA_VERSION } from "../src/migrations.ts";
+import { parseAddress } from "../src/postgres/address.ts";
+import { begin, commit } from "../src/postgres/begin.ts";
+import { loadPg } from "../src/postgres/driver.ts";
+import { LIMITS, Link, PreparedStatements } from "../src/postgres/link.ts";
 import { fails, insertKeys, open, tempHome } from "./helpers.ts";
 import { addressOf, asOwner, withPassword } from "./postgres-server.ts";
 import { auditRow, keyRow } from "./rows.ts";
@@ -144,6 +150,65 @@ describe("a transaction whose connection is ended", () => {
   });
 });
 
+describe("a transaction and its first statement", () => {
+  const counted = async (application: string) => {
+    const url = new URL(await newUrl());
+    await (await open({ url: url.href, mode: "create" })).close();
+    const proxy = await startProxy((await sharedPostgres()).port);
+    Object.assign(url, { port: proxy.port });
+    url.searchParams.set("application_name", application);
+    const store = await open({ url: url.href, mode: "open" });
+    await store.transaction("full", insertKeys);
+    return { store, proxy };
+  };
+
+  it("go to the server together, and one that asks nothing begins all the same", async () => {
+    const { store, proxy } = await counted("together");
+    const before = proxy.trips();
+    await store.transaction("full", (tx) => tx.keys.list());
+    // Beginning and statement, and the commit.
+    expect(proxy.trips() - before).toBe(2);
+    await store.transaction("full", async () => {
+      const open = "application_name = 'together' and state = 'idle in transaction'";
+      const count = async () =>
+        (await asOwner(`select 1 from pg_stat_activity where ${open}`)).rowCount;
+      await expect.poll(count).toBe(1);
+    });
+  });
+
+  it("are sent again, both, where the connection had ended before", async () => {
+    const { store } = await counted("again");
+    expect(await terminate("application_name = 'again'")).toBe(2);
+    let runs = 0;
+    await store.transaction("full", async (tx) => {
+      runs += 1;
+      await tx.keys.insert(keyRow({ name: "once" }));
+      expect(await tx.keys.list()).toHaveLength(2);
+    });
+    expect(runs).toBe(1);
+    expect(await store.counts()).toMatchObject({ keys: 2 });
+  });
+
+  it("fail together: what was sent behind a beginning that is refused is not done", async () => {
+    const { store } = await counted("refused");
+    await asOwner("insert into migrations values (99, 'later', repeat('0', 64), 1)", store);
+    const writing = store.transaction("full", (tx) => tx.keys.insert(keyRow({ name: "x" })));
+    expect((await fails("ERR_CONFLICT", writing)).message).toContain("version 99");
+    const caught = store.transaction("full", (tx) =>
+      tx.keys.insert(keyRow({ name: "x" })).catch(() => undefined),
+    );
+    await fails("ERR_CONFLICT", caught);
+    await fails(
+      "ERR_CONFLICT",
+      store.transaction("full", async () => undefined),
+    );
+    expect(await store.keys.list()).toHaveLength(1);
+    await asOwner("delete from migrations where version = 99", store);
+    await store.transaction("full", (tx) => tx.keys.insert(keyRow({ name: "x" })));
+    expect(await store.counts()).toMatchObject({ keys: 2 });
+  });
+});
+
 it("a lock whose connection was ended is reported, and free", async () => {
   const store = await newStore();
   const work = store.withLock(async () => {
@@ -198,6 +263,22 @@ describe("TLS", () => {
     }
   });
 
+  it("a server of another machine that speaks no TLS gets neither name nor password", async () => {
+    const { port } = await sharedPostgres();
+    const proxy = await startProxy(port, "0.0.0.0");
+    const address = new URL(addressOf(await sharedPostgres()));
+    // Leads to this machine, and is none of its names: taken for another.
+    Object.assign(address, { hostname: "0.0.0.0", port: proxy.port });
+    const opening = open({ url: address.href, mode: "create", busyTimeoutMs: 1 });
+    expect((await fails("ERR_CONFIG", opening)).message).toContain("does not speak TLS");
+    // The request for TLS (PostgreSQL's documentation, 55.7), and nothing after it.
+    expect(Buffer.concat(proxy.sent).toString("hex")).toBe("0000000804d2162f");
+    for (const mode of ["disable", "allow", "prefer"]) {
+      await fails("ERR_CONFIG", open({ url: `${address.href}?sslmode=${mode}`, mode: "create" }));
+    }
+    expect(proxy.sent).toHaveLength(1);
+  });
+
   it("a server without TLS gets no password", async () => {
     const address = addressOf(await sharedPostgres());
     const error = await fails(
@@ -246,29 +327,39 @@ function makeCertificate(folder: string, name: string): { cert: string; key: str
 }
 
 /** Stands between a store and its server, so that the answer to a commit can be lost. */
-async function startProxy(port: number): Promise<{ port: number; swallowCommit(): void }> {
+async function startProxy(
+  port: number,
+  host = "127.0.0.1",
+): Promise<{ port: number; sent: readonly Buffer[]; trips(): number; swallowCommit(): void }> {
+  const sent: Buffer[] = [];
+  let trips = 0;
   const sockets = new Set<Socket>();
   let swallow = false;
   const proxy = createServer((near) => {
     const far = dial(port, "127.0.0.1");
     let committing = false;
+    let asked = false;
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on("error", () => undefined);
       socket.on("close", () => [near, far].forEach((end) => void end.destroy()));
     }
     near.on("data", (chunk) => {
+      sent.push(chunk);
+      if (!asked) trips += 1;
+      asked = true;
       // As the last word of a message: others set synchronous_commit.
       committing ||= swallow && chunk.includes("commit\0");
       far.write(chunk);
     });
     far.on("data", (chunk) => {
+      asked = false;
       if (!committing) return void near.write(chunk);
       swallow = false;
       near.destroy();
     });
   });
-  proxy.listen(0, "127.0.0.1");
+  proxy.listen(0, host);
   await once(proxy, "listening");
   onTestFinished(() => {
     for (const socket of sockets) socket.destroy();
@@ -277,8 +368,27 @@ async function startProxy(port: number): Promise<{ port: number; swallowCommit()
   const address = proxy.address();
   return {
     port: typeof address === "object" && address !== null ? address.port : 0,
+    sent,
+    trips: () => trips,
     swallowCommit: () => {
       swallow = true;
     },
   };
 }
+
+it("a commit that the server makes a rollback of is an error", async () => {
+  const { location } = await newStore();
+  const dialect = postgresDialect();
+  const place = {
+    ...{ address: parseAddress(withPassword({ location })), Client: await loadPg() },
+    ...{ dialect, prepared: new PreparedStatements(dialect), timeoutMs: 1000, limits: LIMITS },
+  };
+  const link = await Link.open(place);
+  onTestFinished(() => link.close());
+  await begin(link, "full", { place, version: SCHEMA_VERSION });
+  await commit(link, location);
+  await begin(link, "full", { place, version: SCHEMA_VERSION });
+  await link.exec("select 1 / 0").catch(() => undefined);
+  const error = await fails("ERR_INTERNAL", commit(link, location));
+  expect(error.message).toContain("rolled the transaction back");
+});

@@ -12,7 +12,7 @@ import { MIGRATIONS, type Migration } from "../src/migrations.ts";
 import { openWithMigrations } from "../src/open.ts";
 import { parseAddress } from "../src/postgres/address.ts";
 import { loadPg } from "../src/postgres/driver.ts";
-import { fails, insertKeys, insertSecret, open } from "./helpers.ts";
+import { ended, fails, insertKeys, insertSecret, open, printed, startScript } from "./helpers.ts";
 import { addressOf, asOwner, schemaOf, withPassword } from "./postgres-server.ts";
 import {
   auditRow,
@@ -217,6 +217,35 @@ describe("migrating", () => {
     expect(newer.message).toMatch(new RegExp(`version ${LATEST + 1}; .*up to ${LATEST}$`));
   });
 
+  it("by several processes at once makes and updates a database once", async () => {
+    const url = await newUrl();
+    const together = async () => {
+      const makers = Array.from({ length: 4 }, () => startScript("create.ts", url, "wait"));
+      await Promise.all(makers.map((maker) => printed(maker, "go")));
+      for (const { stdin } of makers) stdin?.write("now");
+      for (const maker of makers) expect(await ended(maker), maker.output()).toBe(0);
+    };
+    const applied = async (store: Store) =>
+      (await asOwner("select version from migrations order by version", store)).rows.length;
+    await together();
+    const made = await open({ url, mode: "open" });
+    expect(await applied(made)).toBe(LATEST);
+    await made.transaction("full", insertKeys);
+    await made.close();
+
+    await asOwner(`drop schema ${schemaOf(made)} cascade`);
+    const before = MIGRATIONS.slice(0, -1);
+    const older = await openWithMigrations({ url, mode: "create" }, before);
+    await older.transaction("full", (tx) => tx.vault.insert(vaultRow()));
+    await older.close();
+    expect(await applied(older)).toBe(LATEST - 1);
+    await together();
+    const updated = await open({ url, mode: "open" });
+    expect(await applied(updated)).toBe(LATEST);
+    expect(await updated.vault.get()).toBeDefined();
+    expect(await updated.integrityCheck()).toEqual([]);
+  });
+
   it("each is one transaction: a failing one leaves the last good state", async () => {
     const store = await newStore();
     const next = [
@@ -314,6 +343,25 @@ it.each([
   expect(await store.integrityCheck()).toContain(fault);
 });
 
+it("a snapshot sees one moment, keeps no writer waiting, and is refused after a migration", async () => {
+  const store = await newStore();
+  const other = await open({ url: withPassword(store), mode: "open" });
+  await store.transaction("full", insertKeys);
+  await store.snapshot?.(async (reads) => {
+    expect(await reads.keys.list()).toHaveLength(1);
+    await other.transaction("full", (tx) => tx.keys.insert(keyRow({ name: "later" })));
+    await store.transaction("full", (tx) => tx.keys.insert(keyRow({ name: "last" })));
+    expect(await reads.keys.list()).toHaveLength(1);
+    expect(await reads.counts()).toMatchObject({ keys: 1 });
+    expect(await store.keys.list()).toHaveLength(3);
+  });
+  expect(await store.snapshot?.((reads) => reads.keys.list())).toHaveLength(3);
+  await asOwner("insert into migrations values (99, 'later', repeat('0', 64), 1)", store);
+  await fails("ERR_CONFLICT", store.snapshot?.((reads) => reads.keys.list()) ?? Promise.resolve());
+  await store.close();
+  await fails("ERR_CLOSED", store.snapshot?.((reads) => reads.keys.list()) ?? Promise.resolve());
+});
+
 it("a writer that finds no row to lock does not write", async () => {
   const store = await newStore();
   await asOwner("delete from counters", store);
@@ -364,6 +412,12 @@ it("the role that docs/postgres.md makes can do all the daily work, and not chan
   });
   await app.withLock(async () => undefined);
   expect(await app.integrityCheck()).toEqual([]);
+  // A backup is daily work, too.
+  const rows = await app.snapshot?.(async (reads) => {
+    const counts = await Promise.all(reads.copy.tables.map((table) => reads.copy.count(table)));
+    return counts.reduce((sum, count) => sum + count, 0);
+  });
+  expect(rows).toBeGreaterThan(8);
   expect(await app.counts()).toEqual({ secrets: 0, keys: 2, dataKeys: 1, auditRows: 1 });
 
   const denied = await fails(

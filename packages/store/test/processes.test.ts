@@ -74,10 +74,12 @@ describe.each(KINDS)("processes with %s", (name, database) => {
     await store.transaction("full", insertKeys);
     await store.close();
     let before = 0;
-    for (let kill = 0; kill < KILLS; kill++) {
+    let kill = 0;
+    // On a machine that does much else, some more, and later ones: one of them has to come after a whole transaction.
+    for (; kill < KILLS || before === 0; kill++) {
       const writer = startScript("write.ts", database.argumentFor(store), "1000000");
       await printed(writer, "ready");
-      await sleep(Math.random() * 40);
+      await sleep(Math.random() * (kill < KILLS ? 40 : 2000));
       writer.kill("SIGKILL");
       await ended(writer);
       await using after = await database.reopen(store);
@@ -85,10 +87,9 @@ describe.each(KINDS)("processes with %s", (name, database) => {
       expect(secrets).toBeGreaterThanOrEqual(before);
       before = secrets;
     }
-    expect(before).toBeGreaterThan(0);
     await (await database.reopen(store)).close();
     database.checkTidy(store);
-    report(`kill -9 of a writer of the store (${name})`, new Map([["whole", KILLS]]));
+    report(`kill -9 of a writer of the store (${name})`, new Map([["whole", kill]]));
   }, 3_600_000);
 
   it(`8 writers and 8 readers for ${SECONDS} s: no update is lost, no row is torn, nobody fails`, async () => {
@@ -177,21 +178,21 @@ describe.each(KINDS)("processes with %s", (name, database) => {
 });
 
 it(`kill -9 at ${KILLS} moments of creating leaves a whole database or none`, async () => {
-  const found = new Set<string>();
-  for (let kill = 0; kill < KILLS; kill++) {
+  const found = new Map<string, number>();
+  // Not all of them may come too early or too late.
+  for (let kill = 0; kill < KILLS || found.size < 2; kill++) {
     const file = join(tempHome(), "lango.db");
     const creator = startScript("create.ts", file);
     await printed(creator, "go");
     await sleep((kill / KILLS) * 40);
     creator.kill("SIGKILL");
     await ended(creator);
-    found.add(readdirSync(dirname(file)).sort().join());
+    count(found, readdirSync(dirname(file)).sort().join(" ") || "nothing");
     if (existsSync(file)) await (await open({ file, mode: "open" })).close();
     await using store = await open({ file, mode: "create" });
     expect(await store.integrityCheck()).toEqual([]);
     await store.close();
     expect(readdirSync(dirname(file)).sort()).toEqual(["lango.db", "lango.lock"]);
   }
-  // Not all of them came too early or too late.
-  expect(found.size).toBeGreaterThan(1);
+  report("kill -9 while a store is made, what is there", found);
 }, 3_600_000);

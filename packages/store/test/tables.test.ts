@@ -355,8 +355,16 @@ describe.each(DATABASES)("tables with %s", (_, database) => {
       );
       expect(error.message).not.toContain('seq":');
     }
+    const { mac } = rows[4]!;
+    const other = Uint8Array.from(mac, (byte) => byte ^ 1);
+    const strange = full(store, async (tx) => {
+      await expect(tx.audit.append([next], other)).rejects.toThrow("Row 5 of the log was written");
+    });
+    await fails("ERR_INTEGRITY", strange);
     expect((await store.audit.head()).seq).toBe(5);
     expect(await store.audit.page(6, 10)).toEqual([]);
+    await full(store, (tx) => tx.audit.append([next], mac));
+    expect(await store.audit.head()).toEqual({ seq: 6, hash: next.hash, epoch: 1 });
     for (const limit of [0, 1001]) {
       await fails("ERR_INVALID_ARGUMENT", store.audit.page(1, limit));
       await fails("ERR_INVALID_ARGUMENT", store.audit.tail(limit));

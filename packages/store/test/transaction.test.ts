@@ -134,9 +134,11 @@ describe.each(DATABASES)("transactions with %s", (_, database) => {
     const one = await database.newStore();
     const two = await database.reopen(one, { busyTimeoutMs: 100 });
     const [inside, done] = [gate(), gate()];
-    const holding = one.transaction("normal", () => {
+    const holding = one.transaction("normal", async (tx) => {
+      // On a server the turn has come when the first statement is answered.
+      await tx.counts();
       inside.resolve();
-      return done.promise;
+      await done.promise;
     });
     await inside.promise;
     const error = await fails(

@@ -1,4 +1,13 @@
-import { closeSync, fstatSync, read, readdirSync, readFileSync, type Stats } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  read,
+  readdirSync,
+  readFileSync,
+  type Stats,
+  statSync,
+} from "node:fs";
+import { devNull } from "node:os";
 import { promisify } from "node:util";
 import { type Bytes, CryptoError, isCryptoError } from "@lango/crypto-core";
 
@@ -7,8 +16,15 @@ export const MAX_SECRET_BYTES: number = 64 * 1024;
 
 const LAST_STANDARD_DESCRIPTOR = 2;
 
-/** Whether a descriptor is a terminal. `node:tty` is loaded late for the same reason as `node:net` below. */
-export const isTerminal = (fd: number): boolean => process.getBuiltinModule("node:tty").isatty(fd);
+/**
+ * Whether a descriptor is a terminal. `node:tty` is loaded late for the same reason as `node:net` below, and not at all for
+ * what cannot be one: a file, a pipe, or the null device.
+ */
+export function isTerminal(fd: number): boolean {
+  const stat = statIfOpen(fd);
+  if (stat?.isCharacterDevice() !== true || stat.rdev === statSync(devNull).rdev) return false;
+  return process.getBuiltinModule("node:tty").isatty(fd);
+}
 
 /**
  * Looks at a descriptor that a person named.

@@ -11,6 +11,7 @@ export {
   isMasterKeyVariable,
   readConfiguredSecrets,
 } from "./configured-secrets.ts";
+export { isTerminal } from "./descriptor.ts";
 export {
   type EncryptionKey,
   encryptionKeyLabel,
@@ -18,6 +19,7 @@ export {
   readEncryptionKeys,
 } from "./encryption-keys.ts";
 export { keysForNewVault } from "./first-keys.ts";
+export { appendNote, MAX_NOTES_BYTES, noteAgentEnd, notesPath } from "./notes.ts";
 export { createOsKeyring, type OsKeyringOptions, type WritableKeyring } from "./os-keyring.ts";
 export { parseMasterKey } from "./parse-master-key.ts";
 export { readMasterKey } from "./read-master-key.ts";

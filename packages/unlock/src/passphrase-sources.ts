@@ -93,8 +93,10 @@ export function prompt(ask: Surroundings["prompt"]): Source {
     ambient: false,
     async take() {
       if (ask === undefined) return skipped(away);
-      const passphrase = await ask("Enter encryption passphrase: ");
-      return passphrase === undefined ? skipped("nothing was entered") : found(passphrase);
+      const secret = await ask("Enter encryption passphrase: ");
+      if (secret === undefined) return skipped("nothing was entered");
+      const again = () => ask("Wrong passphrase, try again: ", true);
+      return { state: "found", secret, again };
     },
     look: async () => (ask === undefined ? away : undefined),
   };

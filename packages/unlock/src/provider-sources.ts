@@ -1,5 +1,5 @@
-import { CryptoError, isCryptoError, parseKeyUri } from "@lango/crypto-core";
-import { found, type Source, skipped } from "./source.ts";
+import { CryptoError, isCryptoError, isUnavailable, parseKeyUri } from "@lango/crypto-core";
+import { type Attempt, found, type Source, skipped } from "./source.ts";
 import type { Surroundings } from "./surroundings.ts";
 import type { ProviderSlots, SlotInfo } from "./types.ts";
 
@@ -42,7 +42,7 @@ function providerSlot(configured: ProviderSlots | undefined, slot: SlotInfo): So
       try {
         return found(await slot.unwrap(await configured.open(scheme)));
       } catch (error) {
-        return skipped(whySkipped(error, name));
+        return passedOver(error, name);
       }
     },
     look: async () => away,
@@ -57,12 +57,17 @@ const OPENS_NOTHING: readonly string[] = [
 ];
 
 /** A provider that cannot be reached, has no such key any more or refuses its use is passed over, as an absent file is. */
-function whySkipped(error: unknown, name: string): string {
+function passedOver(error: unknown, name: string): Attempt {
   if (!isCryptoError(error) || error.code === "ERR_INTERNAL") throw error;
-  if (!OPENS_NOTHING.includes(error.code)) return error.message;
-  throw new CryptoError(
-    "ERR_WRONG_PASSPHRASE",
-    `The provider does not unwrap the key of the slot (from ${name})`,
-    { cause: error },
-  );
+  const { code, message, context } = error;
+  if (OPENS_NOTHING.includes(code)) {
+    throw new CryptoError(
+      "ERR_WRONG_PASSPHRASE",
+      `The provider does not unwrap the key of the slot (from ${name})`,
+      { cause: error },
+    );
+  }
+  if (!isUnavailable(error) && code !== "ERR_PROVIDER_NOT_INSTALLED") return skipped(message);
+  const failure = new CryptoError(code, `${message} (from ${name})`, { context, cause: error });
+  return { state: "skipped", reason: message, failure };
 }

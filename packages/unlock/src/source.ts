@@ -1,5 +1,5 @@
-import type { Bytes } from "@lango/crypto-core";
-import type { CredentialKey, CredentialKind, SlotInfo } from "./types.ts";
+import type { Bytes, CryptoError } from "@lango/crypto-core";
+import type { Credential, CredentialKey, CredentialKind, SlotInfo } from "./types.ts";
 
 /** What asking a source gave. A source that is there but unusable throws instead. */
 export type Attempt =
@@ -11,8 +11,15 @@ export type Attempt =
       /** Of a source of several keys: the one of `secret`, and those to try after it. */
       readonly from?: CredentialKey;
       readonly others?: readonly CredentialKey[];
+      /** See {@link Credential.again}. */
+      readonly again?: Credential["again"];
     }
-  | { readonly state: "skipped"; readonly reason: string };
+  | {
+      readonly state: "skipped";
+      readonly reason: string;
+      /** What no credential mends, such as a service that is away: the error where nothing else could have opened the vault. */
+      readonly failure?: CryptoError;
+    };
 
 /** One place where a credential may be. */
 export interface Source {

@@ -69,6 +69,11 @@ export interface Credential {
    * zeroes them, too.
    */
   readonly others?: readonly CredentialKey[] | undefined;
+  /**
+   * Of the prompt only: asks the person once more, after what they typed opened nothing. `undefined` when they gave up. The
+   * receiver zeroes what comes.
+   */
+  readonly again?: (() => Promise<Bytes | undefined>) | undefined;
 }
 
 /** One of several keys of a source. */
@@ -161,8 +166,11 @@ export interface UnlockOptions {
   readonly keyring?: KeyringBackend | undefined;
   /** Default: none is configured, and provider slots are skipped. */
   readonly providerSlots?: ProviderSlots | undefined;
-  /** Asks on the terminal. `undefined` means that the person gave up. Absent: there is no terminal, or `--no-input`. */
-  readonly prompt?: ((label: string) => Promise<Bytes | undefined>) | undefined;
+  /**
+   * Asks on the terminal. `undefined` means that the person gave up. Absent: there is no terminal, or `--no-input`.
+   * `isAgain`: what was typed before was wrong, which the label says.
+   */
+  readonly prompt?: ((label: string, isAgain?: boolean) => Promise<Bytes | undefined>) | undefined;
   /** The same for recovery words, which nobody types unseen. They are asked for only with `unlockWith: "recovery"`. */
   readonly promptWords?: ((label: string) => Promise<Bytes | undefined>) | undefined;
   /** Whether the command itself leaves standard input alone, so that a passphrase may come from there. */
@@ -192,6 +200,7 @@ export interface Unlocker {
    * Returns the first credential of the sources, in the order of {@link createUnlocker}.
    *
    * @throws CryptoError `ERR_LOCKED` when no source gave anything (the hint lists each with its reason);
+   *   `ERR_UNAVAILABLE`, `ERR_TIMEOUT`, `ERR_CIRCUIT_OPEN` or `ERR_PROVIDER_NOT_INSTALLED` instead, where only provider slots could have;
    *   `ERR_INVALID_ARGUMENT` for flags that contradict each other or a descriptor that is not open; `ERR_CONFIG` for a
    *   source that is there but unusable: a file that others can read, a key of another length, two variables that differ;
    *   `ERR_WRONG_PASSPHRASE` for recovery words that are none, and for a provider that has the key but cannot unwrap the slot's.

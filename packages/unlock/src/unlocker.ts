@@ -30,6 +30,7 @@ import type {
  *
  * Only sources for which the vault has a slot count. One that is absent, locked or out of reach is skipped; the first
  * that gives a value is the last that is asked, whether or not the value opens anything. Each variable has a `_FILE` form.
+ * Where only provider slots could have opened the vault, one that cannot be reached is the error.
  */
 export function createUnlocker(options: UnlockOptions): Unlocker {
   const around = surroundingsOf(options);
@@ -46,6 +47,7 @@ export function createUnlocker(options: UnlockOptions): Unlocker {
           ...from,
           slotIds: found.slotIds ?? candidates.map((slot) => slot.id),
           ...(found.others === undefined ? {} : { others: found.others }),
+          ...(found.again === undefined ? {} : { again: found.again }),
         },
         skipped,
       };
@@ -139,12 +141,20 @@ async function takeFirst(
   passOver: PassOver,
 ): Promise<{ source: Source; found: Found; skipped: SkippedSource[] }> {
   const before: SkippedSource[] = [];
+  const failures: CryptoError[] = [];
+  let onlyProviders = true;
   for (const source of sources) {
     const reason = passOver(source);
     const attempt = reason === undefined ? await source.take() : skipped(reason);
     if (attempt.state === "found") return { source, found: attempt, skipped: before };
     before.push({ source: source.name, reason: attempt.reason });
+    if (attempt.failure !== undefined) failures.push(attempt.failure);
+    // An agent that does not run could not have been asked for anything.
+    const isAsked = reason === undefined && !source.kinds.includes("agent");
+    if (isAsked && !source.kinds.includes("provider")) onlyProviders = false;
   }
+  // Then there is nothing that a person could give: whoever waits and tries again may succeed.
+  if (onlyProviders && failures[0] !== undefined) throw failures[0];
   // What was passed over because somebody asked for it would bury the one reason that counts.
   const counting = before.filter(
     ({ reason }) => unlockWith === undefined || reason !== passedOverBy(unlockWith),

@@ -8,12 +8,14 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { createServer } from "node:net";
+import os from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { torture } from "../../../tooling/vitest/torture.ts";
+import { report, torture } from "../../../tooling/vitest/torture.ts";
 import { HELLO_BYTES, request } from "../src/agent/protocol.ts";
 import { agentStatus, createUnlocker, lockAgent } from "../src/index.ts";
 import {
@@ -165,6 +167,28 @@ describe("its end", () => {
     onTestFinished(() => now.mockRestore());
     expect(await agent.ended).toBe("expired");
   });
+
+  test.each([
+    ["idle", { idleMs: 30_000 }],
+    ["expired", { limitMs: 30_000 }],
+  ] as const)(
+    "when the machine slept, its clock was set back and it is %s",
+    async (why, limits) => {
+      const home = homeForAgent();
+      const agent = await agentIn(home, limits);
+      const now = vi.spyOn(Date, "now").mockReturnValue(Date.now() - 3_600_000);
+      const up = vi.spyOn(os, "uptime").mockReturnValue(os.uptime() + 30);
+      syncBuiltinESMExports();
+      onTestFinished(() => {
+        now.mockRestore();
+        up.mockRestore();
+        syncBuiltinESMExports();
+      });
+      expect(await talk(home, validRequest(home))).toHaveLength(HELLO_BYTES);
+      expect(await agent.ended).toBe(why);
+      expect(isZero(agent.vaultKey)).toBe(true);
+    },
+  );
 
   test("is put off by use, never by questions about it or by strangers", async () => {
     const used = homeForAgent();
@@ -329,6 +353,7 @@ describe("the protocol", () => {
     };
     await Promise.all(Array.from({ length: 32 }, worker));
     expect(next).toBeGreaterThan(runs);
+    report("inputs to the unlock agent", new Map([["answered with a greeting alone", runs]]));
     expect((await obtain(home)).credential.kind).toBe("agent");
   });
 });

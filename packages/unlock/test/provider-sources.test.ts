@@ -70,6 +70,31 @@ describe("a provider slot", () => {
     expect(skipped).toContainEqual({ source: `provider slot ${URI}`, reason });
   });
 
+  test.each([
+    ["ERR_UNAVAILABLE", true],
+    ["ERR_TIMEOUT", true],
+    ["ERR_CIRCUIT_OPEN", true],
+    ["ERR_PROVIDER_NOT_INSTALLED", true],
+    // What a credential of another kind may be given for, or a person may change.
+    ["ERR_ACCESS_DENIED", false],
+    ["ERR_KEY_DISABLED", false],
+  ] as const)(
+    "whose provider says %s is the error where nothing else counts: %s",
+    async (code, isError) => {
+      const expected = isError ? code : "ERR_LOCKED";
+      const alone = unlocker(configured().providerSlots).obtain([failing(code)]);
+      const failure = await failureOf(alone);
+      expect(failure.code).toBe(expected);
+      if (isError) expect(failure.message).toBe(`it said ${code} (from provider slot ${URI})`);
+      const named = unlocker(configured().providerSlots, { unlockWith: "provider" });
+      const both = [failing(code), ...slots("passphrase")];
+      expect((await failureOf(named.obtain(both))).code).toBe(expected);
+      // A passphrase could have been given.
+      const without = unlocker(configured().providerSlots, { env: {} });
+      expect((await failureOf(without.obtain(both))).code).toBe("ERR_LOCKED");
+    },
+  );
+
   test.each(["ERR_DECRYPTION_FAILED", "ERR_MALFORMED_ENVELOPE", "ERR_INTEGRITY"] as const)(
     "whose provider answers, and says %s, ends the search",
     async (code) => {

@@ -19,6 +19,8 @@ export interface Snapshot {
   readonly slotGeneration: number;
   /** Version of the database's schema. */
   readonly schema: number;
+  /** The server whose rows were copied into `lango.db`, without a password; `undefined` where the vault has that file. */
+  readonly from: string | undefined;
   /** `lango.db` is the last. */
   readonly files: readonly SnapshotFile[];
   /**
@@ -34,11 +36,18 @@ export interface Backups {
    * Copies the vault while others go on using it. Slots and database are of one moment: the lock of the vault is held while
    * the database is copied, and not while the copy is used. The copy has no name any more by then, and is gone with this process.
    *
+   * Of a vault on a server every row is copied into a file, in one snapshot of the server, and compared; that file is encrypted
+   * where the vault was opened with the wish for it. The settings then say that the rows are in a file.
+   *
    * @param use - Does something with the copy, which is there until it ends.
-   * @throws {@link CryptoError} `ERR_UNSUPPORTED` where the database is no file; `ERR_CONFLICT` when another lango is changing
-   *   the slots; `ERR_BUSY` when the disk is full. What `use` throws.
+   * @param options.signal - Ends the copying from a server, with its reason.
+   * @throws {@link CryptoError} `ERR_CONFLICT` when another lango is changing the slots; `ERR_BUSY` when the disk is full;
+   *   `ERR_UNAVAILABLE` when the connection to the server was lost. What `use` throws.
    */
-  take<T>(use: (snapshot: Snapshot) => Promise<T>): Promise<T>;
+  take<T>(
+    use: (snapshot: Snapshot) => Promise<T>,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<T>;
 }
 
 /** What `restoreVault` takes. */

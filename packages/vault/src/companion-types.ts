@@ -1,4 +1,5 @@
 import type { Bytes } from "@lango/crypto-core";
+import type { SlotSummary } from "./slot-types.ts";
 
 /** A paired device: its pin, and what people call it. Has the shape of `Peer` of `@lango/companion`. */
 export interface CompanionInfo {
@@ -53,12 +54,19 @@ export interface Companions {
    */
   add(peer: Pick<CompanionInfo, "id" | "name" | "role" | "fingerprint">): Promise<CompanionInfo>;
   rename(id: string, name: string): Promise<CompanionInfo>;
-  /** Removes the pin. Connections drop as soon as they look for it: before the next request, and while they are idle. */
-  revoke(id: string): Promise<void>;
+  /**
+   * Removes the pin, and with it the slots that the device opens. Connections drop as soon as they look for it: before the next
+   * request, and while they are idle.
+   *
+   * @returns The slots that went.
+   * @throws {@link CryptoError} `ERR_CONFLICT` when one of them is the one that opened this vault.
+   */
+  revoke(id: string): Promise<readonly SlotSummary[]>;
   /** Takes a suspended device in again; an active one stays as it is. */
   confirm(id: string): Promise<CompanionInfo>;
   /**
-   * Replaces the pin of a device that proved, over a channel with its old key, that it holds the new one.
+   * Replaces the pin of a device that proved, over a channel with its old key, that it holds the new one; also in the slots that
+   * it opens.
    *
    * @throws {@link CryptoError} `ERR_ACCESS_DENIED` for a suspended device; `ERR_CONFLICT` when another device has that pin.
    */

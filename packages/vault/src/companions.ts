@@ -1,15 +1,24 @@
 import { CryptoError } from "@lango/crypto-core";
+import type { CompanionPin, Slot } from "@lango/envelope";
 import type { CompanionRow, StoreTransaction } from "@lango/store";
 import type { RowChange } from "./audit/entry.ts";
 import { changeOf, companionRemoved } from "./audit/row-hashes.ts";
 import { createCompanionResults } from "./companion-results.ts";
+import {
+  type Changed,
+  type SlotChange,
+  slotsOfDevice,
+  withSlotsOfDevice,
+} from "./companion-slots.ts";
 import type { CompanionInfo, Companions } from "./companion-types.ts";
 import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
-import type { Gate } from "./gate.ts";
+import { slotSummary } from "./put-slots.ts";
 import { checkRow, withMac } from "./rows.ts";
+import type { SlotsOptions } from "./slots.ts";
 
-export const createCompanions = (context: VaultContext, gate: Gate): Companions => {
+export const createCompanions = (options: SlotsOptions): Companions => {
+  const { context, gate } = options;
   const { store, keys, log, clock } = context;
 
   const checked = (row: CompanionRow): CompanionRow => {
@@ -17,18 +26,22 @@ export const createCompanions = (context: VaultContext, gate: Gate): Companions 
     return row;
   };
 
-  /** Runs a change in one transaction with its audit row; failures are audited too. */
+  /** Runs a change in one transaction with its audit row, and with the slots of the device; failures are audited too. */
   const change = async <T>(
     action: string,
     id: string,
-    run: (tx: StoreTransaction, record: Recorder) => Promise<T>,
+    run: (tx: StoreTransaction) => Promise<Changed<T>>,
+    slots?: SlotChange,
   ): Promise<T> => {
     try {
-      return await store.transaction("full", (tx) =>
-        run(tx, async (detail, rows) => {
-          await log.appendIn(tx, { action, target: id, detail, rows });
-        }),
-      );
+      if (slots && (await slotsOfDevice(options, slots.device)).length > 0) {
+        return await withSlotsOfDevice(options, slots, { action, target: id }, run);
+      }
+      return await store.transaction("full", async (tx) => {
+        const { value, detail, rows } = await run(tx);
+        if (rows.length > 0) await log.appendIn(tx, { action, target: id, detail, rows });
+        return value;
+      });
     } catch (error) {
       await auditFailure(log, { action, target: id }, error);
       throw error;
@@ -40,16 +53,22 @@ export const createCompanions = (context: VaultContext, gate: Gate): Companions 
     action: string,
     id: string,
     edit: (row: CompanionRow) => { row: Partial<CompanionRow>; detail: string } | undefined,
+    slots?: SlotChange,
   ): Promise<CompanionInfo> =>
-    change(action, id, async (tx, record) => {
-      const row = checked((await tx.companions.find(id)) ?? notFound(id));
-      const edited = edit(row);
-      if (!edited) return companionInfo(row);
-      const next = withMac(keys.rows, "companions", { ...row, ...edited.row });
-      await tx.companions.update(next, row.mac);
-      await record(edited.detail, [changeOf("companions", next)]);
-      return companionInfo(next);
-    });
+    change(
+      action,
+      id,
+      async (tx) => {
+        const row = checked((await tx.companions.find(id)) ?? notFound(id));
+        const edited = edit(row);
+        if (!edited) return { value: companionInfo(row), detail: "", rows: [] };
+        const next = withMac(keys.rows, "companions", { ...row, ...edited.row });
+        await tx.companions.update(next, row.mac);
+        const rows = [changeOf("companions", next)];
+        return { value: companionInfo(next), detail: edited.detail, rows };
+      },
+      slots,
+    );
 
   return {
     list: () =>
@@ -67,7 +86,8 @@ export const createCompanions = (context: VaultContext, gate: Gate): Companions 
         checkName(name);
         checkRole(role);
         checkFingerprint(fingerprint);
-        return change("companion.pair", id, async (tx, record) => {
+        const detail = `${role} ${name} ${fingerprint}`;
+        const pair = async (tx: StoreTransaction): Promise<Changed<CompanionInfo>> => {
           const columns = {
             id,
             name,
@@ -84,9 +104,15 @@ export const createCompanions = (context: VaultContext, gate: Gate): Companions 
             rows.push(companionRemoved(before.id));
           }
           await tx.companions.insert(row);
-          await record(`${role} ${name} ${fingerprint}`, [...rows, changeOf("companions", row)]);
-          return companionInfo(row);
-        });
+          return {
+            value: companionInfo(row),
+            detail,
+            rows: [...rows, changeOf("companions", row)],
+          };
+        };
+        // Paired again: what its key opens, it still opens.
+        const device = { id, fingerprint };
+        return change("companion.pair", id, pair, { device, detail, become: pinned(device) });
       }),
     rename: (id, name) =>
       gate.run(async () => {
@@ -94,14 +120,19 @@ export const createCompanions = (context: VaultContext, gate: Gate): Companions 
         return changeRow("companion.rename", id, () => ({ row: { name }, detail: name }));
       }),
     revoke: (id) =>
-      gate.run(() =>
-        change("companion.revoke", id, async (tx, record) => {
+      gate.run(async () => {
+        const device = await store.companions.find(id);
+        const going = device ? await slotsOfDevice(options, device) : [];
+        const remove = async (tx: StoreTransaction): Promise<Changed<void>> => {
           // Its MAC does not matter: a damaged pin must be revocable too.
           const row = (await tx.companions.find(id)) ?? notFound(id);
           await tx.companions.remove(id, row.mac);
-          await record(row.name, [companionRemoved(id)]);
-        }),
-      ),
+          return { value: undefined, detail: row.name, rows: [companionRemoved(id)] };
+        };
+        const slots = device && { device, detail: device.name, become: () => undefined };
+        await change("companion.revoke", id, remove, slots);
+        return going.map(slotSummary);
+      }),
     confirm: (id) =>
       gate.run(() =>
         changeRow("companion.confirm", id, (row) =>
@@ -111,17 +142,27 @@ export const createCompanions = (context: VaultContext, gate: Gate): Companions 
     replacePin: (id, fingerprint) =>
       gate.run(async () => {
         checkFingerprint(fingerprint);
-        await changeRow("companion.rollover", id, (row) => {
+        const device = await store.companions.find(id);
+        const become = pinned({ id, fingerprint });
+        const edit = (row: CompanionRow) => {
           if (row.state !== "active") throw suspended(row);
           if (row.fingerprint === fingerprint) return undefined;
           return { row: { fingerprint }, detail: fingerprint };
-        });
+        };
+        await changeRow(
+          "companion.rollover",
+          id,
+          edit,
+          device && { device, detail: fingerprint, become },
+        );
       }),
     results: createCompanionResults(context, gate),
   };
 };
 
-type Recorder = (detail: string, rows: readonly RowChange[]) => Promise<void>;
+const pinned =
+  (companion: CompanionPin) =>
+  (slot: Slot): Slot => ({ ...slot, companion });
 
 /** Suspends every device, in the transaction that takes an older database into use. */
 export const suspendCompanions = async (

@@ -81,6 +81,7 @@ export const createVault = async (options: CreateVaultOptions): Promise<Vault> =
     return assembleVault({
       ...{ home, paths, vaultKey, ...made },
       providers,
+      database: options.database,
       reopen: (known) =>
         openWith({ home, store: options.store, clock, providers, unlock: neverAsked }, known),
       unlockedBy: {

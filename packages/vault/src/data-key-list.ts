@@ -3,6 +3,7 @@ import type { VaultContext } from "./context.ts";
 import type { Gate } from "./gate.ts";
 import { type KeyRegistry, keyUri } from "./key-registry.ts";
 import { sealsRowsOnly } from "./names.ts";
+import { listOrphans, removeOrphans } from "./orphans.ts";
 import { retireDataKey } from "./retire.ts";
 import { findRotation } from "./rotation-job.ts";
 import type { DataKeyInfo, VaultDataKeys } from "./rotation-types.ts";
@@ -30,8 +31,10 @@ export const createDataKeyList = (
 
   return {
     list: () => gate.run(list),
-    retire: ({ dryRun = false } = {}) =>
+    retire: ({ dryRun = false, orphans: removes = false } = {}) =>
       gate.run(async () => {
+        const orphans =
+          removes && !dryRun ? await removeOrphans(context) : await listOrphans(store);
         const infos = await list();
         // After the list: what a rotation has left by then is in its job until the check is done.
         const rotating = await findRotation(store, keys.rows);
@@ -47,7 +50,7 @@ export const createDataKeyList = (
             retired.push({ ...info, state: "retired" });
           else needed.push(info);
         }
-        return { retired, needed };
+        return { orphans, retired, needed };
       }),
   };
 };

@@ -10,11 +10,14 @@ export interface Gate {
   close(): Promise<void>;
 }
 
-/** @param explain - What is thrown in the place of the error of a call. Default: that error. */
-export const createGate = (
-  what: string,
-  explain: (error: unknown) => Promise<unknown> = async (error) => error,
-): Gate => {
+export interface GateOptions {
+  /** What is thrown in the place of the error of a call. Default: that error. */
+  readonly explain?: (error: unknown) => Promise<unknown>;
+  /** Runs before each call, and is waited for if it gives something to wait for. */
+  readonly before?: () => Promise<void> | undefined;
+}
+
+export const createGate = (what: string, { explain, before }: GateOptions = {}): Gate => {
   let closed = false;
   let underWay = 0;
   const waiting: (() => void)[] = [];
@@ -28,9 +31,11 @@ export const createGate = (
       check();
       underWay += 1;
       try {
+        const first = before?.();
+        if (first !== undefined) await first;
         return await call();
       } catch (error) {
-        throw await explain(error);
+        throw explain ? await explain(error) : error;
       } finally {
         underWay -= 1;
         if (underWay === 0) for (const resume of waiting.splice(0)) resume();

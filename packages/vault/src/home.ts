@@ -94,10 +94,11 @@ const readVaultRow = async (
   return { row: await store.vault.get(), isEmpty };
 };
 
-/** @throws {@link CryptoError} `ERR_CONFLICT`: slots of one vault beside the database of another. */
+/** @throws {@link CryptoError} `ERR_INTEGRITY`: slots of one vault beside the database of another. */
 export const checkSameVault = (row: VaultRow, { keyslots }: KeyslotsFile): void => {
   if (row.vaultId === keyslots.vaultId) return;
-  throw mixed(`lango.db is of vault ${row.vaultId}, keyslots.json of vault ${keyslots.vaultId}`);
+  const found = `lango.db is of vault ${row.vaultId}, keyslots.json of vault ${keyslots.vaultId}`;
+  throw new CryptoError("ERR_INTEGRITY", found, { context: { hint: ONE_BACKUP } });
 };
 
 const isBackupOf = async ({ vaultId }: VaultRow, paths: HomePaths): Promise<boolean> => {
@@ -110,10 +111,10 @@ const isBackupOf = async ({ vaultId }: VaultRow, paths: HomePaths): Promise<bool
   }
 };
 
-export const mixed = (
-  found: string,
-  hint = "Restore lango.db and keyslots.json from one backup",
-): CryptoError => new CryptoError("ERR_CONFLICT", found, { context: { hint } });
+const ONE_BACKUP = "Restore lango.db and keyslots.json from one backup";
+
+export const mixed = (found: string, hint: string = ONE_BACKUP): CryptoError =>
+  new CryptoError("ERR_CONFLICT", found, { context: { hint } });
 
 export interface OpenDatabaseOptions {
   /** Of an encrypted database, the likelier ones first; zeroed by the caller. */

@@ -13,6 +13,7 @@ export type * from "./key-types.ts";
 export { makeFolder } from "./make-folder.ts";
 export { moveVault } from "./move.ts";
 export { openVault } from "./open.ts";
+export { type MovePlan, type PlanMoveOptions, planMove } from "./plan-move.ts";
 export type * from "./provider-types.ts";
 export { readVault } from "./read.ts";
 export type * from "./rekey-types.ts";

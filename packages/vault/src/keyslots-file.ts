@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { type Bytes, CryptoError, isCryptoError } from "@lango/crypto-core";
 import { type Keyslots, parseKeyslots } from "@lango/envelope";
 import type { StoreReads } from "@lango/store";
+import { notesPath } from "@lango/unlock";
 import { readSmallFile } from "./files.ts";
 
 /** Where the parts of a vault are: files of its home, or for rows and slots a server. */
@@ -32,7 +33,7 @@ export const homePaths = (home: string): HomePaths => ({
   keyslotsBackup: join(home, "keyslots.bak.json"),
   database: join(home, "lango.db"),
   onboarding: join(home, "lango.db.onboarding"),
-  unlockFailures: join(home, "unlock-failures.jsonl"),
+  unlockFailures: notesPath(home),
   anchors: join(home, "audit-anchors.jsonl"),
   anchorsBefore: join(home, "audit-anchors.1.jsonl"),
   spool: join(home, "audit-spool.jsonl"),

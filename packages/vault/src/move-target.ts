@@ -73,8 +73,10 @@ const isOtherwise = async (
   return true;
 };
 
-interface OursOptions extends Omit<Source, "store"> {
+interface OursOptions extends Pick<Source, "vaultId"> {
   readonly reads: StoreReads;
+  /** Proves whose job it is that fills the target; without them there must be none. */
+  readonly keys?: Source["keys"];
   readonly target: MoveTarget;
 }
 
@@ -92,7 +94,7 @@ export const checkOurs = async ({
   const { location } = store;
   const job = await reads.jobs.find(MOVE_JOB);
   if (job) {
-    if (isSound(keys.rows, "jobs", job)) return;
+    if (keys && isSound(keys.rows, "jobs", job)) return;
     throw new CryptoError("ERR_CONFLICT", `${location} is being filled with another vault`);
   }
   if (!paths.slotRow && existsSync(paths.keyslots)) {
@@ -111,6 +113,9 @@ export const checkOurs = async ({
     context: { hint: "Name an empty database" },
   });
 };
+
+export const alreadyIn = (location: string): CryptoError =>
+  new CryptoError("ERR_CONFLICT", `The vault is in ${location} already`);
 
 /** Best effort: the job says whose rows these are, and the next call empties it. */
 export const emptyTarget = async ({ store, paths }: MoveTarget): Promise<void> => {

@@ -6,6 +6,7 @@ import { auditFailure } from "./failures.ts";
 import { replaceFile } from "./files.ts";
 import { homePaths, type KeyslotsFile } from "./keyslots-file.ts";
 import {
+  alreadyIn,
   checkOurs,
   emptyTarget,
   type MoveTarget,
@@ -85,9 +86,6 @@ const move = async (opened: OpenedContext, options: MoveVaultOptions): Promise<M
   }
 };
 
-const alreadyIn = (location: string): CryptoError =>
-  new CryptoError("ERR_CONFLICT", `The vault is in ${location} already`);
-
 /** Fills the target while one transaction keeps everybody out of the source, whose last act it is to end the log there. */
 const transfer = async (
   opened: OpenedContext,
@@ -103,7 +101,7 @@ const transfer = async (
   try {
     return await from.transaction("full", async (source) => {
       await context.log.appendIn(source, { action: ACTION, target: to.location });
-      const rows = await copyStore(source, to, options);
+      const rows = await copyStore(source, to, { ...options, name: "move" });
       const retiredDataKeys = await heard(source, () => finish(opened, target, slots));
       reached("move:copied");
       options.signal?.throwIfAborted();

@@ -56,24 +56,25 @@ export const openContext = async (
   });
   const { paths } = place;
   const { file, opener } = await findOpener(options, place, known);
-  const { forUpgrade } = opener;
+  const note = (error: unknown): Promise<void> =>
+    noteUnlockFailure(paths, opener.source, error, clock());
   let store = place.store;
+  const found = await opener.open(note).catch(async (error) => {
+    await store?.close();
+    throw await explained(error, paths, file);
+  });
+  const { vaultKey, unlockedBy, forUpgrade, newer = [] } = found;
   let keys: VaultKeys | undefined;
-  let opened: Bytes | undefined;
-  let newer: readonly NewerKey[] = [];
   const discard = async (): Promise<void> => {
     keys?.destroy();
-    zero(opened, forUpgrade, ...newer.map(({ key }) => key));
+    zero(vaultKey, forUpgrade, ...newer.map(({ key }) => key));
     await store?.close();
   };
   const fail = async (error: unknown): Promise<void> => {
     await discard();
-    await noteUnlockFailure(paths, opener.source, error, clock());
+    await note(error);
   };
   try {
-    const { vaultKey, unlockedBy, ...found } = await opener.open();
-    opened = vaultKey;
-    newer = found.newer ?? [];
     const { source } = unlockedBy;
     const vaultId = fromHex(file.keyslots.vaultId) ?? new Uint8Array();
     keys = deriveVaultKeys(vaultKey, vaultId, file.keyslots.inherited);

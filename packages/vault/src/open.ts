@@ -17,16 +17,16 @@ import { assembleVault } from "./vault.ts";
  * @throws {@link CryptoError}
  *   - `ERR_LOCKED`: no vault here, or nothing to open it with (from `unlock`).
  *   - `ERR_WRONG_PASSPHRASE`: the credential opens no slot. Noted, and in the log from the next opening on.
- *   - `ERR_INTEGRITY`, `ERR_MALFORMED_ENVELOPE`: a damaged or altered file.
+ *   - `ERR_INTEGRITY`, `ERR_MALFORMED_ENVELOPE`: a damaged or altered file, or two of different vaults.
  *   - `ERR_KEYSLOTS_ROLLED_BACK`, `ERR_STORE_ROLLED_BACK`: one of the two is from earlier.
- *   - `ERR_CONFLICT`: files that do not belong together; another lango holds the lock.
+ *   - `ERR_CONFLICT`: a file without the other; another lango holds the lock.
  *   - as `openStore` of `@lango/store`.
  */
 export const openVault = (options: OpenVaultOptions): Promise<Vault> => openWith(options);
 
 /** {@link openVault}, and with a vault key that is at hand, after it was changed. */
 export const openWith = async (options: OpenVaultOptions, known?: KnownKey): Promise<Vault> => {
-  const { home, providers = {}, fallbackToLocal, audit } = options;
+  const { home, providers = {}, fallbackToLocal, audit, database } = options;
   const opened = await openContext(options, known);
   const { paths, file, row, context, spool, vaultKey, unlockedBy, forUpgrade, newer } = opened;
   try {
@@ -48,7 +48,10 @@ export const openWith = async (options: OpenVaultOptions, known?: KnownKey): Pro
     zero(...newer.map(({ key }) => key));
     await context.log.commitRead({ action: "vault.unlock", target: unlockedBy.kind });
     const reopen = (next: KnownKey): Promise<Vault> => openWith(options, next);
-    return assembleVault({ home, providers, fallbackToLocal, audit, ...opened, reopen });
+    return assembleVault({
+      ...{ home, providers, fallbackToLocal, audit, database },
+      ...{ ...opened, reopen },
+    });
   } catch (error) {
     await opened.fail(error);
     throw await explained(error, paths, file);

@@ -1,6 +1,12 @@
 import { type Bytes, CryptoError, isCryptoError, parseKeyUri, zero } from "@lango/crypto-core";
 import { type Keyslots, openSlot, type Slot, unwrapSlotKey, verifyKeyslots } from "@lango/envelope";
-import type { Credential, CredentialKey, SlotInfo, UnlockResult } from "@lango/unlock";
+import type {
+  Credential,
+  CredentialKey,
+  SkippedSource,
+  SlotInfo,
+  UnlockResult,
+} from "@lango/unlock";
 import { keepNewer, type NewerKey } from "./env-slots.ts";
 import { keepForUpgrade } from "./kdf-upgrade.ts";
 import type { KeyslotsFile } from "./keyslots-file.ts";
@@ -19,9 +25,17 @@ export interface KnownKey {
 /** What opens the vault. */
 export interface Opener {
   readonly source: string;
-  readonly forUpgrade: Bytes | undefined;
-  open(): Promise<KnownKey>;
+  /** @param note - Is told of each failure, before a person is asked once more. */
+  open(note: (error: unknown) => Promise<void>): Promise<OpenedKey>;
 }
+
+export interface OpenedKey extends KnownKey {
+  /** The passphrase, if its slot is to be strengthened; see `upgradeKdf`. The caller zeroes it. */
+  readonly forUpgrade?: Bytes | undefined;
+}
+
+/** How often a person may type a passphrase, as with sudo and ssh. Deriving the key is the delay between two. */
+const TRIES = 3;
 
 /** Asks for a credential, or takes the vault key that is at hand. */
 export const openerOf = async (
@@ -30,30 +44,51 @@ export const openerOf = async (
   known: KnownKey | undefined,
 ): Promise<Opener> => {
   if (known) {
-    const open = async (): Promise<KnownKey> => {
-      verifyKeyslots(known.vaultKey, keyslots);
-      return known;
+    const { source } = known.unlockedBy;
+    return {
+      source,
+      async open(note) {
+        try {
+          verifyKeyslots(known.vaultKey, keyslots);
+          return known;
+        } catch (error) {
+          await note(error);
+          throw error;
+        }
+      },
     };
-    return { source: known.unlockedBy.source, forUpgrade: undefined, open };
   }
   const { credential, skipped } = await obtain(options, keyslots);
-  const { kind } = credential;
+  const { kind, again } = credential;
   return {
     source: sourcesOf(credential),
-    forUpgrade: keepForUpgrade(keyslots, credential),
-    async open() {
-      const { vaultKey, slotId, used, newer } = await openAnySlot(keyslots, credential);
-      const { source, ambient } = used;
-      const without = newer.map((key) => ({ source: key.source, reason: "it opens no slot yet" }));
-      const passedOver = [...skipped, ...without.reverse()];
-      return {
-        vaultKey,
-        unlockedBy: { slotId, kind, source, ambient, skipped: passedOver },
-        newer,
-      };
+    async open(note) {
+      let tried = credential;
+      for (let left = TRIES - 1; ; left--) {
+        const forUpgrade = keepForUpgrade(keyslots, tried);
+        try {
+          const { vaultKey, slotId, used, newer } = await openAnySlot(keyslots, tried);
+          const { source, ambient } = used;
+          const passedOver = [...skipped, ...withoutSlot(newer)];
+          const unlockedBy = { slotId, kind, source, ambient, skipped: passedOver };
+          return { vaultKey, unlockedBy, newer, forUpgrade };
+        } catch (error) {
+          zero(forUpgrade);
+          await note(error);
+          const secret = left > 0 && isWrong(error) ? await again?.() : undefined;
+          if (secret === undefined) throw error;
+          tried = { ...credential, secret };
+        }
+      }
     },
   };
 };
+
+const isWrong = (error: unknown): boolean =>
+  isCryptoError(error) && error.code === "ERR_WRONG_PASSPHRASE";
+
+const withoutSlot = (newer: readonly NewerKey[]): SkippedSource[] =>
+  newer.map(({ source }) => ({ source, reason: "it opens no slot yet" })).reverse();
 
 const obtain = ({ unlock }: OpenVaultOptions, keyslots: Keyslots): Promise<UnlockResult> => {
   const infos = keyslots.slots.map((slot) => slotInfo(keyslots, slot));
@@ -98,7 +133,7 @@ const openAnySlot = async (keyslots: Keyslots, credential: Credential): Promise<
           const vaultKey = await openSlot(keyslots, slot, used.secret);
           return { vaultKey, slotId: slot.id, used, newer: keepNewer(tried.slice(0, index)) };
         } catch (error) {
-          if (!isCryptoError(error) || error.code !== "ERR_WRONG_PASSPHRASE") throw error;
+          if (!isWrong(error)) throw error;
           wrong = error;
         }
       }

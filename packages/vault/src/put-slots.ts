@@ -48,11 +48,15 @@ export const checkOpens = async (
   if (!same) throw new CryptoError("ERR_INTERNAL", "The new slot does not open the vault");
 };
 
-export const slotSummary = ({ id, kind, label, createdAt, kdf, uri }: Slot): SlotSummary => ({
-  id,
-  kind,
-  createdAt,
-  ...(label === undefined ? {} : { label }),
-  ...(kdf === undefined ? {} : { kdf: kdf.name }),
-  ...(uri === undefined ? {} : { uri }),
-});
+export const slotSummary = (slot: Slot): SlotSummary => {
+  const { id, kind, label, createdAt, kdf, uri, companion } = slot;
+  return {
+    id,
+    kind,
+    createdAt,
+    ...(label === undefined ? {} : { label }),
+    ...(kdf === undefined ? {} : { kdf: kdf.name }),
+    ...(uri === undefined ? {} : { uri }),
+    ...(companion === undefined ? {} : { companion }),
+  };
+};

@@ -25,6 +25,7 @@ export const readEncrypted = (
   const vault: LockedVault = {
     id: keyslots.vaultId,
     home,
+    hidesRows: true,
     secrets: { list: refuse },
     keys: { list: refuse },
     slots: { list: () => gate.run(() => listSlots(paths)) },

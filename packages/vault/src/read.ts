@@ -56,6 +56,7 @@ export const readVault = async (options: {
   const vault: LockedVault = {
     id: file.keyslots.vaultId,
     home,
+    hidesRows: false,
     secrets: { list: (options = {}) => gate.run(() => listSecrets(store, options.audience)) },
     keys: { list: () => gate.run(async () => (await store.keys.list()).map(keyInfo)) },
     slots: { list: () => gate.run(() => listSlots(paths)) },

@@ -67,13 +67,16 @@ export const planSlots = ({ slots }: Keyslots, options: RekeyOptions): SlotPlan 
   return { made, dropped: slots.filter(({ id }) => drop.includes(id)) };
 };
 
-/** The label goes on, and so do costs that are higher than those of today. */
+/** The label goes on, and so do the device and costs that are higher than those of today. */
 const inPlaceOf = (old: Slot, credential: SlotCredential): SlotCredential => {
   if (credential.kind !== old.kind) {
     const message = `Slot ${old.id} is of kind ${old.kind}, not ${credential.kind}`;
     throw new CryptoError("ERR_INVALID_ARGUMENT", message);
   }
   const label = credential.label ?? old.label;
+  if (credential.kind === "provider") {
+    return { ...credential, label, companion: credential.companion ?? old.companion };
+  }
   if (credential.kind !== "passphrase" || old.kdf === undefined) return { ...credential, label };
   return { ...credential, label, kdf: credential.kdf ?? renewKdf(old.kdf) };
 };

@@ -23,6 +23,8 @@ export interface RekeyOptions {
    * grant and handle goes. Rows are under either until `rotation` has written all of them anew. Default false.
    */
   readonly compromised?: boolean | undefined;
+  /** With {@link compromised}: goes on although rows or log are not as the log says. See {@link RenewOptions.acceptFaults}. Default false. */
+  readonly acceptFaults?: boolean | undefined;
 }
 
 export interface RekeyResult {
@@ -44,6 +46,11 @@ export interface RenewOptions {
     | undefined;
   /** Ends it between two batches; what was done stays done. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Takes rows under the former key as they are. Whoever had that key may have written them, which shows in that the log does not say
+   * the same: by default they get no new MAC. That it was done so is in the log. Default false.
+   */
+  readonly acceptFaults?: boolean | undefined;
 }
 
 export interface RenewResult {

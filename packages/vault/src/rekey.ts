@@ -18,6 +18,7 @@ import {
 } from "@lango/envelope";
 import type { VaultRow } from "@lango/store";
 import { changeOf } from "./audit/row-hashes.ts";
+import { checkVouched } from "./audit/row-witness.ts";
 import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
 import { readSmallFile, replaceFile } from "./files.ts";
@@ -31,6 +32,7 @@ import type { RekeyOptions, RekeyResult } from "./rekey-types.ts";
 import { withMac } from "./rows.ts";
 import { settle, vaultRow } from "./slot-file-state.ts";
 import { reached } from "./stages.ts";
+import type { AuditReport } from "./types.ts";
 
 export interface RekeyContext {
   readonly context: VaultContext;
@@ -39,6 +41,8 @@ export interface RekeyContext {
   /** The slot that opened the vault, and by which source. */
   readonly openedBy: string;
   readonly source: string;
+  /** Compares rows and log. */
+  readonly verify: () => Promise<AuditReport>;
 }
 
 /** What {@link rekeyVault} gives to whoever opens the vault again. */
@@ -54,7 +58,9 @@ const ACTION = "vault.rekey";
 /** Makes a new vault key and puts it in the place of the old one. Afterwards the old one opens nothing here. */
 export const rekeyVault = async (options: RekeyContext, given: RekeyOptions): Promise<Rekeyed> => {
   const { context } = options;
+  const { compromised = false, acceptFaults = false } = given;
   try {
+    if (compromised) await checkVouched(await options.verify(), context.log, ACTION, acceptFaults);
     return await context.store.withLock(() => underLock(options, given));
   } catch (error) {
     await auditFailure(context.log, { action: ACTION }, error);

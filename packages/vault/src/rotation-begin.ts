@@ -4,8 +4,8 @@ import type { DataKeyRow, KeyRow, StoreTransaction } from "@lango/store";
 import { newDataKeyRow } from "./active-data-keys.ts";
 import type { RowChange } from "./audit/entry.ts";
 import { changeOf } from "./audit/row-hashes.ts";
-import { checkSeals } from "./key-registry.ts";
 import { SECRETS, sealsRowsOnly } from "./names.ts";
+import { checkNoOrphans } from "./orphans.ts";
 import type { RewrapContext } from "./rewrap.ts";
 import { findRotation, newRotationJob, underWay } from "./rotation-job.ts";
 import type { RotationStatus } from "./rotation-types.ts";
@@ -20,9 +20,11 @@ interface Fresh {
 
 /**
  * Makes the new data keys and the job in one transaction: from its commit on nothing is sealed under the old ones. A key without
- * data keys gets none, and a provider that cannot be reached ends it before anything is changed.
+ * data keys gets none, and a provider that cannot be reached ends it before anything is changed. A key that is disabled gets one for
+ * its old values too; it takes no new ones.
  *
- * @throws {@link CryptoError} `ERR_CONFLICT` when a rotation has not ended.
+ * @throws {@link CryptoError} `ERR_CONFLICT` when a rotation has not ended, and when there are too many data keys to list;
+ *   `ERR_INTEGRITY` for versions of which no row says whose they are.
  */
 export const beginRotation = async (parts: RewrapContext): Promise<void> => {
   const { context, registry, providers } = parts;
@@ -30,12 +32,12 @@ export const beginRotation = async (parts: RewrapContext): Promise<void> => {
   for (;;) {
     const existing = await findRotation(store, keys.rows);
     if (existing) throw underWay(existing.status);
+    await checkNoOrphans(store);
     const old = await oldDataKeys(parts);
     const owners = new Set(old.map(({ keyId }) => keyId));
     const fresh: Fresh[] = [];
     for (const key of await registry.list()) {
       if (!owners.has(key.id)) continue;
-      checkSeals(key);
       const place = { key, domain: SECRETS, unavailable: undefined };
       fresh.push({ key, dataKey: await newDataKeyRow(context, providers, place) });
     }

@@ -7,13 +7,22 @@ import { checkRow, withMac } from "./rows.ts";
 /** The kind of the job. */
 export const ROTATE = "rotate";
 
-/** Far above what a rotation of 1,000 data keys needs. */
-const MAX_CONTENT_BYTES = 256 * 1024;
+/** Some 300,000 data keys; also bounds what is read of a row before its MAC can be checked. */
+const MAX_CONTENT_BYTES = 8 * 1024 * 1024;
 
-/** The row that any process can go on by. It does not change until the job ends: how far it is, the other rows say. */
+/**
+ * The row that any process can go on by. It does not change until the job ends: how far it is, the other rows say.
+ *
+ * @throws {@link CryptoError} `ERR_CONFLICT` when it would be longer than what is read.
+ */
 export const newRotationJob = (rowsKeys: RowsKeys, status: RotationStatus): JobRow => {
   const { startedAt, dataKeys, total } = status;
   const content = JSON.stringify({ dataKeys, total });
+  if (content.length > MAX_CONTENT_BYTES) {
+    throw new CryptoError("ERR_CONFLICT", `${dataKeys.length} data keys are too many to rotate`, {
+      context: { hint: "Destroy those that no value needs: lango keys retire" },
+    });
+  }
   return withMac(rowsKeys, "jobs", { kind: ROTATE, content, startedAt, updatedAt: startedAt });
 };
 

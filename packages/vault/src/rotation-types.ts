@@ -16,6 +16,8 @@ export interface RotateOptions {
    * process.
    */
   readonly signal?: AbortSignal | undefined;
+  /** After a `rekey` with `compromised`: goes on although rows are not as the log says; as `acceptFaults` there. Default false. */
+  readonly acceptFaults?: boolean | undefined;
 }
 
 export interface RotationResult {
@@ -44,8 +46,8 @@ export interface Rotation {
    * of them as a check, and only then destroys the old data keys.
    *
    * @throws {@link CryptoError} `ERR_CONFLICT` when a rotation has not ended: {@link resume} it. `ERR_DECRYPTION_FAILED`, with
-   *   the name of the secret, for a value that does not open; nothing is lost then and no data key destroyed. Whatever the
-   *   providers of the keys throw.
+   *   the name of the secret, for a value that does not open; nothing is lost then and no data key destroyed. `ERR_INTEGRITY`,
+   *   after a `rekey` with `compromised`, for values and rows that are not as the log says. Whatever the providers of the keys throw.
    */
   start(options?: RotateOptions): Promise<RotationResult>;
   /**
@@ -76,8 +78,12 @@ export interface DataKeyInfo {
 export interface RetireOptions {
   /** Changes nothing, and says what would be. Default is false. */
   readonly dryRun?: boolean | undefined;
+  /** First removes versions whose secret has lost its row: nothing opens them. Default is false. */
+  readonly orphans?: boolean | undefined;
 }
 export interface RetireResult {
+  /** Such versions: removed, or with `dryRun` the first 500. The name is from the log, where it has one. */
+  readonly orphans: readonly string[];
   /** Data keys that are gone now. */
   readonly retired: readonly DataKeyInfo[];
   /** Those that open old values only, and are still needed for that. */

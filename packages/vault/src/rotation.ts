@@ -2,9 +2,11 @@ import { setImmediate } from "node:timers/promises";
 import { bytesEqual, CryptoError, isCryptoError } from "@lango/crypto-core";
 import type { JobRow, VersionOfSecret } from "@lango/store";
 import { jobRemoved } from "./audit/row-hashes.ts";
+import { checkVouched } from "./audit/row-witness.ts";
 import type { DataKeys } from "./data-keys.ts";
 import { auditFailure } from "./failures.ts";
 import type { Gate } from "./gate.ts";
+import { checkNoOrphans } from "./orphans.ts";
 import { retireDataKey } from "./retire.ts";
 import type { RewrapContext } from "./rewrap.ts";
 import { beginRotation } from "./rotation-begin.ts";
@@ -15,10 +17,15 @@ import type { RotateOptions, Rotation, RotationResult, RotationStatus } from "./
 import { verifyAll } from "./rotation-verify.ts";
 import { checkRow } from "./rows.ts";
 import { reached } from "./stages.ts";
+import type { AuditReport } from "./types.ts";
+
+const ACTION = "rotation.run";
 
 export interface RotationContext extends RewrapContext, Omit<ResealContext, "thread"> {
   /** Those of the rows as they are now; the caller closes them. */
   readonly freshDataKeys: () => DataKeys;
+  /** Compares rows and log. */
+  readonly verify: () => Promise<AuditReport>;
 }
 
 /** Values that take about as long as a thread takes to start. */
@@ -33,21 +40,28 @@ export const createRotation = (parts: RotationContext, gate: Gate): Rotation => 
         return await work();
       } catch (error) {
         // Whoever gave it up knows that.
-        if (!options.signal?.aborted) await auditFailure(log, { action: "rotation.run" }, error);
+        if (!options.signal?.aborted) await auditFailure(log, { action: ACTION }, error);
         throw error;
       }
     });
+
+  /** Whoever had the former keys may have forged values, which would be sealed again like the others. */
+  const checkForged = async ({ acceptFaults = false }: RotateOptions): Promise<void> => {
+    if (keys.rows.former) await checkVouched(await parts.verify(), log, ACTION, acceptFaults);
+  };
 
   return {
     start: (options = {}) =>
       run(options, async () => {
         options.signal?.throwIfAborted();
+        await checkForged(options);
         await beginRotation(parts);
         return finishRotation(parts, options);
       }),
     resume: (options = {}) =>
       run(options, async () => {
         if (!(await findRotation(store, keys.rows))) throw noRotation();
+        await checkForged(options);
         await log.commit("normal", { action: "rotation.resume" });
         return finishRotation(parts, options);
       }),
@@ -89,7 +103,10 @@ const finishRotation = async (
   reached("rotate:verified");
   options.signal?.throwIfAborted();
   for (const id of job.status.dataKeys) {
-    if (!(await retireDataKey(context, id))) throw stillNeeded(id);
+    if (!(await retireDataKey(context, id))) {
+      await checkNoOrphans(context.store);
+      throw stillNeeded(id);
+    }
     result.retired.push(id);
     reached("rotate:retired");
   }

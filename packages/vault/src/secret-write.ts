@@ -58,17 +58,22 @@ export const writeIn = async (
     createdAt: now,
   };
   const rows: RowChange[] = [changeOf("secrets", row), versionChange(row, versionRow)];
+  // What needs no answer goes together, which saves a server's round trips; it keeps the order.
+  const more: Promise<unknown>[] = [];
   if (existing) {
-    await tx.secrets.addVersion(row, versionRow, existing.currentVersion);
-    const kept = await tx.secrets.listVersions(row.id);
+    const [, kept] = await Promise.all([
+      tx.secrets.addVersion(row, versionRow, existing.currentVersion),
+      tx.secrets.listVersions(row.id),
+    ]);
     for (const old of kept.slice(KEPT_VERSIONS)) rows.push(versionRemoved(row, old.version));
-    if (kept.length > KEPT_VERSIONS) await tx.secrets.pruneVersions(row.id, KEPT_VERSIONS);
+    if (kept.length > KEPT_VERSIONS) more.push(tx.secrets.pruneVersions(row.id, KEPT_VERSIONS));
   } else {
-    await tx.secrets.insertSecret(row, versionRow);
+    more.push(tx.secrets.insertSecret(row, versionRow));
   }
   reached("secret:written");
   const { audience } = options;
-  await log.appendIn(tx, { action, target: name, version, rows, audience, detail });
+  more.push(log.appendIn(tx, { action, target: name, version, rows, audience, detail }));
+  await Promise.all(more);
   reached("secret:audited");
   return { name, version, created: !live };
 };
@@ -84,21 +89,27 @@ export const deleteIn = async (
   if (!existing) throw noSecret(name);
   checkRow(keys.rows, "secrets", existing);
   if (existing.deletedAt !== null) throw noSecret(name);
-  const removed = await tx.secrets.listVersions(existing.id);
   const deletedAt = clock();
   const row = withMac(keys.rows, "secrets", { ...existing, updatedAt: deletedAt, deletedAt });
-  await tx.secrets.tombstone({ id: row.id, deletedAt, mac: row.mac }, existing.currentVersion);
+  const [removed] = await Promise.all([
+    tx.secrets.listVersions(existing.id),
+    tx.secrets.tombstone({ id: row.id, deletedAt, mac: row.mac }, existing.currentVersion),
+  ]);
   const rows: RowChange[] = [
     changeOf("secrets", row),
     ...removed.map(({ version }) => versionRemoved(row, version)),
   ];
   // What was allowed for this secret is not for the next one of its name.
   const subject = policySubject(name);
-  if (await tx.policies.find(subject)) {
+  const [policy, handles] = await Promise.all([
+    tx.policies.find(subject),
+    tx.permits.listFor("handle", name),
+  ]);
+  if (policy) {
     await tx.policies.remove(subject);
     rows.push(["policies", subject, null]);
   }
-  rows.push(...(await removeAllIn(tx, await tx.permits.listFor("handle", name))));
+  rows.push(...(await removeAllIn(tx, handles)));
   await log.appendIn(tx, { action: "secret.delete", target: name, rows, audience });
 };
 

@@ -1,5 +1,5 @@
 import type { Bytes } from "@lango/crypto-core";
-import type { Kdf, SlotCredential, SlotKind } from "@lango/envelope";
+import type { CompanionPin, Kdf, SlotCredential, SlotKind } from "@lango/envelope";
 
 /** A keyslot without its sealed key. */
 export interface SlotSummary {
@@ -12,6 +12,8 @@ export interface SlotSummary {
   readonly kdf?: string | undefined;
   /** Only of provider slots. */
   readonly uri?: string | undefined;
+  /** The device that holds the key, where a paired one does: it is known here while the database cannot be read. */
+  readonly companion?: CompanionPin | undefined;
 }
 export interface ChangePassphraseOptions {
   readonly oldPassphrase: Uint8Array;

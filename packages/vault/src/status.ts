@@ -9,7 +9,7 @@ import { groupDataKeys, rootedIn } from "./rooted-in.ts";
 import { findRotation } from "./rotation-job.ts";
 import { checkRow } from "./rows.ts";
 import { isFinal, standing, vaultRow } from "./slot-file-state.ts";
-import type { VaultStatus } from "./types.ts";
+import type { LockedStatus, VaultStatus } from "./types.ts";
 
 /** What a vault shows with and without its key, at the same cost for any number of secrets. */
 export const readStatus = async (
@@ -52,7 +52,7 @@ export const readStatus = async (
 };
 
 /** What a vault shows whose database is encrypted, without its key. */
-export const readLockedStatus = async (paths: HomePaths): Promise<VaultStatus> => {
+export const readLockedStatus = async (paths: HomePaths): Promise<LockedStatus> => {
   const file = await readKeyslots(paths);
   if (!file) throw new CryptoError("ERR_CONFLICT", `${paths.keyslots} is gone`);
   const { vaultId: id, generation, slots, inherited } = file.keyslots;
@@ -62,8 +62,9 @@ export const readLockedStatus = async (paths: HomePaths): Promise<VaultStatus> =
     database: { encrypted: true, cipherPageSize: null },
     slots: slots.map(slotSummary),
     ...{ slotGeneration: generation, slotFile: null, rotation: null },
+    // Of the slots, which are not in the database.
     renewing: inherited?.formerRows !== undefined,
-    ...{ degraded: false, degradedDataKeys: 0, dataKeys: [], rootedIn: null },
+    ...{ degraded: null, degradedDataKeys: null, dataKeys: null, rootedIn: null },
   };
 };
 

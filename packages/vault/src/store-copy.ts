@@ -10,6 +10,8 @@ const PAGE_ROWS = 256;
 const PAGE_BYTES = 8 * 1024 * 1024;
 
 export interface CopyOptions {
+  /** What copies: the first word of the stages that it names. */
+  readonly name: "move" | "backup";
   readonly onProgress?: ((progress: MoveProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -17,15 +19,15 @@ export interface CopyOptions {
 /**
  * Copies every row of every table but the slots, and then reads both again and compares them row by row.
  *
- * @param from - Nobody may write to it meanwhile.
- * @param to - Empty but for the job that says who fills it.
+ * @param from - Nobody may write to it meanwhile, or its reads are all of one moment.
+ * @param to - Empty, but for the job that says who fills it.
  * @returns How many rows there are.
  * @throws {@link CryptoError} `ERR_INTEGRITY` naming a row that is not the same in both.
  */
 export const copyStore = async (
   from: Pick<StoreReads, "copy">,
   to: Store,
-  { onProgress, signal }: CopyOptions,
+  { name, onProgress, signal }: CopyOptions,
 ): Promise<number> => {
   let total = 0;
   for (const table of from.copy.tables) total += await from.copy.count(table);
@@ -40,7 +42,7 @@ export const copyStore = async (
         await onPage(table, page);
         done += page.length;
         onProgress?.({ stage, done, total });
-        reached(`move:${stage}`);
+        reached(`${name}:${stage}`);
       }
     }
   };

@@ -192,12 +192,15 @@ export interface Vault extends AsyncDisposable {
    *
    * @throws `ERR_CONFLICT` for a slot that is neither kept nor dropped, when none would be left, or when another lango holds
    *   the lock; `ERR_NOT_FOUND`; `ERR_WRONG_PASSPHRASE` for a credential that does not open the slot which shall keep it;
+   *   `ERR_INTEGRITY`, with `compromised`, for rows that are not as the log says, unless they are accepted;
    *   whatever a provider throws. Nothing has changed then.
    */
   rekey(options: RekeyOptions): Promise<RekeyResult>;
   /**
    * After a `rekey` with `compromised`: writes all rows anew under the new key of their MACs, then ends the former one. May be
    * called again after an interruption; does nothing where nothing is left to do.
+   *
+   * @throws `ERR_INTEGRITY` for rows under the former key that are not as the log says, by name. All others are written anew then.
    */
   renewRows(options?: RenewOptions): Promise<RenewResult>;
   status(): Promise<VaultStatus>;
@@ -219,6 +222,8 @@ export interface Vault extends AsyncDisposable {
 export interface LockedVault extends AsyncDisposable {
   readonly id: string;
   readonly home: string;
+  /** Whether the database is encrypted. */
+  readonly hidesRows: boolean;
   readonly secrets: Pick<Secrets, "list">;
   readonly keys: Pick<Keys, "list">;
   readonly slots: Pick<Slots, "list">;
@@ -232,7 +237,7 @@ export interface LockedVault extends AsyncDisposable {
     /** As {@link Audit.records}. */
     records(options?: RecordsOptions): AsyncGenerator<AuditRecord, void, undefined>;
   };
-  status(): Promise<VaultStatus>;
+  status(): Promise<LockedStatus>;
   close(): Promise<void>;
 }
 
@@ -241,11 +246,11 @@ export interface VaultStatus {
   /** Where the rows are: a file, or the address of a server without its password. */
   readonly location: string;
   readonly locked: boolean;
-  /** How `lango.db` is encrypted. While that is so and the vault locked, what only the database knows is `null` or empty. */
+  /** How `lango.db` is encrypted. */
   readonly database: DatabaseState;
-  readonly createdAt: number | null;
-  readonly secretCount: number | null;
-  readonly keyCount: number | null;
+  readonly createdAt: number;
+  readonly secretCount: number;
+  readonly keyCount: number;
   readonly slots: readonly SlotSummary[];
   readonly slotGeneration: number;
   /** Whether rows may still be under the key of their MACs from before a compromise: see `renewRows`. */
@@ -265,14 +270,29 @@ export interface VaultStatus {
   readonly rotation: RotationStatus | null;
   /**
    * How the slots stand to the database. `unfinished`: the next opening ends a change that was interrupted; `older`: the slots
-   * are from earlier; `newer`: the database is. `null`: the database is encrypted and locked.
+   * are from earlier; `newer`: the database is.
    */
-  readonly slotFile: "settled" | "unfinished" | "older" | "newer" | null;
+  readonly slotFile: "settled" | "unfinished" | "older" | "newer";
   /** Absent while locked. */
   readonly unlockedBy?: UnlockedBy | undefined;
   /** Absent while locked, and where no key anchors the log. */
   readonly anchors?: AnchorStatus | undefined;
 }
+
+/** What a status takes from the database, beside `rotation` and `rootedIn`, which may be `null` at any time. */
+type FromDatabase =
+  | "createdAt"
+  | "secretCount"
+  | "keyCount"
+  | "slotFile"
+  | "degraded"
+  | "degradedDataKeys"
+  | "dataKeys";
+
+/** The status of a locked vault: what only an encrypted database could tell is `null`. */
+export type LockedStatus = Omit<VaultStatus, FromDatabase> & {
+  readonly [Fact in FromDatabase]: VaultStatus[Fact] | null;
+};
 
 /** Who did it. */
 export interface AuditActor {

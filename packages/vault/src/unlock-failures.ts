@@ -1,17 +1,16 @@
-import { constants } from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { CryptoError, type CryptoErrorCode, ERROR_CODES, isCryptoError } from "@lango/crypto-core";
 import { type JsonValue, parseJsonStrict } from "@lango/envelope";
+import { type AgentEnd, appendNote, MAX_NOTES_BYTES } from "@lango/unlock";
 import type { NewEntry } from "./audit/log.ts";
 import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
 import { readSmallFile } from "./files.ts";
 import type { HomePaths } from "./keyslots-file.ts";
 
-// While the vault is locked nobody has the audit key. Failed attempts go to a small file, and into the chain at the next
-// unlock, marked as what they are: lines that any process of this user could have written.
+// While the vault is locked nobody has the audit key. Failed attempts, and ends of unlock agents, go to a small file, and into
+// the chain at the next unlock, marked as what they are: lines that any process of this user could have written.
 
-const MAX_FILE_BYTES = 64 * 1024;
 const MAX_LINE_BYTES = 1024;
 
 /** Notes an opening that failed after a credential was tried. Never rejects. A full file takes no more. */
@@ -22,25 +21,11 @@ export const noteUnlockFailure = async (
   ts: number,
 ): Promise<void> => {
   const code = isCryptoError(error) ? error.code : "ERR_INTERNAL";
-  const line = `${JSON.stringify({ code, pid: process.pid, source: printable(source), ts })}\n`;
-  const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
-  try {
-    const flags = O_APPEND | O_CREAT | O_WRONLY | (O_NOFOLLOW ?? 0) | (O_NONBLOCK ?? 0);
-    const file = await open(paths.unlockFailures, flags, 0o600);
-    try {
-      const stat = await file.stat();
-      // One write of a whole line: with O_APPEND lines of two processes do not mix.
-      if (stat.isFile() && stat.size + line.length <= MAX_FILE_BYTES) await file.write(line);
-    } finally {
-      await file.close();
-    }
-  } catch {
-    // A full disk or a folder without write access does not hide that the passphrase was wrong.
-  }
+  await appendNote(paths.unlockFailures, { code, pid: process.pid, source: printable(source), ts });
 };
 
 /**
- * Moves noted attempts into the chain. A process that dies in the middle leaves the file, so that lines may come twice;
+ * Moves what was noted into the chain. A process that dies in the middle leaves the file, so that lines may come twice;
  * one that another process writes in the very moment of the move may be lost, as after 64 KiB of them.
  * Best effort: what cannot be read, moved or recorded now stays for the next opening, and the log says so where it can.
  * Whoever puts a folder in the place of the file must not lock the owner out.
@@ -89,7 +74,7 @@ const foldingPath = (paths: HomePaths): string => `${paths.unlockFailures}.foldi
 const readNoted = async (path: string): Promise<string | undefined> => {
   try {
     const bytes = await readSmallFile(path);
-    return bytes && new TextDecoder().decode(bytes.subarray(0, MAX_FILE_BYTES));
+    return bytes && new TextDecoder().decode(bytes.subarray(0, MAX_NOTES_BYTES));
   } catch (error) {
     // Open to others, or no file at all: what it says proves nothing.
     if (isCryptoError(error) && error.code === "ERR_CONFIG") {
@@ -111,19 +96,35 @@ const entryOf = (line: string): NewEntry[] => {
     if (isCryptoError(error)) return [];
     throw error;
   }
-  const { code, pid, source, ts } = (value ?? {}) as Readonly<Record<string, JsonValue>>;
+  const { agent, code, pid, source, ts } = (value ?? {}) as Readonly<Record<string, JsonValue>>;
+  if (!isTime(ts) || typeof pid !== "number") return [];
+  const when = `${new Date(ts).toISOString()} pid ${pid}`;
+  if (isAgentEnd(agent)) {
+    return [{ action: "agent.end", detail: `${when} ${ENDS[agent]}`, authenticated: false }];
+  }
   if (typeof code !== "string" || !Object.hasOwn(ERROR_CODES, code)) return [];
-  if (!isTime(ts) || typeof pid !== "number" || typeof source !== "string") return [];
+  if (typeof source !== "string") return [];
   return [
     {
       action: "vault.unlock",
       outcome: "failure",
       code: code as CryptoErrorCode,
-      detail: `${new Date(ts).toISOString()} pid ${pid} ${printable(source)}`,
+      detail: `${when} ${printable(source)}`,
       authenticated: false,
     },
   ];
 };
+
+/** Why an agent ended, for who reads the log. */
+const ENDS: Readonly<Record<AgentEnd, string>> = {
+  locked: "locked",
+  idle: "not used for its time",
+  expired: "its time was over",
+  gone: "its socket or home was gone",
+  stopped: "ended by a signal",
+};
+const isAgentEnd = (value: JsonValue | undefined): value is AgentEnd =>
+  typeof value === "string" && Object.hasOwn(ENDS, value);
 
 /** What `Date` can show. */
 const isTime = (ts: JsonValue | undefined): ts is number =>

@@ -12,8 +12,10 @@ import type { VaultContext } from "./context.ts";
 import { createDataKeyList } from "./data-key-list.ts";
 import { createDataKeys } from "./data-keys.ts";
 import { createDatabaseEncryption } from "./database-encryption.ts";
+import type { DatabaseWish } from "./database-types.ts";
 import { auditFailure } from "./failures.ts";
 import { createFingerprints } from "./fingerprints.ts";
+import { createFormerCheck } from "./former-rows.ts";
 import { createGate } from "./gate.ts";
 import { handOver } from "./hand-over.ts";
 import { createKeyRegistry } from "./key-registry.ts";
@@ -44,6 +46,7 @@ export interface AssembleOptions {
   readonly fallbackToLocal?: OpenVaultOptions["fallbackToLocal"];
   readonly unlockedBy: UnlockedBy;
   readonly audit?: AuditOptions | undefined;
+  readonly database?: DatabaseWish | undefined;
   readonly spool?: Spool | undefined;
   /** Opens the same vault after its key was changed. */
   readonly reopen: (known: KnownKey) => Promise<Vault>;
@@ -53,7 +56,10 @@ export interface AssembleOptions {
 export const assembleVault = (options: AssembleOptions): Vault => {
   const { home, paths, context, auditKey, vaultKey, providers, unlockedBy, audit, spool } = options;
   const { store, keys } = context;
-  const gate = createGate("The vault", (error) => changedKeyInstead(context, error));
+  const gate = createGate("The vault", {
+    explain: (error) => changedKeyInstead(context, error),
+    before: createFormerCheck(context, paths, vaultKey),
+  });
   const registry = createKeyRegistry(context);
   const parts = { context, registry, providers };
   const recovery = createRecovery({
@@ -74,6 +80,8 @@ export const assembleVault = (options: AssembleOptions): Vault => {
           ...{ key: audit.anchor, onAnchor: audit.onAnchor },
         });
   const reader = createSecretReader(context, dataKeys);
+  const auditing = createAudit({ context, paths, auditKey, anchorer, gate });
+  const verify = () => auditing.verify({ rows: true });
   let closing: Promise<void> | undefined;
 
   const close = async (): Promise<void> => {
@@ -97,20 +105,20 @@ export const assembleVault = (options: AssembleOptions): Vault => {
     keys: createKeys({ context, registry, local, localForAgents, providers, gate }),
     slots: createSlots({ context, paths, vaultKey, gate, openedBy: unlockedBy.slotId }),
     providers: createProviders(parts, gate),
-    companions: createCompanions(context, gate),
+    companions: createCompanions({ context, paths, vaultKey, gate, openedBy: unlockedBy.slotId }),
     fingerprints: createFingerprints(context, gate),
     approvals: createApprovals({ context, paths, vaultKey, reader, gate }),
     database: createDatabaseEncryption(context, gate),
-    rotation: createRotation({ ...parts, dataKeys, freshDataKeys }, gate),
+    rotation: createRotation({ ...parts, dataKeys, freshDataKeys, verify }, gate),
     dataKeys: createDataKeyList(context, registry, gate),
-    audit: createAudit({ context, paths, auditKey, anchorer, gate }),
-    backups: createBackups({ context, paths, vaultKey, gate }),
+    audit: auditing,
+    backups: createBackups({ context, paths, vaultKey, database: options.database, gate }),
     async rekey(given) {
       const { slotId: openedBy, source } = unlockedBy;
       const rekeyed = await gate.run(async () => {
         // What is there is MACed with the audit key of now.
         await spool?.fold();
-        return rekeyVault({ context, paths, vaultKey, openedBy, source }, given);
+        return rekeyVault({ context, paths, vaultKey, openedBy, source, verify }, given);
       });
       const { vaultKey: nextKey, openedBy: slotId, ...result } = rekeyed;
       await vault.close();

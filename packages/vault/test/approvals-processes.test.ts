@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { torture } from "../../../tooling/vitest/torture.ts";
+import { report, torture } from "../../../tooling/vitest/torture.ts";
 import { bytes, newHome } from "./helpers.ts";
 import { runScript } from "./rig/spawn.ts";
 import { ACTION, BOX, create, open } from "./rig/work.ts";
@@ -40,4 +40,6 @@ test("eight processes at once use a grant and a handle exactly as often as they 
   expect(await after.audit.verify({ rows: true })).toMatchObject({ ok: true, faults: [] });
   expect(await after.approvals.grants.list()).toEqual([]);
   await after.close();
+  const outcomes = new Map(Object.entries({ granted, opened }));
+  report(`${PROCESSES} processes that use up a grant and a handle of ${USES} uses`, outcomes);
 });

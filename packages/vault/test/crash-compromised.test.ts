@@ -2,8 +2,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { bytes, newHome, text } from "./helpers.ts";
-import { checkWhole, createKills } from "./rig/kills.ts";
+import { createKills } from "./rig/kills.ts";
 import { runAndKill } from "./rig/spawn.ts";
+import { checkWhole } from "./rig/whole.ts";
 import { create, finishCompromised, open } from "./rig/work.ts";
 
 const STAGES = {

@@ -4,8 +4,9 @@ import { describe, expect, test } from "vitest";
 import type { Vault } from "../src/index.ts";
 import { bytes, newHome, text } from "./helpers.ts";
 import { NAME, nameOf, SECRETS, textOf } from "./rig/database-work.ts";
-import { checkWhole, createKills, last } from "./rig/kills.ts";
+import { createKills, last } from "./rig/kills.ts";
 import { runAndKill } from "./rig/spawn.ts";
+import { checkWhole } from "./rig/whole.ts";
 import { create, open } from "./rig/work.ts";
 
 const EACH = [

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { bytes, newHome, text } from "./helpers.ts";
-import { checkWhole, createKills, last } from "./rig/kills.ts";
+import { createKills, last } from "./rig/kills.ts";
 import { remote } from "./rig/remote.ts";
 import { runAndKill } from "./rig/spawn.ts";
+import { checkWhole } from "./rig/whole.ts";
 import { create, open, TARGETS, targetOf } from "./rig/work.ts";
 import { Sqlite } from "./sqlite.ts";
 

@@ -3,8 +3,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { bytes, newHome, text } from "./helpers.ts";
-import { checkWhole, createKills, last } from "./rig/kills.ts";
+import { createKills, last } from "./rig/kills.ts";
 import { fromSources, runAndKill } from "./rig/spawn.ts";
+import { checkWhole } from "./rig/whole.ts";
 import { create, keptSlots, open } from "./rig/work.ts";
 import { Sqlite } from "./sqlite.ts";
 

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import type { Vault } from "../src/index.ts";
 import { bytes, newHome, text } from "./helpers.ts";
-import { checkWhole, createKills } from "./rig/kills.ts";
+import { createKills } from "./rig/kills.ts";
 import { runAndKill } from "./rig/spawn.ts";
+import { checkWhole } from "./rig/whole.ts";
 import { create, open } from "./rig/work.ts";
 
 const STAGES = {

@@ -4,8 +4,9 @@ import { isCryptoError } from "@lango/crypto-core";
 import { describe, expect, test } from "vitest";
 import { inspectHome, openVault } from "../src/index.ts";
 import { bytes, newHome, text } from "./helpers.ts";
-import { checkWhole, createKills, last } from "./rig/kills.ts";
+import { createKills, last } from "./rig/kills.ts";
 import { runAndKill } from "./rig/spawn.ts";
+import { checkWhole } from "./rig/whole.ts";
 import { create, isEncrypted, open, passphraseOf, unlockWith } from "./rig/work.ts";
 
 /** Every stage of a job: the child is killed in each of them once, and then at random moments. */

@@ -1,5 +1,7 @@
+import { withFolderLock } from "@lango/store";
 import { createUnlocker, encryptionKeyLabel } from "@lango/unlock";
 import { describe, expect, test } from "vitest";
+import { keepNewer } from "../src/env-slots.ts";
 import { openVault, type Vault } from "../src/index.ts";
 import { bytes, expectCode, makeVault, newHome, quickKdf, reopen, text } from "./helpers.ts";
 
@@ -149,4 +151,31 @@ describe("older keys are removed", () => {
     );
     await (await open(home, { ENCRYPTION_KEY: K1 })).close();
   });
+});
+
+test("with the lock held by another it is left to the next opening, which is no failure", async () => {
+  const home = newHome();
+  await vaultOfK0(home);
+  const env = { ENCRYPTION_KEY_V0: K0, ENCRYPTION_KEY: K1, ENCRYPTION_KEY_VERSION: "1" };
+  await withFolderLock(home, async () => {
+    const vault = await open(home, env);
+    expect(await labels(vault)).toEqual(["ENCRYPTION_KEY v0"]);
+    expect(await actions(vault)).not.toContain("slots.add env");
+    await vault.close();
+  });
+  expect(await labels(await open(home, env))).toHaveLength(2);
+});
+
+test("keys that opened nothing are kept as copies, the oldest first", () => {
+  const made = (n: number) => ({
+    ...{ source: `K${n}`, secret: new Uint8Array([n]), slotLabel: `v${n}` },
+    ambient: true,
+  });
+  const [newest, newer] = [made(2), made(1)];
+  const kept = keepNewer([newest, newer]);
+  newest.secret.fill(0);
+  expect(kept.map(({ label, key }) => [label, key[0]])).toEqual([
+    ["v1", 1],
+    ["v2", 2],
+  ]);
 });

@@ -104,3 +104,17 @@ test("a date that was set back in the database is found out", async () => {
   await expectCode(again.fingerprints.list(), "ERR_INTEGRITY");
   await expectCode(again.fingerprints.note(given(TOKEN)), "ERR_INTEGRITY");
 });
+
+test("while the database is locked by others nothing is noted, and the command goes on", async () => {
+  const home = newHome();
+  await (await makeVault(home)).close();
+  const vault = await reopen(home, { busyTimeoutMs: 50 });
+  const other = new Sqlite(join(home, "lango.db"), {});
+  other.exec("begin immediate");
+  expect(await vault.fingerprints.note(given(TOKEN))).toEqual([]);
+  other.exec("rollback");
+  other.close();
+  expect(await vault.fingerprints.list()).toEqual([]);
+  await vault.fingerprints.note(given(TOKEN));
+  expect(await vault.fingerprints.list()).toHaveLength(1);
+});

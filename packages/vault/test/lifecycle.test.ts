@@ -195,6 +195,10 @@ describe("opening", () => {
       "[]",
       '{"code":"ERR_NOPE","pid":1,"source":"x","ts":1}',
       line.replace('"ts":1', '"ts":1e300'),
+      ...['"why"', '"__proto__"', '["idle"]', "1"].map(
+        (agent) => `{"agent":${agent},"pid":1,"ts":1}`,
+      ),
+      '{"agent":"idle","pid":"1","ts":1}',
     ];
     writeFileSync(spool, [line, ...odd].join("\n"), { mode: 0o600 });
     const vault = await reopen(home);

@@ -402,7 +402,7 @@ describe("a vault moves", () => {
       const page: Store["copy"]["page"] = async (table, options) =>
         options.after === undefined ? [...lie(table, await real.copy.page(table, options))] : [];
       const lying = { ...real, copy: { ...real.copy, page } };
-      const error = await expectCode(copyStore(source, lying, {}), "ERR_INTEGRITY");
+      const error = await expectCode(copyStore(source, lying, { name: "move" }), "ERR_INTEGRITY");
       expect(error.message, name).toContain("is not the same in both databases");
     }
   });

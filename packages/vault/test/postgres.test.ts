@@ -7,7 +7,7 @@ import { utf8 } from "@lango/crypto-core";
 import { openStore } from "@lango/store";
 import { beforeAll, describe, expect, test } from "vitest";
 import { newDatabaseUrl } from "../../../tooling/vitest/postgres.ts";
-import { torture } from "../../../tooling/vitest/torture.ts";
+import { report, torture } from "../../../tooling/vitest/torture.ts";
 import {
   acceptRollback,
   createVault,
@@ -29,6 +29,7 @@ import {
   useStores,
   withPassphrase,
 } from "./helpers.ts";
+import { onStage } from "./on-stage.ts";
 import { script } from "./rig/spawn.ts";
 import { passphraseOf, URL_VARIABLE } from "./rig/work.ts";
 
@@ -46,6 +47,7 @@ await import("./secrets.test.ts");
 await import("./rotate-key.test.ts");
 
 const NEW = "another passphrase";
+const DURATION_MS = torture(2_000, 60_000);
 
 /** Another machine: a home of its own, and the same database. */
 const onAnother = async (home: string, passphrase: string = PASSPHRASE): Promise<Vault> =>
@@ -114,6 +116,28 @@ describe("slots in the database", () => {
     await raw.close();
   });
 
+  test("are not changed over a vault row that was changed meanwhile", async () => {
+    const home = newHome();
+    const vault = await makeVault(home);
+    const before = await vault.slots.list();
+    const { store } = storeOf(home);
+    const raw = await openStore({ url: store?.url ?? "", mode: "open" });
+    const row = (await raw.vault.get())!;
+    const [changed, made] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    onStage("slots:made", made.resolve);
+    const changing = raw.transaction("full", async (tx) => {
+      await tx.vault.update({ ...row, mac: new Uint8Array(32) }, row.mac);
+      changed.resolve();
+      await made.promise;
+    });
+    await changed.promise;
+    const adding = vault.slots.add({ kind: "env", key: new Uint8Array(32).fill(1) });
+    await expectCode(adding, "ERR_CONFLICT");
+    await changing;
+    expect(await vault.slots.list()).toEqual(before);
+    await raw.close();
+  });
+
   test("and a pin that somebody edited is told from a database from earlier", async () => {
     const home = newHome();
     const vault = await makeVault(home);
@@ -171,7 +195,7 @@ describe("a vault in a database", () => {
     const homes = [home, home, newHome(), newHome()];
     const reports = await Promise.all(
       homes.map(async (each, index) => {
-        const args = [script("worker"), each, `${index}`, `${torture(2_000, 60_000)}`];
+        const args = [script("worker"), each, `${index}`, `${DURATION_MS}`];
         const { stdout } = await promisify(execFile)(
           process.execPath,
           ["--conditions=@lango/source", ...args],
@@ -190,5 +214,9 @@ describe("a vault in a database", () => {
     expect(text((await vault.secrets.get("shared")).value)).toBe(String(increments));
     expect((await vault.audit.verify({ rows: true })).faults).toEqual([]);
     await expectCode(openVault({ home, unlock: withPassphrase() }), "ERR_LOCKED");
+    report(
+      `4 processes of two machines for ${DURATION_MS / 1000} s`,
+      new Map([["increments", increments]]),
+    );
   });
 });

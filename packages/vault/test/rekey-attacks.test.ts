@@ -15,7 +15,7 @@ import {
   withPassphrase,
 } from "./helpers.ts";
 import { onStage } from "./on-stage.ts";
-import { checkWhole } from "./rig/kills.ts";
+import { checkWhole } from "./rig/whole.ts";
 
 const kept = async (vault: Vault) =>
   (await vault.slots.list()).map(({ id }) => ({
@@ -118,4 +118,44 @@ test("a new vault key while rows are written anew takes the former key along, an
   expect(await inherited()).toEqual(["approvals", "rows"]);
   expect(text((await last.secrets.get("a")).value)).toBe("value");
   await checkWhole(last, home);
+});
+
+test("an epoch that is set back in the head of the log lets nobody write with the old vault key", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("value"));
+  const stale = await reopen(home);
+  // It has the data key in memory.
+  await stale.secrets.set("b", bytes("value"));
+  const { vault: now } = await vault.rekey({ credentials: await kept(vault) });
+  edit(home, "UPDATE audit_head SET epoch = 1");
+  const before = await now.audit.verify({ rows: true });
+  const error = await expectCode(() => stale.secrets.set("a", bytes("stale")), "ERR_INTEGRITY");
+  expect(error.message).toMatch(/Row \d+ of the log was written with another key/);
+  await expectCode(() => stale.secrets.get("a"), "ERR_INTEGRITY");
+  // Nor with a row that claims to be of its epoch.
+  edit(home, "UPDATE audit_log SET epoch = 1 WHERE seq = (SELECT seq FROM audit_head)");
+  await expectCode(() => stale.secrets.delete("a"), "ERR_INTEGRITY");
+  edit(home, "UPDATE audit_log SET epoch = 2 WHERE seq = (SELECT seq FROM audit_head)");
+  // Those who have the key of now see that it is not theirs.
+  await expectCode(() => now.secrets.get("a"), "ERR_LOCKED");
+  await expectCode(() => reopen(home), "ERR_LOCKED");
+  edit(home, "UPDATE audit_head SET epoch = 2");
+  const last = await reopen(home);
+  expect(text((await last.secrets.get("a")).value)).toBe("value");
+  expect(await last.audit.verify({ rows: true })).toMatchObject({ ok: true });
+  expect(before.ok).toBe(true);
+});
+
+test("a damaged end of the log stops those who have written, and not whoever opens the vault next", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("value"));
+  edit(home, "UPDATE audit_log SET mac = zeroblob(32) WHERE seq = (SELECT seq FROM audit_head)");
+  await expectCode(() => vault.secrets.get("a"), "ERR_INTEGRITY");
+  const next = await reopen(home);
+  expect(text((await next.secrets.get("a")).value)).toBe("value");
+  const { faults } = await next.audit.verify();
+  expect(faults).toHaveLength(1);
+  expect(faults[0]?.problem).toContain("its MAC differs");
 });

@@ -17,8 +17,8 @@ import {
   text,
   withPassphrase,
 } from "./helpers.ts";
-import { checkWhole } from "./rig/kills.ts";
 import { remote } from "./rig/remote.ts";
+import { checkWhole } from "./rig/whole.ts";
 import { Sqlite } from "./sqlite.ts";
 
 const passphrase = (value: string = PASSPHRASE): SlotCredential => ({

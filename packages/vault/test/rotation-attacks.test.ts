@@ -1,13 +1,15 @@
 import { join } from "node:path";
+import { toHex } from "@lango/crypto-core";
 import { expect, onTestFinished, test } from "vitest";
 import { createDataKeyList } from "../src/data-key-list.ts";
 import { createGate } from "../src/gate.ts";
 import { createKeyRegistry } from "../src/key-registry.ts";
 import { openContext } from "../src/open-context.ts";
 import { retireDataKey } from "../src/retire.ts";
+import { newRotationJob } from "../src/rotation-job.ts";
 import type { RotationProgress } from "../src/rotation-types.ts";
 import { withMac } from "../src/rows.ts";
-import { edit, forge } from "./forge.ts";
+import { edit, forge, openKeys } from "./forge.ts";
 import { bytes, expectCode, makeVault, newHome, reopen, text, withPassphrase } from "./helpers.ts";
 import { onStage } from "./on-stage.ts";
 import { remote } from "./rig/remote.ts";
@@ -233,4 +235,28 @@ test("whoever asks, a data key whose values may be elsewhere is not destroyed", 
   const { context, discard } = await openContext({ home, unlock: withPassphrase() });
   onTestFinished(discard);
   expect(await retireDataKey(context, id)).toBe(false);
+});
+
+test.each([
+  ["content", "ERR_INTEGRITY"],
+  ["another job", undefined],
+])("a job that is no longer the same when a rotation ends stays: %s", async (what, code) => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("value"));
+  const { keys } = await openKeys(home);
+  const other = newRotationJob(keys.rows, { startedAt: 7, dataKeys: [], total: 3 });
+  const mac = code === undefined ? `, mac = x'${toHex(other.mac)}'` : "";
+  onStage("rotate:retired", () =>
+    edit(
+      home,
+      `UPDATE jobs SET content = '${other.content}', started_at = 7, updated_at = 7${mac}`,
+    ),
+  );
+  const started = vault.rotation.start();
+  if (code === undefined) await started;
+  else await expectCode(started, code);
+  const database = new Sqlite(join(home, "lango.db"), { readonly: true });
+  expect(database.prepare("SELECT started_at FROM jobs").all(), what).toEqual([{ started_at: 7 }]);
+  database.close();
 });

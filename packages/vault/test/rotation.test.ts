@@ -507,7 +507,7 @@ describe("data keys", () => {
       retired: [{ state: "retired", values: 0 }],
       needed: [],
     });
-    expect(await vault.dataKeys.retire()).toEqual({ retired: [], needed: [] });
+    expect(await vault.dataKeys.retire()).toEqual({ orphans: [], retired: [], needed: [] });
     expect(byState(home, "retired")[0]?.wrapped).toHaveLength(0);
     expect(text((await other.secrets.get("new")).value)).toBe("new");
     expect(await vault.audit.verify({ rows: true })).toMatchObject(wholeLog);

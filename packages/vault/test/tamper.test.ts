@@ -418,8 +418,10 @@ describe("files from earlier", () => {
   test("slots of one vault beside the database of another", async () => {
     const [one, two] = [await makeFilled(), await makeFilled()];
     writeFileSync(join(one, "keyslots.json"), readFileSync(join(two, "keyslots.json")));
-    await expectCode(() => reopen(one), "ERR_CONFLICT");
-    await expectCode(() => readVault({ home: one }), "ERR_CONFLICT");
+    const before = readFileSync(join(one, "lango.db"));
+    await expectCode(() => reopen(one), "ERR_INTEGRITY");
+    await expectCode(() => readVault({ home: one }), "ERR_INTEGRITY");
+    expect(readFileSync(join(one, "lango.db"))).toEqual(before);
   });
 });
 

@@ -36,6 +36,10 @@ describe.skipIf(process.platform === "win32")("./lango", () => {
     // There the option would keep the signal from lango, which hands it on.
     const handingOn = await run(launcher, ["run", "--", "true"], { env: {} });
     expect(JSON.parse(handingOn.output).flags).toEqual(["--report-exclude-env"]);
+    const afterOption = await run(launcher, ["--json", "run", "--", "true"], { env: {} });
+    expect(JSON.parse(afterOption.output).flags).toEqual(["--report-exclude-env"]);
+    const other = await run(launcher, ["x", "--", "run"], { env: {} });
+    expect(JSON.parse(other.output).flags).toContain("--disable-sigusr1");
   });
 
   it("finds its checkout through relative and absolute symbolic links", async () => {

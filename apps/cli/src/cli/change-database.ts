@@ -1,3 +1,4 @@
+import { CryptoError, parseKeyUri } from "@lango/crypto-core";
 import type { ChangedDatabase, Vault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import type { Arguments } from "./arguments.ts";
@@ -25,6 +26,7 @@ export async function changeDatabase(
     const { encrypted } = vault.database.status();
     const changes = encrypted !== encrypt;
     if (args.flag("dry-run")) return planned(encrypt, changes, enabled);
+    if (changes && encrypt) await refuseUnpinned(vault);
     if (changes) await requireYes(context, encrypt ? ASK_ENCRYPT : ASK_DECRYPT);
     const done = changes
       ? await change(context, args, vault, encrypt, cipherPageSize)
@@ -40,6 +42,20 @@ export async function changeDatabase(
       text: resultText(encrypt, done, enabled !== encrypt),
     };
   });
+}
+
+/** Who opens it could not be known before the database is open: such a slot would open nothing any more. */
+async function refuseUnpinned({ slots }: Vault): Promise<void> {
+  const unpinned = (await slots.list()).find(
+    ({ uri, companion }) =>
+      uri !== undefined && parseKeyUri(uri).scheme === "rpc" && companion === undefined,
+  );
+  if (unpinned === undefined) return;
+  throw new CryptoError(
+    "ERR_CONFLICT",
+    `Slot ${unpinned.id} (${unpinned.uri}) does not say which device opens it, and would open no encrypted database`,
+    { context: { hint: "Remove it, and add it again: lango security slots remove, slots add" } },
+  );
 }
 
 const ASK_ENCRYPT =

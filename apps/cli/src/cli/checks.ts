@@ -20,7 +20,8 @@ import { whyNoNewFile } from "./write-probe.ts";
 
 /** What one check of `lango doctor` found. */
 export interface Finding {
-  readonly ok: boolean;
+  /** `null`: it could not look. */
+  readonly ok: boolean | null;
   readonly detail: string;
   /** What to do about it. */
   readonly fix?: string;
@@ -31,6 +32,7 @@ export interface Finding {
 type Check = (context: Context, args: Arguments) => Promise<Finding> | Finding;
 
 const good = (detail: string): Finding => ({ ok: true, detail });
+const unknown = (detail: string): Finding => ({ ok: null, detail });
 const fault = (detail: string, fix?: string): Finding => ({
   ok: false,
   detail,
@@ -103,7 +105,9 @@ export const CHECKS: Readonly<Record<string, Check>> = {
       );
     }
     const why = whyNoNewFile(home);
-    return why === undefined ? good("possible") : fault(`${home} takes no new file: ${why}`);
+    return why === undefined
+      ? good("possible")
+      : fault(`${home} takes no new file: ${why.reason}`, why.hint);
   }),
   files: check(({ home }) => {
     const faults = filesOf(home).flatMap((path) => {
@@ -132,13 +136,13 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     const { provider: name } = security.signer;
     await using vault = await readVault(await vaultPlace(context));
     const status = await vault.status();
-    const { degradedDataKeys } = status;
+    const { degradedDataKeys, dataKeys } = status;
     const { provider, mode } = standing(await uncheckedWishes(home), home, status);
     if (!provider.installed) {
       const hint = installCommand(packageOf(name) ?? name, home);
       return fault(`${name} is not installed`, `Run "${hint}"`);
     }
-    if (status.database.encrypted) return good(LOCKED);
+    if (dataKeys === null || degradedDataKeys === null) return unknown(LOCKED);
     if (name !== "local") {
       requireSettings(name, security, home);
       const key = configuredKey(security, "encryption", home);
@@ -170,7 +174,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   companion: check(async (context) => {
     const { security } = await loadConfig(context.home);
     await using vault = await readVault(await vaultPlace(context));
-    if ((await vault.status()).database.encrypted) return good(LOCKED);
+    if (vault.hidesRows) return unknown(LOCKED);
     const devices = await vault.companions.list();
     const suspended = devices.filter(({ state }) => state === "suspended");
     if (suspended.length > 0) {
@@ -212,7 +216,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
       case "settled":
         return good(`slots and database agree on ${slotGeneration}`);
       case null:
-        return good(LOCKED);
+        return unknown(LOCKED);
       case "unfinished":
         return fault("a change of the slots was interrupted", 'Run "lango doctor --fix"');
       default:
@@ -238,7 +242,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   }),
   database: check(async (context) => {
     await using vault = await readVault(await vaultPlace(context));
-    if ((await vault.status()).database.encrypted) return good(LOCKED);
+    if (vault.hidesRows) return unknown(LOCKED);
     const { home, store } = await vaultPlace(context);
     const where = store ?? { file: join(home, "lango.db") };
     await using opened = await openStore({ ...where, mode: "read" });
@@ -249,7 +253,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   }),
   audit: check(async (context) => {
     await using vault = await readVault(await vaultPlace(context));
-    if ((await vault.status()).database.encrypted) return good(LOCKED);
+    if (vault.hidesRows) return unknown(LOCKED);
     const { ok, rows, faults } = await vault.audit.verifyLinks();
     return ok
       ? good(`${rows} rows, the chain holds`)
@@ -272,7 +276,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     });
     const sources = await unlocker.describe(slots);
     if (sources.every(({ state }) => state === "skipped")) {
-      return good("not checked: needs the passphrase");
+      return unknown("not checked: needs the passphrase");
     }
     hardenProcess();
     await using vault = await openVault({ ...place, unlock: unlocker });

@@ -1,3 +1,7 @@
+import { isTerminal } from "@lango/unlock";
+
+export { isTerminal };
+
 const STYLES = { bold: 1, red: 31, green: 32, yellow: 33 } as const;
 
 /** Marks text that goes to a file descriptor, where that shows colours. */
@@ -30,6 +34,3 @@ function showsColor(
   }
   return env["TERM"] !== "dumb" && isTerminal(fd);
 }
-
-/** Whether a file descriptor is a terminal. `node:tty` is loaded here and not above: it costs milliseconds. */
-export const isTerminal = (fd: number): boolean => process.getBuiltinModule("node:tty").isatty(fd);

@@ -17,6 +17,7 @@ import { withVault } from "./vault.ts";
  * order: a new data key under the old vault key would protect nothing.
  */
 export async function rotateCompromised(context: Context, args: Arguments): Promise<Result> {
+  const how = { acceptFaults: args.flag("accept-faults") };
   let opener: Credential | undefined;
   const keepCredential = (credential: Credential): void => {
     opener = credential;
@@ -28,9 +29,9 @@ export async function rotateCompromised(context: Context, args: Arguments): Prom
       return changeVaultKey(
         { context, args, vault, providers, opener: opener! },
         "Make a new vault key and new data keys, and seal every value again?",
-        true,
+        { compromised: true, ...how },
         async (next, report) => {
-          const rotated = await runRotation(context, args, next, "start");
+          const rotated = await runRotation(context, args, next, "start", how);
           const rows = await renew(context, args, next);
           return {
             ...doneText(context, rotated, rows),
@@ -53,9 +54,10 @@ export async function resumeCompromised(
   args: Arguments,
   vault: Vault,
 ): Promise<Result> {
+  const how = { acceptFaults: args.flag("accept-faults") };
   const begun = await vault.rotation.status();
   const renewed = begun ? [] : await renewKeys(context, vault, await vault.slots.list());
-  const rotated = await runRotation(context, args, vault, begun ? "resume" : "start");
+  const rotated = await runRotation(context, args, vault, begun ? "resume" : "start", how);
   const rows = await renew(context, args, vault);
   return {
     ...doneText(context, rotated, rows),
@@ -64,10 +66,14 @@ export async function resumeCompromised(
 }
 
 async function renew(context: Context, args: Arguments, vault: Vault): Promise<number> {
+  const acceptFaults = args.flag("accept-faults");
   const progress = createProgress(context, args, "writing rows anew");
   try {
     const { rows } = await interruptible((signal) =>
-      vault.renewRows({ signal, onProgress: ({ done, total }) => progress.update(done, total) }),
+      vault.renewRows({
+        ...{ signal, acceptFaults },
+        onProgress: ({ done, total }) => progress.update(done, total),
+      }),
     );
     return rows;
   } finally {
@@ -80,7 +86,6 @@ const STILL_KNOWN: readonly string[] = [
   ...NOT_REVOKED,
   "A passphrase, recovery words and the key of a provider that open a slot are the same: change those that somebody may have (lango security migrate-passphrase; lango security slots add, slots remove)",
   "Local keys (lango keys list) are the same, only sealed anew: whoever has had the old vault key may have them; make a new version of each: lango keys rotate KEY",
-  "A server that opened the vault while this ran takes rows under the former key until it is started again",
 ];
 
 const doneText = (context: Context, rotated: RotationResult, rows: number): Result => {

@@ -5,6 +5,7 @@ import { loadConfig } from "../config/load.ts";
 import { type Arguments, usageError } from "./arguments.ts";
 import type { Result } from "./command.ts";
 import type { Context } from "./context.ts";
+import { fromOriginal, isOfOriginal } from "./from-original.ts";
 import { interruptible } from "./interrupt.ts";
 import { hardenProcess } from "./process.ts";
 import { createProgress } from "./progress.ts";
@@ -13,11 +14,27 @@ import { unlockOptions } from "./vault.ts";
 
 const ASK = "Enter the passphrase of the database: ";
 
-/** Takes a database that was encrypted with a passphrase, as the original does, over to the key of the vault. */
+/** Takes over what a passphrase protects: a database of the original Lango, or one of this vault that another program encrypted. */
 export async function fromPassphrase(context: Context, args: Arguments): Promise<Result> {
+  if (args.string("database") === undefined && !isOfOriginal(context.home)) {
+    return adopt(context, args);
+  }
+  hardenProcess();
+  const passphrase = await readPassphrase(context, args);
+  try {
+    return await fromOriginal(context, args, passphrase);
+  } finally {
+    zero(passphrase);
+  }
+}
+
+/** Takes a database of this vault that was encrypted with a passphrase over to the key of the vault. */
+async function adopt(context: Context, args: Arguments): Promise<Result> {
   const { security } = await loadConfig(context.home);
   if (args.flag("dry-run")) {
-    throw usageError("--from-passphrase has no --dry-run: only opening the file tells what it is");
+    throw usageError(
+      "Of a database of this vault there is no --dry-run: only opening it tells what it is",
+    );
   }
   await requireYes(context, "Encrypt the database with the key of the vault?");
   hardenProcess();
@@ -58,5 +75,11 @@ async function readPassphrase(context: Context, args: Arguments): Promise<Uint8A
     prompt: canAsk(context) ? () => askSecret(ASK) : undefined,
     stdinFree: false,
   }).obtain([{ id: "database", kind: "passphrase" }]);
-  return credential.secret;
+  const { secret } = credential;
+  // A file ends in a newline, which nobody typed. Nothing else is changed: these bytes were given to PRAGMA key.
+  const end = secret.at(-1) !== 0x0a ? 0 : secret.at(-2) === 0x0d ? 2 : 1;
+  if (end === 0) return secret;
+  const typed = secret.slice(0, -end);
+  zero(secret);
+  return typed;
 }

@@ -22,7 +22,9 @@ export function commandHelp(command: Command): string {
 
 /** Help of a group of commands; `""` is lango itself. */
 export function groupHelp(commands: readonly Command[], group: string): string {
-  const rows = commands.filter(({ path }) => group === "" || path.startsWith(`${group} `));
+  const rows = commands.filter(
+    ({ path }) => group === "" || path === group || path.startsWith(`${group} `),
+  );
   const examples = (
     group === "" ? FIRST_STEPS : rows.flatMap((row) => row.examples.slice(0, 1))
   ).map((example) => `  ${example}`);

@@ -1,4 +1,4 @@
-import type { DatabaseState, DataKeyGroup, VaultStatus } from "@lango/vault";
+import type { DatabaseState, DataKeyGroup, LockedStatus } from "@lango/vault";
 import type { Config } from "../config/defaults.ts";
 import { readConfigFile } from "../config/load.ts";
 import { withDefaults } from "../config/shape.ts";
@@ -11,14 +11,14 @@ export type Wishes = Pick<Config["security"], "signer" | "kms" | "keyring" | "db
 
 /** What protects the keys and the database, whatever the settings wish for. */
 export interface Standing {
-  /** Whose key wraps the data keys; `mixed` when not all are of one. */
-  readonly mode: string;
+  /** Whose key wraps the data keys; `mixed` when not all are of one, `null` while the database hides it. */
+  readonly mode: string | null;
   readonly provider: {
     /** What the settings name. */
     readonly name: string;
     readonly installed: boolean;
-    /** Whether the keys are where the settings say. */
-    readonly inForce: boolean;
+    /** Whether the keys are where the settings say; `null` while the database hides it. */
+    readonly inForce: boolean | null;
   };
   readonly database: DatabaseState & { readonly inForce: boolean };
   /** Lines for people. */
@@ -29,12 +29,12 @@ export interface Standing {
 export function standing(
   { signer, dbEncryption }: Wishes,
   home: string,
-  { dataKeys, database }: Pick<VaultStatus, "dataKeys" | "database">,
+  { dataKeys, database }: Pick<LockedStatus, "dataKeys" | "database">,
 ): Standing {
   const { provider: name } = signer;
   const version = versionOf(name, home);
-  const mode = modeOf(dataKeys);
-  const inForce = mode === name;
+  const mode = dataKeys && modeOf(dataKeys);
+  const inForce = mode === null ? null : mode === name;
   const what = name === "local" ? name : `${name} ${version ?? "(not installed)"}`;
   const elsewhere = mode === "local" ? "every data key is local" : "some are elsewhere";
   return {
@@ -42,12 +42,9 @@ export function standing(
     provider: { name, installed: version !== undefined, inForce },
     database: { ...database, inForce: database.encrypted === dbEncryption.enabled },
     facts: [
-      ["provider", inForce ? what : `${what}, not in use for secrets: ${elsewhere}`],
+      ["provider", inForce === false ? `${what}, not in use for secrets: ${elsewhere}` : what],
       ["database", databaseText(dbEncryption.enabled, database)],
-      [
-        "data keys",
-        dataKeys.map(groupText).join(", ") || (database.encrypted ? "locked" : "none yet"),
-      ],
+      ["data keys", dataKeys ? dataKeys.map(groupText).join(", ") || "none yet" : "locked"],
     ],
   };
 }

@@ -1,6 +1,6 @@
 import { chmodSync, lstatSync } from "node:fs";
 import { createUnlocker } from "@lango/unlock";
-import { acceptRollback, inspectHome, readVault, type VaultStatus } from "@lango/vault";
+import { acceptRollback, inspectHome, type LockedStatus, readVault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
 import type { Arguments } from "./arguments.ts";
 import { filesOf, forbiddenMode } from "./checks.ts";
@@ -42,7 +42,7 @@ export async function mend(context: Context, args: Arguments): Promise<string[]>
   }
 }
 
-async function slotFileOf(place: VaultPlace): Promise<VaultStatus["slotFile"]> {
+async function slotFileOf(place: VaultPlace): Promise<LockedStatus["slotFile"]> {
   await using vault = await readVault(place);
   return (await vault.status()).slotFile;
 }

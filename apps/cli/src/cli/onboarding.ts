@@ -37,6 +37,10 @@ export interface OnboardOptions {
   /** Whether the key that the settings name is made where the service has none. Default false. */
   readonly createKey?: boolean;
   readonly sources?: Pick<UnlockOptions, "passphraseFd" | "passphraseFile" | "passphraseStdin">;
+  /** The passphrase of a vault for which no source gives one; nobody is asked then. The caller zeroes it. */
+  readonly otherwise?: Uint8Array;
+  /** Makes an encrypted database, whatever the settings say. */
+  readonly encrypt?: true;
   /** Is given a copy of the passphrase, to zero when done. */
   readonly keep?: ((passphrase: Bytes) => void) | undefined;
 }
@@ -56,7 +60,7 @@ export interface Onboarded {
  */
 export async function onboard(
   context: Context,
-  { chosen, createKey = false, sources, keep }: OnboardOptions,
+  { chosen, createKey = false, sources, otherwise, encrypt, keep }: OnboardOptions,
 ): Promise<Onboarded> {
   await refuseExisting(context);
   const place = await vaultPlace(context);
@@ -69,7 +73,7 @@ export async function onboard(
   const opening = keys.map(({ source }) => source);
   let passphrase: Bytes | undefined;
   try {
-    passphrase = await newPassphrase(context, sources, keys.length > 0);
+    passphrase = await newPassphrase(context, sources, keys.length > 0, otherwise);
     await using vault = await createVault({
       ...place,
       home: context.home,
@@ -82,7 +86,7 @@ export async function onboard(
       kdf: chosen?.kdf ?? (await configuredKdf(context.home)),
       acceptWeakKdf: chosen?.acceptWeakKdf,
       defaultKey: chosenKey.key,
-      database: security.dbEncryption,
+      database: { ...security.dbEncryption, ...(encrypt ? { enabled: true } : {}) },
     });
     if (chosenKey.key && chosenKey.isNew) await auditCreation(vault, chosenKey.key.uri);
     await auditProviderChange(vault, security);
@@ -106,14 +110,16 @@ async function newPassphrase(
   context: Context,
   sources: OnboardOptions["sources"],
   isOptional: boolean,
+  otherwise?: Uint8Array,
 ): Promise<Bytes | undefined> {
+  const mayWait = !isOptional && otherwise === undefined;
   const unlocker = createUnlocker({
     ...sources,
     home: context.home,
     env: context.env,
-    prompt: canAsk(context) ? askSecret : undefined,
+    prompt: canAsk(context) && otherwise === undefined ? askSecret : undefined,
     // With a key at hand nobody waits for a passphrase that may never be piped in.
-    stdinFree: !isOptional || sources?.passphraseStdin === true,
+    stdinFree: mayWait || sources?.passphraseStdin === true,
   });
   try {
     const { passphrase } = await unlocker.obtainNewPassphrase({ check: refuseShort });
@@ -121,6 +127,10 @@ async function newPassphrase(
     return passphrase;
   } catch (error) {
     if (!isCryptoError(error) || error.code !== "ERR_LOCKED") throw error;
+    if (otherwise !== undefined) {
+      await warnOfWeakness(context, otherwise);
+      return new Uint8Array(otherwise);
+    }
     if (isOptional) return undefined;
     throw noNewPassphrase(error, context.json);
   }
@@ -229,10 +239,19 @@ function refuse(home: string, where: string, state: HomeState): void {
   }
   const { damaged } = state;
   // A folder that others can write is no vault yet, and says itself how to mend it.
-  const isVault = ["keyslots.json", "lango.db"].some((name) => existsSync(join(home, name)));
-  throw !isVault && isCryptoError(damaged) && damaged.code === "ERR_CONFIG"
-    ? damaged
-    : conflict(`${where} holds a damaged vault: ${damaged.message}`, 'run "lango doctor"');
+  const [hasSlots, hasDatabase] = ["keyslots.json", "lango.db"].map((name) =>
+    existsSync(join(home, name)),
+  );
+  if (!hasSlots && !hasDatabase && isCryptoError(damaged) && damaged.code === "ERR_CONFIG") {
+    throw damaged;
+  }
+  const doctor = 'run "lango doctor"';
+  throw conflict(
+    `${where} holds a damaged vault: ${damaged.message}`,
+    hasSlots
+      ? doctor
+      : `${doctor}; if the original Lango made it, "lango security db-migrate --from-passphrase"`,
+  );
 }
 
 const conflict = (message: string, way: string): CryptoError =>

@@ -1,5 +1,4 @@
 import { resolve } from "node:path";
-import type { Peers } from "@lango/companion";
 import {
   type CircuitState,
   type CryptoProvider,
@@ -16,7 +15,12 @@ import { isUnlockVariable, type ProviderSlots, withoutUnlockVariables } from "@l
 import { readVault } from "@lango/vault";
 import { durationMs } from "../config/forms.ts";
 import { absentProvider } from "./absent-provider.ts";
-import { type LatePeers, latePeers, unverifiedPeers } from "./companion-peers.ts";
+import {
+  type LatePeers,
+  latePeers,
+  unverifiedPeers,
+  type WatchedPeers,
+} from "./companion-peers.ts";
 import type { Context } from "./context.ts";
 import { vaultPlace } from "./place.ts";
 import { importProvider, installCommand } from "./provider-packages.ts";
@@ -94,7 +98,7 @@ async function namedByVault(
   if (names.length === 0) return [];
   await using vault = await readVault(await vaultPlace(context));
   // An encrypted database does not show its keys before it is opened with what these may be needed for.
-  if ((await vault.status()).database.encrypted) return [...names];
+  if (vault.hidesRows) return [...names];
   const slots = await vault.slots.list();
   const used = [
     wanted,
@@ -126,7 +130,7 @@ async function makeWatched(
   context: Context,
   name: string,
   settings: KeySettings,
-  peers: Peers,
+  peers: WatchedPeers,
 ): Promise<Watched> {
   const target = targetOf(name, settings);
   let report: HealthReport | undefined;
@@ -184,7 +188,7 @@ export async function makeProvider(
   context: Context,
   name: string,
   settings: KeySettings,
-  peers: Peers,
+  peers: WatchedPeers,
 ): Promise<CryptoProvider> {
   const module = await loadProvider(name, {
     import: (specifier) => importProvider(specifier, context.home),

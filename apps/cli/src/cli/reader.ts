@@ -45,14 +45,14 @@ export async function withRows<T>(
   args: Arguments,
   use: (rows: Rows) => Promise<T>,
 ): Promise<T> {
-  if (await showsRows(context)) return withReader(context, use);
-  return withVault(context, args, {}, use);
+  const shown = await withReader(context, async (vault) =>
+    vault.hidesRows ? undefined : { result: await use(vault) },
+  );
+  return shown === undefined ? withVault(context, args, {}, use) : shown.result;
 }
 
 /** Names need no passphrase where the database shows them: one that is not there is told before that is asked for. */
-export async function checkName(context: Context, name: string): Promise<void> {
-  if (await showsRows(context)) await withReader(context, (vault) => findSecret(vault, name));
-}
-
-const showsRows = (context: Context): Promise<boolean> =>
-  withReader(context, async (vault) => !(await vault.status()).database.encrypted);
+export const checkName = (context: Context, name: string): Promise<void> =>
+  withReader(context, async (vault) => {
+    if (!vault.hidesRows) await findSecret(vault, name);
+  });

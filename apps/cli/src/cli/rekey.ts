@@ -1,6 +1,6 @@
 import { type Bytes, type CryptoProvider, zero } from "@lango/crypto-core";
 import { type Credential, readMasterKey } from "@lango/unlock";
-import type { RekeyResult, SlotSummary, Vault } from "@lango/vault";
+import type { RekeyOptions, RekeyResult, SlotSummary, Vault } from "@lango/vault";
 import { type Arguments, usageError } from "./arguments.ts";
 import type { Result } from "./command.ts";
 import type { Context } from "./context.ts";
@@ -33,13 +33,13 @@ export interface RekeyReport {
  * Lists which slots stay and which go, asks, and makes a new vault key.
  *
  * @param question - What is asked.
- * @param compromised - As in `vault.rekey`.
+ * @param how - As in `vault.rekey`.
  * @param then - What goes on with the vault, open with the new key.
  */
 export async function changeVaultKey(
   parts: RekeyParts,
   question: string,
-  compromised: boolean,
+  how: Pick<RekeyOptions, "compromised" | "acceptFaults">,
   then: (vault: Vault, report: RekeyReport) => Promise<Result>,
 ): Promise<Result> {
   const { context, args, vault, providers, opener } = parts;
@@ -51,7 +51,7 @@ export async function changeVaultKey(
   try {
     const drop = args.strings("drop");
     choice = await chooseSlots({ context, vault, providers, opener, newMasterKey, drop });
-    if (args.flag("dry-run")) return dryRun(choice, compromised);
+    if (args.flag("dry-run")) return dryRun(choice, how.compromised ?? false);
     show(context, choice);
     checkDrop(context, args, choice);
     await requireYes(context, question);
@@ -60,7 +60,7 @@ export async function changeVaultKey(
       credentials: choice.stay.map(({ credential }) => credential),
       drop: choice.go.map(({ slot }) => slot.id),
       add: words === undefined ? [] : [{ kind: "recovery", entropy: words }],
-      compromised,
+      ...how,
     });
     await using next = result.vault;
     const renewed = await renewKeys(context, next, result.slots);

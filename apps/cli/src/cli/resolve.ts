@@ -29,7 +29,8 @@ export function resolve(commands: readonly Command[], argv: readonly string[]): 
     const command = commands.find(
       (row) => row.path === next || row.aliases?.includes(next) === true,
     );
-    if (command !== undefined) {
+    // A command that is a group as well is itself only where no subcommand follows.
+    if (command !== undefined && children(commands, next).length === 0) {
       return { command, words: [...options, ...argv.slice(i + 1)] };
     }
     if (!commands.some((row) => row.path.startsWith(`${next} `))) {
@@ -42,7 +43,8 @@ export function resolve(commands: readonly Command[], argv: readonly string[]): 
     }
     path = next;
   }
-  return { group: path, words: options };
+  const command = commands.find((row) => row.path === path);
+  return command ? { command, words: options } : { group: path, words: options };
 }
 
 /** The words that may follow a path, in table order. */

@@ -19,14 +19,17 @@ export const NOT_REVOKED: readonly string[] = [
  * Runs a rotation with a progress bar, until it has ended or a signal comes. Then it says how to go on.
  *
  * @param args - Of a command with the options of `PROGRESS_OPTIONS`.
- * @param goOn - The command that ends it when it was interrupted.
+ * @param how - `goOn`: the command that ends it when it was interrupted. `acceptFaults`: as in `vault.rotation`.
  */
 export async function runRotation(
   context: Context,
   args: Arguments,
   { rotation }: Vault,
   work: "start" | "resume",
-  goOn = "lango security rotate --resume",
+  {
+    goOn = "lango security rotate --resume",
+    acceptFaults = false,
+  }: { readonly goOn?: string; readonly acceptFaults?: boolean } = {},
 ): Promise<RotationResult> {
   let shown: { readonly stage: string; readonly progress: Progress } | undefined;
   const onProgress: RotateOptions["onProgress"] = ({ stage, done, total }) => {
@@ -37,7 +40,7 @@ export async function runRotation(
     shown.progress.update(done, total);
   };
   try {
-    return await interruptible((signal) => rotation[work]({ onProgress, signal }));
+    return await interruptible((signal) => rotation[work]({ onProgress, signal, acceptFaults }));
   } catch (error) {
     if (isInterrupted(error)) {
       shown?.progress.end();

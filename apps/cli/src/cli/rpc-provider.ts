@@ -2,6 +2,7 @@ import type { Channel, ChannelEvent, Peers } from "@lango/companion";
 import type { CryptoProvider } from "@lango/crypto-core";
 import type { createReconnectingLink, createRpcProvider, Link } from "@lango/crypto-rpc";
 import { deviceName, identityOf } from "./companion-identity.ts";
+import type { WatchedPeers } from "./companion-peers.ts";
 import { noteCompanion } from "./companion-record.ts";
 import type { Context } from "./context.ts";
 import { importProvider } from "./provider-packages.ts";
@@ -27,13 +28,15 @@ export interface CompanionLink extends AsyncDisposable {
 export async function companionLink(
   context: Context,
   { rpcUrl }: Pick<KeySettings["signer"], "rpcUrl">,
-  peers: Peers,
+  peers: WatchedPeers,
 ): Promise<CompanionLink> {
   const { home } = context;
   const rpc = (await importProvider("@lango/crypto-rpc", home)) as RpcPackage;
   const notes = new Set<Promise<void>>();
   const onEvent = (event: ChannelEvent): void => {
-    if (event.type === "connected") notes.add(noteCompanion(home, event.peer.id, false));
+    if (event.type !== "connected") return;
+    peers.connected?.(event.peer);
+    notes.add(noteCompanion(home, event.peer.id, false));
   };
   const link = rpc.createReconnectingLink({
     async connect(signal) {
@@ -75,7 +78,7 @@ const saysThatItWaits = (context: Context, channel: Channel): Channel => ({
 export async function makeRpcProvider(
   context: Context,
   signer: KeySettings["signer"],
-  peers: Peers,
+  peers: WatchedPeers,
 ): Promise<CryptoProvider> {
   const companion = await companionLink(context, signer, peers);
   const { keyId } = signer;

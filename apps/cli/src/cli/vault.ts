@@ -12,6 +12,7 @@ import { type Arguments, usageError } from "./arguments.ts";
 import { checkUnlockVariables, noteConfigured } from "./configured.ts";
 import type { Context } from "./context.ts";
 import { requireVault } from "./home.ts";
+import { keepSecret } from "./keep-secret.ts";
 import { lazyKeyring } from "./keyring.ts";
 import { locked } from "./locked.ts";
 import { vaultPlace } from "./place.ts";
@@ -35,6 +36,8 @@ export interface VaultNeeds {
   readonly anyDatabase?: true;
   /** What the person has just typed; nothing else opens the vault. Zeroed here. */
   readonly passphrase?: Bytes;
+  /** Opens the vault where no source gives anything; nobody is asked then. The caller zeroes it. */
+  readonly otherwise?: Uint8Array;
 }
 
 /** Unlocks the vault, uses it, and closes it whatever happens. */
@@ -42,7 +45,11 @@ export async function withVault<T>(
   context: Context,
   args: Arguments,
   needs: VaultNeeds,
-  use: (vault: Vault, providers: Providers["byScheme"]) => Promise<T>,
+  use: (
+    vault: Vault,
+    providers: Providers["byScheme"],
+    peers: Pick<Providers["peers"], "newest">,
+  ) => Promise<T>,
 ): Promise<T> {
   if (needs.stdinFree === false) refuseStdin(args);
   let fresh = needs.passphrase;
@@ -51,7 +58,6 @@ export async function withVault<T>(
   });
   hardenProcess();
   const { audit, gateway, security } = await loadConfig(context.home);
-  const { keepPassphrase, keepCredential } = needs;
   // Closed after the vault, which may anchor its log with a key of one.
   await using providers = await openProviders(context, security, needs.scheme);
   const unlocker =
@@ -69,10 +75,10 @@ export async function withVault<T>(
     unlock: async (slots) => {
       if (fresh === undefined) await checkUnlockVariables(context, args, slots);
       const result = await unlocker.obtain(slots);
-      const { credential } = result;
-      keepPassphrase?.(credential.secret.slice());
-      keepCredential?.({ ...credential, secret: credential.secret.slice() });
-      return result;
+      const { keepPassphrase, keepCredential } = needs;
+      if (keepPassphrase) return keepSecret(result, keepPassphrase);
+      if (!keepCredential) return result;
+      return keepSecret(result, (secret) => keepCredential({ ...result.credential, secret }));
     },
     audit: {
       onFailure: audit.onFailure,
@@ -88,16 +94,20 @@ export async function withVault<T>(
   }
   await auditProviderChange(vault, security);
   await noteConfigured(vault, context, gateway.auth.token);
-  return await use(vault, providers.byScheme);
+  return await use(vault, providers.byScheme, providers.peers);
 }
 
 /** Looks where the command line, the environment and the settings say. */
 function configuredUnlocker(
   context: Context,
   args: Arguments,
-  { stdinFree = true, freshConsent, keepPassphrase }: VaultNeeds,
+  { stdinFree = true, freshConsent, keepPassphrase, otherwise }: VaultNeeds,
   settings: Pick<UnlockOptions, "keyringEnabled" | "providerSlots">,
 ): Pick<Unlocker, "obtain"> {
+  if (otherwise !== undefined) {
+    const options = { ...unlockOptions(context, args, false), ...settings, prompt: undefined };
+    return orElse(createUnlocker(options), otherwise);
+  }
   const options = {
     ...unlockOptions(context, args, stdinFree),
     ...(keepPassphrase ? { unlockWith: "passphrase" as const } : {}),
@@ -130,6 +140,20 @@ const givenJustNow = (secret: Bytes): Pick<Unlocker, "obtain"> => ({
       credential: { kind: "passphrase", source, secret, ambient: false, slotIds },
       skipped: [],
     };
+  },
+});
+
+const orElse = (
+  unlocker: Pick<Unlocker, "obtain">,
+  passphrase: Uint8Array,
+): Pick<Unlocker, "obtain"> => ({
+  async obtain(slots) {
+    try {
+      return await unlocker.obtain(slots);
+    } catch (error) {
+      if (!isCryptoError(error) || error.code !== "ERR_LOCKED") throw error;
+      return givenJustNow(new Uint8Array(passphrase)).obtain(slots);
+    }
   },
 });
 

@@ -5,16 +5,25 @@ import { writeAll } from "./output.ts";
 /** As large as a small change of the database. */
 const PROBE_BYTES = 256 * 1024;
 
-const REASONS: Readonly<Record<string, string>> = {
-  EROFS: "the file system is read-only",
-  ENOSPC: "the disk is full",
-  EDQUOT: "the quota of the disk is used up",
-  EACCES: "it may not be written",
-  EPERM: "it may not be written",
+/** Why no file can be made, and what to do about it. */
+interface Refusal {
+  readonly reason: string;
+  readonly hint?: string;
+}
+
+const SPACE = "Free some space: until then nothing can be stored, and most commands stop";
+
+const REASONS: Readonly<Record<string, Refusal>> = {
+  EROFS: { reason: "the file system is read-only", hint: "Mount it so that it can be written" },
+  ENOSPC: { reason: "the disk is full", hint: SPACE },
+  EDQUOT: { reason: "the quota of the disk is used up", hint: SPACE },
+  EFBIG: { reason: "files may not become that large here", hint: "Raise the limit: ulimit -f" },
+  EACCES: { reason: "it may not be written" },
+  EPERM: { reason: "it may not be written" },
 };
 
 /** Makes a file in a folder and takes it away again. Returns why that fails, or nothing. */
-export function whyNoNewFile(folder: string): string | undefined {
+export function whyNoNewFile(folder: string): Refusal | undefined {
   const path = join(folder, `.doctor-${process.pid}`);
   let fd: number | undefined;
   try {
@@ -24,7 +33,7 @@ export function whyNoNewFile(folder: string): string | undefined {
     return undefined;
   } catch (error) {
     const { code = "unknown" } = error as NodeJS.ErrnoException;
-    return REASONS[code] ?? code;
+    return REASONS[code] ?? { reason: code };
   } finally {
     if (fd !== undefined) {
       closeSync(fd);

@@ -18,7 +18,7 @@ export const run: Handler = async (context, args) => {
       changeVaultKey(
         { context, args, vault, providers, opener: opener! },
         "Make a new vault key?",
-        false,
+        {},
         async (_vault, report) => {
           for (const sentence of report.notRevoked) context.note(sentence);
           const { slots, dropped, keys, renewed } = report;

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { withSealing } from "../cli/backup-secret.ts";
 import type { Handler } from "../cli/command.ts";
 import { interruptible } from "../cli/interrupt.ts";
+import { keepHeapSmall } from "../cli/process.ts";
 import { createProgress } from "../cli/progress.ts";
 import { withVault } from "../cli/vault.ts";
 import { readVersion } from "../version.ts";
@@ -13,6 +14,7 @@ export const run: Handler = (context, args) =>
     if (args.flag("dry-run")) {
       return { data: { dryRun: true, file }, text: `would make the backup ${file}` };
     }
+    keepHeapSmall();
     const { createBackup } = await import("../cli/backup.ts");
     const { manifest, bytes, sha256 } = await withSealing(context, args, (sealing) =>
       interruptible(async (signal) => {
@@ -30,6 +32,9 @@ export const run: Handler = (context, args) =>
     context.note(
       "It opens with what it was made for, and the vault in it with what opens this one: keep both, elsewhere",
     );
+    if (manifest.from !== undefined) {
+      context.note("The rows on the server were copied into a file, as which they are restored");
+    }
     context.note("The files passphrase and master.key are not in it");
     return {
       data: { file, bytes, sha256, ...manifest },

@@ -3,7 +3,7 @@ import { createUnlocker } from "@lango/unlock";
 import { withOpening } from "../cli/backup-secret.ts";
 import type { Handler } from "../cli/command.ts";
 import { interruptible } from "../cli/interrupt.ts";
-import { hardenProcess } from "../cli/process.ts";
+import { hardenProcess, keepHeapSmall } from "../cli/process.ts";
 import { createProgress } from "../cli/progress.ts";
 import { openProviders } from "../cli/providers.ts";
 import { unlockOptions } from "../cli/vault.ts";
@@ -16,6 +16,7 @@ export const run: Handler = async (context, args) => {
   const file = args.positional("FILE");
   const dryRun = args.flag("dry-run");
   hardenProcess();
+  keepHeapSmall();
   // Of the home: the settings in the backup are not trusted before it is opened.
   const { security } = await loadConfig(context.home);
   await using providers = await openProviders(context, security);
@@ -65,13 +66,25 @@ export const run: Handler = async (context, args) => {
       ...(dryRun ? { dryRun } : {}),
       home: context.home,
       createdAt: manifest.createdAt,
+      ...(manifest.from === undefined ? {} : { from: manifest.from }),
       ...data,
     },
     text: textOf(restored, context.home, dryRun),
   };
 };
 
-function advise({ setAside, suspendedCompanions }: RestoredBackup, note: (line: string) => void) {
+function advise(
+  { setAside, suspendedCompanions, manifest: { from } }: RestoredBackup,
+  note: (line: string) => void,
+) {
+  if (from !== undefined) {
+    note(
+      `Its rows were in ${from}; they are in lango.db of the home now, and the setting store says so`,
+    );
+    note(
+      `To have them on a server again, in a database without a vault: lango store migrate --to postgres://…`,
+    );
+  }
   if (setAside !== undefined) {
     note(`The old home is ${setAside}, with its passphrase and master.key files if it had any`);
     note("Programs that have the old vault open must be started again");

@@ -24,6 +24,7 @@ export const run: Handler = async (context, args) => {
       ["vault", manifest.vaultId],
       ["made", manifest.createdAt],
       ["by lango", manifest.lango],
+      ...(manifest.from === undefined ? [] : [["rows from", manifest.from] as const]),
       ["slot generation", `${manifest.slotGeneration}`],
       ...manifest.entries.map(({ name, size }) => [name, `${size} bytes`] as const),
     ]),

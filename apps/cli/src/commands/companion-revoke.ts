@@ -12,6 +12,10 @@ export const run: Handler = (context, args) =>
       return { data: { dryRun: true, ...data }, text: `would revoke the ${role} ${name}` };
     }
     await requireYes(context, `Revoke the ${role} "${name}"?`);
-    await vault.companions.revoke(id);
-    return { data, text: `revoked ${name}; to use it again, pair it again` };
+    const slots = await vault.companions.revoke(id);
+    for (const slot of slots) context.note(`Slot ${slot.id} (${slot.uri}) went with it`);
+    return {
+      data: { ...data, slots },
+      text: `revoked ${name}; to use it again, pair it again`,
+    };
   });

@@ -1,6 +1,7 @@
 import { usageError } from "../cli/arguments.ts";
 import { CHECKS, type Finding } from "../cli/checks.ts";
 import type { Handler } from "../cli/command.ts";
+import type { Context } from "../cli/context.ts";
 import { mend } from "../cli/mend.ts";
 import { printable } from "../cli/output.ts";
 import { run as backup } from "../doctor/backup.ts";
@@ -32,15 +33,18 @@ export const run: Handler = async (context, args) => {
   const findings: (Finding & { readonly check: string })[] = [];
   for (const [check, look] of Object.entries(CHECKS)) {
     const { stop, ...finding } = await look(context, args);
-    findings.push({ check, ...finding });
+    // What keeps one check from looking, such as a full disk, keeps others: it is said once.
+    const first = findings.find(({ ok, detail }) => ok === false && detail === finding.detail);
+    const detail = `not checked, for the same reason as ${first?.check}`;
+    findings.push({ check, ...(first === undefined ? finding : { ok: null, detail }) });
     if (stop) {
       break;
     }
   }
-  const healthy = findings.every(({ ok }) => ok);
+  const healthy = findings.every(({ ok }) => ok !== false);
   const width = Math.max(...findings.map(({ check }) => check.length));
   const lines = findings.flatMap(({ check, ok, detail, fix }) => [
-    `${context.paint(1, ok ? "green" : "red", ok ? "ok   " : "fault")} ${check.padEnd(width)}  ${printable(detail)}`,
+    `${mark(context, ok)} ${check.padEnd(width)}  ${printable(detail)}`,
     ...(fix === undefined ? [] : [`      ${" ".repeat(width)}  ${printable(fix)}`]),
   ]);
   return {
@@ -49,3 +53,6 @@ export const run: Handler = async (context, args) => {
     exit: healthy ? 0 : EXIT_FINDINGS,
   };
 };
+
+const mark = ({ paint }: Context, ok: Finding["ok"]): string =>
+  ok === null ? "-    " : ok ? paint(1, "green", "ok   ") : paint(1, "red", "fault");

@@ -15,17 +15,21 @@ export const run: Handler = (context) =>
     const key = await stateOf(keyring, "master-key");
     const passphrase = await stateOf(keyring, "passphrase");
     const { enabled } = security.keyring;
+    // What keeps it from being asked is the same for both: said once.
+    const isSame = key.startsWith(UNKNOWN) && passphrase === key;
     return {
       data: { keyring: keyring.name, key, passphrase, slots: slots.map(({ id }) => id), enabled },
       text: facts([
         ["keyring", keyring.name],
         ["key", key],
         ["slots for that key", slots.length === 0 ? "none" : slots.map(({ id }) => id).join(", ")],
-        ["passphrase", passphrase],
+        ["passphrase", isSame ? "unknown, for the same reason" : passphrase],
         ["asked for the passphrase", enabled ? "yes" : "no (security.keyring.enabled is false)"],
       ]),
     };
   });
+
+const UNKNOWN = "unknown";
 
 /** `present`, `absent`, or why nobody knows. */
 async function stateOf(keyring: WritableKeyring, entry: KeyringEntry): Promise<string> {
@@ -34,7 +38,7 @@ async function stateOf(keyring: WritableKeyring, entry: KeyringEntry): Promise<s
     zero(secret);
     return secret === undefined ? "absent" : "present";
   } catch (error) {
-    if (isCryptoError(error)) return `unknown: ${error.message}`;
+    if (isCryptoError(error)) return `${UNKNOWN}: ${error.message}`;
     throw error;
   }
 }

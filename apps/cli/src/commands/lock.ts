@@ -1,5 +1,11 @@
 import { CryptoError, isCryptoError, zero } from "@lango/crypto-core";
-import { agentStatus, createUnlocker, lockAgent, type UnlockResult } from "@lango/unlock";
+import {
+  agentStatus,
+  createUnlocker,
+  lockAgent,
+  noteAgentEnd,
+  type UnlockResult,
+} from "@lango/unlock";
 import { openVault } from "@lango/vault";
 import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
@@ -51,6 +57,9 @@ async function record(
     await using vault = await openVault({ ...(await vaultPlace(context)), unlock });
     await vault.audit.append({ action: "agent.lock", detail: `agent ${pid}` });
   } catch (error) {
-    context.warn(`The log does not have it: ${error instanceof Error ? error.message : error}`);
+    await noteAgentEnd(context.home, "locked", pid);
+    context.warn(
+      `The log has it from the next unlock on: ${error instanceof Error ? error.message : error}`,
+    );
   }
 }

@@ -6,6 +6,7 @@ import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
 import { requireVault } from "../cli/home.ts";
 import { chooseKdf, configuredKdf } from "../cli/kdf.ts";
+import { keepSecret } from "../cli/keep-secret.ts";
 import { replaceKeyfile } from "../cli/keyfile.ts";
 import { replaceInKeyring } from "../cli/keyring.ts";
 import { obtainNewPassphrase } from "../cli/new-passphrase.ts";
@@ -37,11 +38,10 @@ export const run: Handler = async (context, args) => {
     await using vault = await openVault({
       ...(await vaultPlace(context)),
       providers: providers?.byScheme,
-      unlock: async (slots) => {
-        const result = await oldUnlocker(context, args).obtain(slots);
-        oldPassphrase = result.credential.secret.slice();
-        return result;
-      },
+      unlock: async (slots) =>
+        keepSecret(await oldUnlocker(context, args).obtain(slots), (secret) => {
+          oldPassphrase = secret;
+        }),
     });
     await providers?.peers.readFrom(vault);
     if (args.flag("dry-run")) {
@@ -100,6 +100,6 @@ const oldUnlocker = (context: Context, args: Arguments) =>
     optionPrefix: "old-",
     unlockWith: "passphrase",
     skipAmbient: true,
-    prompt: canAsk(context) ? () => askSecret(ASK_OLD) : undefined,
+    prompt: canAsk(context) ? (label, isAgain) => askSecret(isAgain ? label : ASK_OLD) : undefined,
     stdinFree: false,
   });

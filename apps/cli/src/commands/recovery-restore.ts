@@ -76,10 +76,7 @@ async function obtain(
 ): Promise<UnlockResult> {
   const slotIds = slots.filter(({ kind }) => kind === "recovery").map(({ id }) => id);
   if (slotIds.length === 0) {
-    throw usageError(
-      "This vault has no recovery words",
-      'Make them with "lango security recovery setup"',
-    );
+    throw usageError("This vault has no recovery words", whatElseOpens(slots).join("\n"));
   }
   if (entropy === undefined) {
     const asking = { home, env: {}, unlockWith: "recovery", stdinFree: false } as const;
@@ -90,6 +87,22 @@ async function obtain(
     credential: { kind: "recovery", source: "recovery words", secret, ambient: false, slotIds },
     skipped: [],
   };
+}
+
+/** For somebody who is locked out: words cannot be made without what opens the vault, so those are no advice. */
+function whatElseOpens(slots: readonly SlotInfo[]): string[] {
+  const kinds = [...new Set(slots.map(({ kind }) => kind))];
+  const others = kinds.filter((kind) => kind !== "passphrase");
+  return [
+    `It opens with: ${kinds.join(", ")}; "lango whoami" shows where lango looks`,
+    ...(others.some((kind) => kind !== "provider")
+      ? ["With the key at hand: lango security slots add --kind passphrase --master-key-fd 3 3<KEY"]
+      : []),
+    ...(others.includes("provider")
+      ? ["By the provider: lango security slots add --kind passphrase --unlock-with provider"]
+      : []),
+    "A backup opens with what opened the vault when it was made: lango backup restore FILE",
+  ];
 }
 
 async function removeOld(

@@ -40,7 +40,7 @@ export const run: Handler = async (context, args) => {
       file,
       program,
       words: await resolveWords(vault, words),
-      env: { ...inheritedEnvironment(context.env), ...variables },
+      env: { ...(await inheritedEnvironment(context)), ...variables },
       umask: context.umask,
     };
     const detail = logDetail(program, file, words, isMasked);

@@ -1,4 +1,4 @@
-import { isCryptoError } from "@lango/crypto-core";
+import { type CryptoErrorCode, isCryptoError } from "@lango/crypto-core";
 import type { Handler, Result } from "../cli/command.ts";
 import { requireVault } from "../cli/home.ts";
 import { table, when } from "../cli/output.ts";
@@ -17,10 +17,19 @@ export const run: Handler = async (context, args) => {
     });
   } catch (error) {
     // In an encrypted database names are secret too; that nobody can see them now is an answer.
-    if (!isCryptoError(error) || error.code !== "ERR_LOCKED") throw error;
+    if (!isCryptoError(error) || !LOCKED.includes(error.code)) throw error;
     return { data: { secrets: null, locked: true }, text: "locked: the database is encrypted" };
   }
 };
+
+/** That nothing opens it; or that a provider, which alone could have, is away. */
+const LOCKED: readonly CryptoErrorCode[] = [
+  "ERR_LOCKED",
+  "ERR_UNAVAILABLE",
+  "ERR_TIMEOUT",
+  "ERR_CIRCUIT_OPEN",
+  "ERR_PROVIDER_NOT_INSTALLED",
+];
 
 const listed = (secrets: Awaited<ReturnType<Rows["secrets"]["list"]>>): Result => ({
   data: { secrets },

@@ -41,7 +41,7 @@ export const run: Handler = async (context, args) => {
     if (!resume) await requireYes(context, `Seal ${counted(values, "value")} again?`);
     await envKeys?.adopt(vault);
     const goOn = `lango security rotate${envKeys ? " --env-keys" : ""} --resume`;
-    const result = await runRotation(context, args, vault, resume ? "resume" : "start", goOn);
+    const result = await runRotation(context, args, vault, resume ? "resume" : "start", { goOn });
     const ended = await envKeys?.finish(vault);
     for (const sentence of NOT_REVOKED) context.note(sentence);
     return {

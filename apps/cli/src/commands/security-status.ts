@@ -1,6 +1,6 @@
 import { isCryptoError } from "@lango/crypto-core";
 import { createUnlocker } from "@lango/unlock";
-import { type LockedVault, type RotationStatus, readVault } from "@lango/vault";
+import { type LockedStatus, type LockedVault, type RotationStatus, readVault } from "@lango/vault";
 import { agentFacts } from "../cli/agent-facts.ts";
 import type { Handler } from "../cli/command.ts";
 import { readCompanionRecords } from "../cli/companion-record.ts";
@@ -36,7 +36,9 @@ export const run: Handler = async (context, args) => {
   const { mode, provider, database, facts: settings } = standing(wishes, context.home, status);
   const lastProbe = await lastProbeOf(context, wishes, sound && asked);
   const key = keyOf(wishes, context.home);
-  const companions = status.database.encrypted ? [] : await companionsOf(vault, context.home);
+  // Nobody knows what is in an encrypted database while it is locked.
+  const isHidden = status.dataKeys === null;
+  const companions = isHidden ? undefined : await companionsOf(vault, context.home);
   const sources = await createUnlocker({
     home: context.home,
     env: context.env,
@@ -52,13 +54,13 @@ export const run: Handler = async (context, args) => {
   return {
     data: {
       home: context.home,
-      // Where the keys are, and not where the settings would have them; nobody knows while an encrypted database is locked.
-      mode: status.database.encrypted ? null : mode,
+      // Where the keys are, and not where the settings would have them.
+      mode,
       unlockSource: used?.source ?? null,
       sources,
       agent,
       provider: { ...provider, key: key ?? null, lastProbe: lastProbe ?? null },
-      companion: companions.length === 0 ? null : { devices: companions },
+      companion: companions?.length === 0 ? null : { devices: companions ?? null },
       audit: { anchor: anchor === "" ? null : anchor },
       ...status,
       database,
@@ -70,28 +72,33 @@ export const run: Handler = async (context, args) => {
         "vault",
         status.createdAt === null ? status.id : `${status.id}, made ${when(status.createdAt)}`,
       ],
-      ["mode", status.database.encrypted ? "locked" : mode],
+      ["mode", mode ?? "locked"],
       ...settings,
       ...(provider.name === "local" ? [] : providerFacts(key, lastProbe)),
-      [
-        "rooted in",
-        status.rootedIn ?? [...new Set(status.slots.map(({ kind }) => kind))].join(", "),
-      ],
+      ["rooted in", rootText(status)],
       ["would unlock with", unlockText],
       ["unlock agent", agentText],
       ["slots", status.slots.map(({ kind, kdf }) => (kdf ? `${kind} (${kdf})` : kind)).join(", ")],
       ["keys", `${status.keyCount ?? "locked"}`],
       ["secrets", `${status.secretCount ?? "locked"}`],
-      [
-        "companion",
-        status.database.encrypted ? "locked" : companionText(companions, lastProbe, provider.name),
-      ],
+      ["companion", companions ? companionText(companions, lastProbe, provider.name) : "locked"],
       ["log anchored by", anchor === "" ? "nothing" : anchor],
-      ["degraded", status.database.encrypted ? "locked" : degradedText(status.degradedDataKeys)],
+      [
+        "degraded",
+        status.degradedDataKeys === null ? "locked" : degradedText(status.degradedDataKeys),
+      ],
+      ...(isHidden ? [["rotation", "locked"] as const] : []),
       ...(status.rotation === null ? [] : [["rotation", rotationText(status.rotation)] as const]),
       ...(status.renewing ? [["after a compromise", RENEWING] as const] : []),
     ]),
   };
+};
+
+/** The key without which nothing opens, else the kinds of slots. Slots of a provider alone could be either. */
+const rootText = ({ rootedIn, slots, dataKeys }: LockedStatus): string => {
+  if (rootedIn !== null) return rootedIn;
+  const kinds = [...new Set(slots.map(({ kind }) => kind))].join(", ");
+  return dataKeys === null && kinds === "provider" ? "locked" : kinds;
 };
 
 const degradedText = (count: number): string =>

@@ -37,14 +37,19 @@ export const run: Handler = async (context, args) => {
   if (kind === "recovery") requireSomebodyToShow(context);
   const uri = args.string("uri");
   const scheme = uri === undefined ? undefined : parseKeyUri(uri).scheme;
-  return withVault(context, args, { freshConsent: true, scheme }, async (vault, providers) => {
-    if (args.flag("dry-run")) {
-      return { data: { dryRun: true, kind }, text: `would add a slot of kind ${kind}` };
-    }
-    const { slot, note } = await ADD[kind]({ context, args, vault, providers, label });
-    if (note !== undefined) context.note(note);
-    return { data: { slot }, text: `Added slot ${slot.id} (${slot.kind})` };
-  });
+  return withVault(
+    context,
+    args,
+    { freshConsent: true, scheme },
+    async (vault, providers, peers) => {
+      if (args.flag("dry-run")) {
+        return { data: { dryRun: true, kind }, text: `would add a slot of kind ${kind}` };
+      }
+      const { slot, note } = await ADD[kind]({ context, args, vault, providers, peers, label });
+      if (note !== undefined) context.note(note);
+      return { data: { slot }, text: `Added slot ${slot.id} (${slot.kind})` };
+    },
+  );
 };
 
 interface Wish {
@@ -52,6 +57,7 @@ interface Wish {
   readonly args: Arguments;
   readonly vault: Vault;
   readonly providers: Providers["byScheme"];
+  readonly peers: Pick<Providers["peers"], "newest">;
   readonly label: string | undefined;
 }
 
@@ -105,7 +111,7 @@ const ADD: Readonly<Record<SlotSummary["kind"], Add>> = {
     const { slot, keyring } = await addKeyringSlot(context, vault, label);
     return { slot, note: `The keyring (${keyring}) opens the vault now` };
   },
-  async provider({ context, args, vault, providers, label }) {
+  async provider({ context, args, vault, providers, peers, label }) {
     const { security } = await loadConfig(context.home);
     const uri = args.string("uri") ?? configuredKey(security, "encryption", context.home);
     const { scheme } = parseKeyUri(uri);
@@ -117,6 +123,8 @@ const ADD: Readonly<Record<SlotSummary["kind"], Add>> = {
     const { keyId } = parseKeyUri(found.uri);
     const slot = await vault.slots.add({
       ...{ kind: "provider", uri: found.uri, provider, keyId, label },
+      // It was asked for its key just now, and the provider speaks to no other from here on.
+      companion: scheme === "rpc" ? peers.newest : undefined,
     });
     return { slot, note: `Whoever may use ${found.uri} for decryption opens the vault now` };
   },

@@ -1,13 +1,19 @@
 import { join, resolve } from "node:path";
 import { createUnlocker } from "@lango/unlock";
-import { type MoveProgress, moveVault, readVault, type StoreAddress } from "@lango/vault";
+import {
+  type MovePlan,
+  type MoveProgress,
+  moveVault,
+  planMove,
+  type StoreAddress,
+} from "@lango/vault";
 import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
 import { requireVault } from "../cli/home.ts";
 import { interruptible } from "../cli/interrupt.ts";
 import { vaultPlace } from "../cli/place.ts";
-import { hardenProcess } from "../cli/process.ts";
+import { hardenProcess, keepHeapSmall } from "../cli/process.ts";
 import { createProgress, type Progress } from "../cli/progress.ts";
 import { openProviders } from "../cli/providers.ts";
 import { requireYes } from "../cli/terminal.ts";
@@ -22,22 +28,17 @@ export const run: Handler = async (context, args) => {
   await requireVault(source);
   const place = await vaultPlace(source);
   const { security } = await loadConfig(context.home);
-  const shown = to === "home" ? join(context.home, "lango.db") : withoutPassword(to.url);
   if (args.flag("dry-run")) {
-    await using vault = await readVault(place);
-    const { id, location, secretCount, keyCount } = await vault.status();
-    return {
-      data: { dryRun: true, vaultId: id, from: location, to: shown },
-      text: `would move vault ${id}${
-        secretCount === null ? "" : ` with ${secretCount} secrets and ${keyCount} keys`
-      } from ${location} to ${shown}`,
-    };
+    const plan = await planMove({ ...place, to });
+    return { data: { dryRun: true, ...plan }, text: planText(plan) };
   }
+  const shown = to === "home" ? join(context.home, "lango.db") : withoutPassword(to.url);
   await requireYes(
     context,
     `Move the vault to ${shown}? Nobody can use it meanwhile, and whoever has it open must open it again.`,
   );
   hardenProcess();
+  keepHeapSmall();
   await using providers = await openProviders(source, security);
   const progress = stagesOf(context, args);
   const moved = await interruptible((signal) =>
@@ -69,6 +70,30 @@ export const run: Handler = async (context, args) => {
   };
 };
 
+const TARGETS: Readonly<Record<MovePlan["target"], string>> = {
+  nothing: "is made by the move",
+  empty: "is empty",
+  left: "holds this vault as it was before it was moved away from there, which is replaced",
+  "half-filled": "was being filled by a move that was interrupted",
+  older: "has tables of an older lango, which are migrated first",
+  encrypted: "is encrypted, and can be looked into only with the vault's key",
+};
+
+function planText({ vaultId, from, to, rows, secretCount, keyCount, target, server }: MovePlan) {
+  const what =
+    rows === null ? "" : `: ${rows} rows, of them ${secretCount} secrets and ${keyCount} keys`;
+  return [
+    `would move vault ${vaultId} from ${from} to ${to}${what}`,
+    ...(server
+      ? [
+          `reached PostgreSQL ${server.server} ${server.tls ? "with TLS, its certificate checked" : "on this machine, without TLS"}`,
+          `role ${server.role} has the rights for it`,
+        ]
+      : []),
+    `the new place ${TARGETS[target]}`,
+  ].join("\n");
+}
+
 function targetOf({ home, env }: Context, given: string | undefined): StoreAddress | "home" {
   if (given === undefined) {
     throw usageError("--to is missing", "Name the place: --to postgres://…, or --to sqlite");
@@ -78,8 +103,15 @@ function targetOf({ home, env }: Context, given: string | undefined): StoreAddre
     const file = join(home, "lango.db");
     if (path === "" || resolve(path) === file) return "home";
     throw usageError(
-      "--to: the file of a vault is lango.db in its home",
-      "Use --to sqlite, or --home for another home",
+      "--to: a database file lies in its home as lango.db, beside the slots that open it",
+      "Use --to sqlite; to have the vault elsewhere, move the whole home there and name it with --home or LANGO_HOME",
+    );
+  }
+  if (scheme !== "postgres" && scheme !== "postgresql") {
+    // Not as it was typed: it may hold a password.
+    throw usageError(
+      "--to names neither postgres://… nor sqlite",
+      "A vault is kept in PostgreSQL or in a SQLite file: --to postgres://user@host:5432/database, or --to sqlite",
     );
   }
   checkAddress({ url: given, source: "--to" });

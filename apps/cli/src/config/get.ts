@@ -12,6 +12,9 @@ export interface SettingInfo {
   readonly path: string;
   readonly value: JsonValue;
   readonly isDefault: boolean;
+  readonly defaultValue: JsonValue;
+  /** Whether it is a token, which is not shown. */
+  readonly isSecret?: true;
   readonly type: string;
   readonly choices?: readonly string[];
   readonly description: string;
@@ -22,10 +25,13 @@ export async function listSettings(home: string): Promise<SettingInfo[]> {
   const config = await loadConfig(home);
   return settingsOf(configJsonSchema()).map(({ keys, schema }) => {
     const value = lookUp(config, keys)!;
+    const defaultValue = lookUp(DEFAULTS, keys)!;
     return {
       path: keys.join("."),
       value: conceal(value, schema),
-      isDefault: JSON.stringify(value) === JSON.stringify(lookUp(DEFAULTS, keys)),
+      isDefault: JSON.stringify(value) === JSON.stringify(defaultValue),
+      defaultValue,
+      ...(schema.writeOnly === true ? { isSecret: true } : {}),
       type: schema.type ?? "string",
       ...(schema.enum === undefined ? {} : { choices: schema.enum }),
       description: schema.description ?? "",

@@ -10,11 +10,18 @@ export const DATABASE_COMMANDS: readonly Command[] = [
       "lango security db-migrate",
       "lango security db-migrate --dry-run",
       "lango security db-migrate --from-passphrase --database-passphrase-fd 3 3<old",
+      "lango security db-migrate --from-passphrase --database /mnt/old/.lango/lango.db",
     ],
     options: {
       "from-passphrase": {
         type: "boolean",
-        summary: "the database was encrypted with PRAGMA key = 'a passphrase' by another program",
+        summary:
+          "bring the secrets of the original Lango's database, or take over one that PRAGMA key = 'a passphrase' encrypts",
+      },
+      database: {
+        type: "string",
+        value: "FILE",
+        summary: "the original's database, for a vault that is there (default: that of the home)",
       },
       "database-passphrase-fd": {
         type: "string",

@@ -26,6 +26,12 @@ export const GENERAL_COMMANDS: readonly Command[] = [
     load: () => import("../commands/whoami.ts"),
   },
   {
+    path: "settings",
+    summary: "show every setting and change some, on a terminal",
+    examples: ["lango settings"],
+    load: () => import("../commands/settings-edit.ts"),
+  },
+  {
     path: "settings get",
     summary: "show one setting",
     examples: ["lango settings get security.signer.provider"],

@@ -21,6 +21,10 @@ export const ROTATION_COMMANDS: readonly Command[] = [
         type: "boolean",
         summary: "a new vault key and new keys of the rows too: somebody may have had the old ones",
       },
+      "accept-faults": {
+        type: "boolean",
+        summary: "with --compromised: also take rows that the log does not vouch for",
+      },
       ...REKEY_OPTIONS,
       resume: { type: "boolean", summary: "go on with the rotation that was interrupted" },
       ...PROGRESS_OPTIONS,
@@ -33,6 +37,12 @@ export const ROTATION_COMMANDS: readonly Command[] = [
     path: "keys retire",
     summary: "destroy the data keys that no value needs any more, and list the others",
     examples: ["lango keys retire --dry-run", "lango keys retire"],
+    options: {
+      orphans: {
+        type: "boolean",
+        summary: "first remove versions whose secret has lost its row, which nothing opens",
+      },
+    },
     unlocks: true,
     writes: true,
     load: () => import("../commands/keys-retire.ts"),

@@ -61,11 +61,13 @@ const collect = async (stream: AsyncIterable<unknown>): Promise<unknown> => {
   let size = 0;
   for await (const chunk of stream) {
     if (typeof chunk === "string" || isBytes(chunk)) {
-      pieces.push(typeof chunk === "string" ? Buffer.from(chunk) : chunk);
+      const piece = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
+      pieces.push(piece);
+      size += piece.length;
     } else {
       others.push(chunk);
+      size += toJson([chunk]).length;
     }
-    size += pieces.at(-1)?.length ?? 1;
     if (size > MAX_STREAM_BYTES) {
       throw new CryptoError("ERR_INVALID_ARGUMENT", "The result is larger than 4 MiB");
     }

@@ -7,7 +7,7 @@ import { createBackup, restoreBackup } from "../../src/index.ts";
 import { STAGES } from "../../src/stages.ts";
 import { open, unlockWith } from "./vaults.ts";
 
-const [work = "", home = "", file = "", key = "", killAt = ""] = process.argv.slice(2);
+const [work = "", home = "", file = "", key = "", killAt = "", url] = process.argv.slice(2);
 const say = (line: string): void => void writeSync(3, `${line}\n`);
 
 for (const channel of [STAGES, "lango.vault.stage"]) {
@@ -26,7 +26,7 @@ const loops: Record<string, () => Promise<void>> = {
     }
   },
   async backup() {
-    const vault = await open(home);
+    const vault = await open(home, undefined, url);
     for (let step = 0; ; step += 1) {
       const to = `${file}-${process.pid}-${step}`;
       await createBackup({ vault, to, sealing: { recipients: [key] }, lango: "1" });
@@ -34,7 +34,7 @@ const loops: Record<string, () => Promise<void>> = {
     }
   },
   async write() {
-    const vault = await open(home);
+    const vault = await open(home, undefined, url);
     for (let step = 0; ; step += 1) {
       // In this order: a copy with the second has the first.
       await vault.secrets.set(`w/${process.pid}/a`, utf8(`value ${step}`));

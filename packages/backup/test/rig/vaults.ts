@@ -25,13 +25,19 @@ export const unlockWith =
     skipped: [],
   });
 
-export const create = (home: string): Promise<Vault> =>
+/** @param url - Of the server that has its rows; none: they are a file. */
+export const create = (home: string, url?: string): Promise<Vault> =>
   createVault({
     home,
+    store: url === undefined ? undefined : { url },
     credentials: [{ kind: "passphrase", passphrase: utf8(PASSPHRASE) }],
     kdf: quickKdf(),
     acceptWeakKdf: true,
   });
 
-export const open = (home: string, passphrase?: string): Promise<Vault> =>
-  openVault({ home, unlock: unlockWith(passphrase) });
+export const open = (home: string, passphrase?: string, url?: string): Promise<Vault> =>
+  openVault({
+    home,
+    store: url === undefined ? undefined : { url },
+    unlock: unlockWith(passphrase),
+  });

@@ -28,10 +28,10 @@ export const newPeer = (name = "laptop"): Peer => ({
 
 export const makeKeys = async (): Promise<CryptoProvider> => {
   const keys = createLocalProvider();
-  await keys.createKey?.({ keyId: "seal", algorithm: "aes-256-gcm", usage: "encryption" });
-  await keys.createKey?.({ keyId: "sign", algorithm: "ecdsa-p256", usage: "signing" });
-  await keys.createKey?.({ keyId: "tag", algorithm: "hmac-sha256", usage: "mac" });
-  await keys.createKey?.({ keyId: "coins", algorithm: "secp256k1", usage: "signing" });
+  await keys.createKey({ keyId: "seal", algorithm: "aes-256-gcm", usage: "encryption" });
+  await keys.createKey({ keyId: "sign", algorithm: "ecdsa-p256", usage: "signing" });
+  await keys.createKey({ keyId: "tag", algorithm: "hmac-sha256", usage: "mac" });
+  await keys.createKey({ keyId: "coins", algorithm: "secp256k1", usage: "signing" });
   return keys;
 };
 

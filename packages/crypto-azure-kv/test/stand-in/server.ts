@@ -36,8 +36,9 @@ export interface Fault {
 }
 
 export interface StandIn {
-  /** `https://127.0.0.1:PORT`. */
+  /** `https://127.0.0.1:PORT`, or the `origin` that was given. */
   readonly url: string;
+  readonly port: number;
   readonly store: KeyStore;
   readonly requests: readonly Received[];
   inject(fault: Fault): void;
@@ -56,6 +57,10 @@ export interface StandInOptions {
   /** A token that is always good. */
   readonly token?: string;
   readonly port?: number;
+  /** The vault's URL where a proxy leads to the stand-in under the service's own name. Default: its address. */
+  readonly origin?: string;
+  /** Where tokens come from. Default: the vault's URL, whose server has a token endpoint too. */
+  readonly authority?: string;
 }
 
 /** The application that may ask the stand-in for tokens. */
@@ -72,12 +77,14 @@ export async function startStandIn({
   managedHsm = false,
   token,
   port = 0,
+  ...known
 }: StandInOptions): Promise<StandIn> {
   const store = createKeyStore(managedHsm);
   const requests: Received[] = [];
   const faults: { fault: Fault; left: number }[] = [];
   const tokens = new Set<string>();
   let url = "";
+  let authority = "";
 
   const strike = (path: string): Fault | undefined => {
     const found = faults.find(
@@ -110,11 +117,11 @@ export async function startStandIn({
     const { pathname, searchParams } = new URL(request.url ?? "/", url);
     if (pathname.endsWith("/oauth2/v2.0/token")) return issue(new URLSearchParams(text));
     if (pathname.endsWith("/.well-known/openid-configuration")) {
-      return { status: 200, body: openIdConfiguration(`${url}/${CLIENT.tenant}`) };
+      return { status: 200, body: openIdConfiguration(`${authority}/${CLIENT.tenant}`) };
     }
     const bearer = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
     if (bearer === undefined || (bearer !== token && !tokens.has(bearer))) {
-      const challenge = `Bearer authorization="${url}/${CLIENT.tenant}", resource="${RESOURCE}"`;
+      const challenge = `Bearer authorization="${authority}/${CLIENT.tenant}", resource="${RESOURCE}"`;
       const error = new ServiceError(
         401,
         "Unauthorized",
@@ -154,10 +161,13 @@ export async function startStandIn({
     });
   });
   await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
-  url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { port: bound } = server.address() as AddressInfo;
+  url = known.origin ?? `https://127.0.0.1:${bound}`;
+  authority = known.authority ?? url;
 
   return {
     url,
+    port: bound,
     store,
     requests,
     inject: (fault) => void faults.push({ fault, left: fault.times ?? 1 }),

@@ -25,8 +25,10 @@ const DAY = 86_400_000;
 /**
  * Makes a certificate for the loopback address (RFC 5280) of two days, with all that a strict verifier asks of an authority
  * that signed itself: so the tests need no `openssl`.
+ *
+ * @param names - Further hosts that it is for.
  */
-export function makeCertificate(): Certificate {
+export function makeCertificate(...names: string[]): Certificate {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const spki = publicKey.export({ type: "spki", format: "der" });
   const name = sequence(der(0x31, sequence(COMMON_NAME, der(0x0c, Buffer.from("stand-in")))));
@@ -42,7 +44,10 @@ export function makeCertificate(): Certificate {
     // The addresses, as subjectAltName: iPAddress and dNSName.
     extension(
       "551d11",
-      sequence(der(0x87, Buffer.of(127, 0, 0, 1)), der(0x82, Buffer.from("localhost"))),
+      sequence(
+        der(0x87, Buffer.of(127, 0, 0, 1)),
+        ...["localhost", ...names].map((host) => der(0x82, Buffer.from(host))),
+      ),
     ),
     extension("551d13", sequence(TRUE), TRUE),
     // digitalSignature and keyCertSign.

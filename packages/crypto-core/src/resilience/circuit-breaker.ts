@@ -2,6 +2,7 @@ import { decorate } from "../decorate.ts";
 import { CryptoError, isUnavailable } from "../errors.ts";
 import { callHook } from "../hooks.ts";
 import type { CryptoProvider } from "../provider.ts";
+import { atLeast } from "./numbers.ts";
 
 export type CircuitState = "closed" | "open" | "half-open";
 
@@ -31,6 +32,8 @@ export interface CircuitBreakerOptions {
  *
  * Only {@link isUnavailable} errors count. Every other outcome, also an error, shows that the service answers. Throttling
  * does not count either: an open circuit allows a fallback, throttling must not. `health` is neither refused nor counted.
+ *
+ * @throws {@link CryptoError} `ERR_CONFIG` for a threshold below 1, or a time below 0.
  */
 export const withCircuitBreaker = (
   provider: CryptoProvider,
@@ -41,6 +44,8 @@ export const withCircuitBreaker = (
     onStateChange,
   }: CircuitBreakerOptions = {},
 ): CryptoProvider => {
+  atLeast(1, "failureThreshold", failureThreshold);
+  atLeast(0, "openMs", openMs);
   if (failureThreshold === Number.POSITIVE_INFINITY) return provider;
   let state: CircuitState = "closed";
   let failures = 0;

@@ -2,6 +2,7 @@ import { decorate, raceSignal, unhealthy } from "../decorate.ts";
 import { isUnavailable } from "../errors.ts";
 import { callHook } from "../hooks.ts";
 import type { CryptoProvider, HealthReport, HealthRequest, Operation } from "../provider.ts";
+import { atLeast } from "./numbers.ts";
 
 export interface HealthCacheOptions {
   /** Milliseconds that a report is good for. Default: 30,000. */
@@ -34,11 +35,14 @@ const PROVES_REACHABLE: ReadonlySet<Operation> = new Set([
  * Answers `health` from the last report while it is fresh. Other calls feed it: while they succeed nothing is asked, and
  * a failure to reach the service shows at once. Callers that ask together share one call; an abort by one of them does
  * not end it for the others.
+ *
+ * @throws {@link CryptoError} `ERR_CONFIG` for a time below 0.
  */
 export const withHealthCache = (
   provider: CryptoProvider,
   { ttlMs = 30_000, clock = () => performance.now(), onReport }: HealthCacheOptions = {},
 ): CryptoProvider => {
+  atLeast(0, "ttlMs", ttlMs);
   // By key id; "" is the provider as a whole. In the order of writing, the oldest first.
   const reports = new Map<string, { report: HealthReport; at: number }>();
   const flights = new Map<string, Promise<HealthReport>>();
@@ -81,6 +85,7 @@ export const withHealthCache = (
   return {
     ...fed,
     health: async (request) => {
+      request.signal?.throwIfAborted();
       const key = request.keyId ?? "";
       const known = reports.get(key);
       if (known !== undefined && clock() - known.at < ttlMs) return known.report;

@@ -1,6 +1,7 @@
 import { decorate } from "../decorate.ts";
 import { isCryptoError } from "../errors.ts";
 import type { CryptoProvider, Operation } from "../provider.ts";
+import { atLeast } from "./numbers.ts";
 
 export interface RetryOptions {
   /** Attempts after the first one; with 0 the provider is returned as it is. Default: 3, so at most 4 calls. */
@@ -23,11 +24,16 @@ const NEVER: ReadonlySet<Operation> = new Set(["createKey", "rotateKey", "listKe
  * and `health`, nor a call that an open circuit refused: that one shall fail fast.
  *
  * Turn the retries of the service's own SDK off, or they multiply.
+ *
+ * @throws {@link CryptoError} `ERR_CONFIG` for an option that is no number or less than 0.
  */
 export const withRetry = (
   provider: CryptoProvider,
   { retries = 3, baseDelayMs = 100, maxDelayMs = 2000, random = Math.random }: RetryOptions = {},
 ): CryptoProvider => {
+  for (const [name, value] of Object.entries({ retries, baseDelayMs, maxDelayMs })) {
+    atLeast(0, name, value);
+  }
   if (retries === 0) return provider;
   return decorate(provider, async ({ operation, request, run }) => {
     for (let attempt = 0; ; attempt++) {

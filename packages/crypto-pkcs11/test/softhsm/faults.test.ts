@@ -109,9 +109,9 @@ withToken("softhsm2", () => {
       fallback: { from: "pkcs11", to: `spare:${aes}` },
       onSwitch: ({ error }) => void switches.push(error.code),
     });
-    const outcome = await codeOf(() =>
-      composite.encrypt({ keyId: `pkcs11:${aes}`, plaintext: message }),
-    );
+    // Each attempt starts the module's process anew, which takes seconds on a machine that does something else as well.
+    const request = { keyId: `pkcs11:${aes}`, plaintext: message, timeoutMs: 60_000 };
+    const outcome = await codeOf(() => composite.encrypt(request));
     expect(faulty.calls("C_Encrypt")).toBe(attempts);
     expect([outcome, switches.length]).toEqual(unavailable ? ["ok", 1] : [code, 0]);
     expect(changes.map(({ to }) => to)).toEqual(unavailable ? ["open"] : []);

@@ -38,7 +38,9 @@ export const compileCustom = (name: string, source: string, timeoutMs: number): 
     const places: { start: number; end: number }[] = [];
     const found = run(text);
     for (let i = 0; i < found.length; i += 2) {
-      places.push({ start: found[i]!, end: found[i]! + found[i + 1]! });
+      const [start, length] = [found[i]!, found[i + 1]!];
+      // `(?=x)` and the like match a place, where nothing stands that could be replaced.
+      if (length > 0) places.push({ start, end: start + length });
     }
     return places;
   };

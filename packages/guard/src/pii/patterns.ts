@@ -37,7 +37,8 @@ const wholeIf =
 const lengthWith = (text: string, count: number): number => {
   let seen = 0;
   for (let at = 0; at < text.length; at++) {
-    if (!/[ -]/.test(text[at]!)) seen++;
+    // No expression: a hostile text asks this a million times.
+    if (text[at] !== " " && text[at] !== "-") seen++;
     if (seen === count) return at + 1;
   }
   return 0;

@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { concat, isBytes, raceSignal } from "@lango/crypto-core";
 import { isDetectorFailure } from "../pii/detector.ts";
 import { cleanAndDetect } from "./clean-and-detect.ts";
@@ -16,8 +17,15 @@ export const cleanIterable = (
   const stop = new AbortController();
   const signal = cleaning.signal ? AbortSignal.any([cleaning.signal, stop.signal]) : stop.signal;
   const chunks = steps(source, { ...cleaning, signal });
+  // Nothing in `steps` could end the source before the first step: a generator that has not begun only returns.
+  const endUnbegun = (): void => endUnread(source);
+  signal.addEventListener("abort", endUnbegun, { once: true });
+  if (signal.aborted) endUnbegun();
   return {
-    next: () => chunks.next(),
+    next: () => {
+      signal.removeEventListener("abort", endUnbegun);
+      return chunks.next();
+    },
     async return() {
       // A generator that waits for its source would return only when that gives something.
       stop.abort();
@@ -106,6 +114,16 @@ export const cleanReadable = (
     { highWaterMark: 0 },
   );
 };
+
+/** Ends a stream of which nothing has been read. Anything else is left alone. */
+export const endUnread = (value: unknown): void => {
+  if (value instanceof Readable) value.destroy();
+  else if (value instanceof ReadableStream) void value.cancel().catch(() => {});
+  else if (isIterable(value)) end(value[Symbol.asyncIterator]());
+};
+
+const isIterable = (value: unknown): value is AsyncIterable<unknown> =>
+  typeof value === "object" && value !== null && Symbol.asyncIterator in value;
 
 /** Not awaited: behind a step that hangs it would hang too. */
 const end = (iterator: AsyncIterator<unknown> | undefined): void => {

@@ -62,7 +62,11 @@ const cleanObject = (value: object, cleaning: Cleaning): unknown => {
   const inner = { ...cleaning, depth: cleaning.depth + 1 };
   if (value instanceof Error) return cleanError(value, inner);
   if (value instanceof ReadableStream) return cleanReadable(value, inner);
-  if (value instanceof Readable) return Readable.from(cleanIterable(value, inner));
+  if (value instanceof Readable) {
+    // It may fail before anybody reads; the reader is told then.
+    value.on("error", () => {});
+    return Readable.from(cleanIterable(value, inner));
+  }
   if (Symbol.asyncIterator in value) return cleanIterable(value as AsyncIterable<unknown>, inner);
   if (Array.isArray(value)) return cleanArray(value, inner);
   if (value instanceof Map || value instanceof Set) return cleanCollection(value, inner);

@@ -1,8 +1,11 @@
-import { CryptoError, concat, toPlain, utf8 } from "@lango/crypto-core";
+import { isUtf8 } from "node:buffer";
+import { CryptoError, concat, utf8 } from "@lango/crypto-core";
 import { detectIn, type PiiDetector } from "../pii/detector.ts";
 import type { PiiRedactor } from "../pii/redactor.ts";
 import type { Scanner } from "../scanner/scanner.ts";
 import type { MaskOptions } from "../scanner/types.ts";
+import { bytesOfAny, textOf, textOfAny } from "./any-text.ts";
+import { createLines } from "./lines.ts";
 
 export interface FilterParts {
   readonly scanner: Scanner;
@@ -22,13 +25,8 @@ export interface ByteFilter {
   end(): Uint8Array;
 }
 
-const LINE_FEED = 0x0a;
 /** A lone surrogate has no bytes; in what is only searched a replacement does. */
 const bytesOf = (text: string): Uint8Array => utf8(text.toWellFormed());
-const textOf = (bytes: Uint8Array): string =>
-  new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-/** A line that is longer is redacted in pieces of this size. */
-const MAX_LINE_BYTES = 64 * 1024;
 
 /** Masks a whole text. */
 export const filterText = (parts: FilterParts, text: string): string => {
@@ -43,7 +41,7 @@ const redactText = ({ redactor, last }: FilterParts, masked: string): string => 
   return last === undefined ? redacted : last(redacted);
 };
 
-/** Masks bytes that are there as a whole; personal data is looked for where they are UTF-8. Never the given memory itself. */
+/** Masks bytes that are there as a whole. Never the given memory itself. */
 export const filterBytes = (parts: FilterParts, bytes: Uint8Array): Uint8Array<ArrayBuffer> => {
   const { scanner, redactor, last, onFinding } = parts;
   const { output, findings } = scanner.scan(bytes);
@@ -65,17 +63,11 @@ export const createByteFilter = (parts: FilterParts): ByteFilter => {
       end: () => concat(...masker.end()),
     };
   }
-  let line = new Uint8Array();
-  const redact = (masked: Uint8Array, isLast: boolean): Uint8Array => {
-    const all = concat(line, masked);
-    let end = isLast ? all.length : all.lastIndexOf(LINE_FEED) + 1;
-    if (all.length - end > MAX_LINE_BYTES) end = all.length;
-    line = all.slice(end);
-    return redactBytes({ scanner, redactor }, all.subarray(0, end));
-  };
+  const lines = createLines();
+  const redact = (whole: Uint8Array): Uint8Array => redactBytes({ scanner, redactor }, whole);
   return {
-    write: (chunk) => redact(concat(...masker.write(chunk)), false),
-    end: () => redact(concat(...masker.end()), true),
+    write: (chunk) => redact(lines.push(concat(...masker.write(chunk)))),
+    end: () => concat(redact(lines.push(concat(...masker.end()))), redact(lines.end())),
   };
 };
 
@@ -111,11 +103,18 @@ export const createEncoder = (): { write(text: string): Uint8Array; end(): Uint8
   };
 };
 
-const redactBytes = (parts: FilterParts, bytes: Uint8Array): Uint8Array<ArrayBuffer> => {
-  const text = decode(bytes);
-  const redacted = text === undefined ? undefined : redactText(parts, text);
-  return redacted === undefined || redacted === text ? toPlain(bytes) : utf8(redacted);
+/** Personal data is found beside bytes that are no text as well. Never the given memory itself. */
+const redactBytes = (
+  { redactor, last, ...parts }: FilterParts,
+  bytes: Uint8Array,
+): Uint8Array<ArrayBuffer> => {
+  const text = textOfAny(bytes);
+  const redacted = redactText({ ...parts, redactor, last: isText(bytes) ? last : undefined }, text);
+  return redacted === text ? new Uint8Array(bytes) : bytesOfAny(redacted);
 };
+
+/** Whether a detector can make anything of it. A few bytes that are no UTF-8 do not make an image. */
+const isText = (bytes: Uint8Array): boolean => isUtf8(bytes) || !bytes.includes(0);
 
 /** A text with what the detector finds in it replaced. */
 export const detectText = async (
@@ -133,17 +132,8 @@ export const detectBytes = async (
   bytes: Uint8Array,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> => {
-  const text = parts.detector && decode(bytes);
-  if (text === undefined) return bytes;
+  if (parts.detector === undefined || !isText(bytes)) return bytes;
+  const text = textOfAny(bytes);
   const redacted = await detectText(parts, text, signal);
-  return redacted === text ? bytes : utf8(redacted);
-};
-
-/** `undefined` for what is no text, in which no personal data could be found. */
-const decode = (bytes: Uint8Array): string | undefined => {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return undefined;
-  }
+  return redacted === text ? bytes : bytesOfAny(redacted);
 };

@@ -24,7 +24,7 @@ const SYNCHRONOUS: Readonly<Record<Durability, string>> = { normal: "off", full:
 export async function begin(
   link: Link,
   durability: Durability,
-  { place: { address, timeoutMs }, version }: { place: Place; version: number },
+  { place: { address, timeoutMs, limits }, version }: { place: Place; version: number },
 ): Promise<void> {
   const { location } = address;
   try {
@@ -34,7 +34,7 @@ export async function begin(
        set local synchronous_commit to ${SYNCHRONOUS[durability]};
        ${LOCK_WRITERS};
        select max(version) as version from migrations`,
-      { withinMs: timeoutMs + 30_000 },
+      { withinMs: timeoutMs + limits.statementMs },
     );
     const [locked, found] = results.slice(-2);
     if (locked?.rowCount !== 1) {
@@ -47,6 +47,22 @@ export async function begin(
     await rollback(link);
     throw error;
   }
+}
+
+/**
+ * Begins a transaction that sees the database as it is now until its connection ends (PostgreSQL's documentation, 13.2.2).
+ *
+ * @throws {@link CryptoError} `ERR_CONFLICT` when a newer lango has migrated the tables.
+ */
+export async function beginSnapshot(
+  link: Link,
+  { address }: Place,
+  version: number,
+): Promise<void> {
+  const results = await link.exec(
+    "begin isolation level repeatable read read only; select max(version) as version from migrations",
+  );
+  checkUnchanged(Number(results.at(-1)?.rows[0]?.version), version, address.location);
 }
 
 /** @throws {@link CryptoError} `ERR_UNAVAILABLE`, not retryable, when the answer was lost and so may be the transaction. */

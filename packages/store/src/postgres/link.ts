@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import { CryptoError } from "@lango/crypto-core";
 import type { Client, QueryResult } from "pg";
 import type { RetryOptions } from "../busy.ts";
@@ -9,10 +10,16 @@ import { endsConnection, isLost, mapPostgresError } from "./errors.ts";
 import { quote } from "./quote.ts";
 import { types } from "./types.ts";
 
-/** Also where others are waited for only briefly. */
-const CONNECT_MS = 10_000;
-/** A statement that takes longer is taken for a connection that has gone silent. */
-const STATEMENT_MS = 30_000;
+/** How long an answer of the server is waited for, in milliseconds, before the connection is taken for one that has gone silent. */
+export interface Limits {
+  /** To a new connection, also where others are waited for only briefly. */
+  readonly connectMs: number;
+  readonly statementMs: number;
+  /** To the end of a connection, whose answer nobody needs. */
+  readonly closeMs: number;
+}
+
+export const LIMITS: Limits = { connectMs: 10_000, statementMs: 30_000, closeMs: 2_000 };
 
 /**
  * Of every connection. A client that has gone silent must not keep others out: not by a transaction that it left open,
@@ -37,6 +44,7 @@ export interface Place {
   readonly prepared: PreparedStatements;
   /** How long to wait for other processes, and for a server that cannot be reached. */
   readonly timeoutMs: number;
+  readonly limits: Limits;
 }
 
 /** How long to try again where nothing was done yet. Reconnecting takes more than a lock of SQLite, so the delays are longer. */
@@ -73,7 +81,7 @@ export class PreparedStatements {
 }
 
 export interface ExecOptions {
-  /** Milliseconds until the connection is taken for dead. Default 30,000; 0 for work of any length. */
+  /** Milliseconds until the connection is taken for dead. Default: {@link Limits.statementMs}; 0 for work of any length. */
   readonly withinMs?: number;
 }
 
@@ -83,17 +91,21 @@ export interface ExecOptions {
  */
 export class Link {
   readonly #client: Client;
+  readonly #socket: Socket;
   readonly #place: Place;
   #ending: Promise<void> | undefined;
 
-  private constructor(place: Place, client: Client) {
+  private constructor(place: Place, client: Client, socket: Socket) {
     this.#place = place;
     this.#client = client;
+    this.#socket = socket;
   }
 
   /** @param settings - SQL for this connection alone. */
   static async open(place: Place, settings = ""): Promise<Link> {
-    const { address, Client } = place;
+    const { address, Client, limits } = place;
+    // Ours, since the driver waits without end for a silent server to say goodbye.
+    const socket = new Socket();
     const client = new Client({
       host: address.host,
       port: address.port,
@@ -103,13 +115,14 @@ export class Link {
       password: () => (address.password ?? process.env["PGPASSWORD"]) as string,
       ssl: address.ssl,
       application_name: address.applicationName,
-      connectionTimeoutMillis: CONNECT_MS,
+      stream: () => socket,
+      connectionTimeoutMillis: limits.connectMs,
       keepAlive: true,
       keepAliveInitialDelayMillis: 30_000,
       pipeline: true,
       types,
     });
-    const link = new Link(place, client);
+    const link = new Link(place, client, socket);
     // Told here as well when nothing is asked; without a listener it would end the process.
     client.on("error", () => link.close());
     try {
@@ -129,16 +142,25 @@ export class Link {
   async first<P extends Params<P>, R>(
     statement: Statement<P, R>,
     params: P,
+    options?: ExecOptions,
   ): Promise<R | undefined> {
-    return (await this.#run(statement, params)).rows[0] as R | undefined;
+    return (await this.#run(statement, params, options)).rows[0] as R | undefined;
   }
 
-  async all<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<R[]> {
-    return (await this.#run(statement, params)).rows as R[];
+  async all<P extends Params<P>, R>(
+    statement: Statement<P, R>,
+    params: P,
+    options?: ExecOptions,
+  ): Promise<R[]> {
+    return (await this.#run(statement, params, options)).rows as R[];
   }
 
-  async run<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<number> {
-    return (await this.#run(statement, params)).rowCount ?? 0;
+  async run<P extends Params<P>, R>(
+    statement: Statement<P, R>,
+    params: P,
+    options?: ExecOptions,
+  ): Promise<number> {
+    return (await this.#run(statement, params, options)).rowCount ?? 0;
   }
 
   runEach<P extends Params<P>, R>(
@@ -149,7 +171,10 @@ export class Link {
   }
 
   /** Runs SQL of several statements, and returns the result of each. */
-  async exec(sql: string, { withinMs = STATEMENT_MS }: ExecOptions = {}): Promise<QueryResult[]> {
+  async exec(
+    sql: string,
+    { withinMs = this.#place.limits.statementMs }: ExecOptions = {},
+  ): Promise<QueryResult[]> {
     const results: QueryResult | QueryResult[] = await this.#send({
       text: sql,
       query_timeout: withinMs,
@@ -157,19 +182,34 @@ export class Link {
     return Array.isArray(results) ? results : [results];
   }
 
-  /** Ends the connection, and with it what it holds on the server. Never fails. */
+  /** Ends the connection, and with it what it holds on the server. Never fails, and does not wait for a silent one. */
   close(): Promise<void> {
-    this.#ending ??= this.#client.end().catch(() => undefined);
+    this.#ending ??= this.#end();
     return this.#ending;
   }
 
-  #run<P extends Params<P>, R>(statement: Statement<P, R>, params: P): Promise<QueryResult> {
+  async #end(): Promise<void> {
+    const giveUp = setTimeout(() => this.#socket.destroy(), this.#place.limits.closeMs);
+    try {
+      await this.#client.end();
+    } catch {
+      this.#socket.destroy();
+    } finally {
+      clearTimeout(giveUp);
+    }
+  }
+
+  #run<P extends Params<P>, R>(
+    statement: Statement<P, R>,
+    params: P,
+    { withinMs = this.#place.limits.statementMs }: ExecOptions = {},
+  ): Promise<QueryResult> {
     const { name, text, parameters } = this.#place.prepared.get(statement);
     return this.#send({
       name,
       text,
       values: bind(parameters, params),
-      query_timeout: STATEMENT_MS,
+      query_timeout: withinMs,
     });
   }
 

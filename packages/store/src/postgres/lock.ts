@@ -20,20 +20,25 @@ export async function withAdvisoryLock<T>(
   try {
     await acquire(link, place, waitMs);
     const result = await run(link);
-    if (link.lost) throw lockLost(place.address.location);
+    // Asked, not only looked at: a connection that went silent is there until somebody speaks on it.
+    const isHeld = await link.exec("select 1").then(
+      () => true,
+      () => false,
+    );
+    if (!isHeld) throw lockLost(place.address.location);
     return result;
   } finally {
     await link.close();
   }
 }
 
-async function acquire(link: Link, { address }: Place, waitMs: number): Promise<void> {
+async function acquire(link: Link, { address, limits }: Place, waitMs: number): Promise<void> {
   // 0 would be no limit at all.
   const limit = Math.max(1, Math.ceil(waitMs));
   try {
     await link.exec(
       `set lock_timeout to ${limit}; select pg_advisory_lock(${keyOf(address.schema)}); reset lock_timeout`,
-      { withinMs: limit + 30_000 },
+      { withinMs: limit + limits.statementMs },
     );
   } catch (error) {
     if (!isCryptoError(error) || error.code !== "ERR_BUSY") throw error;

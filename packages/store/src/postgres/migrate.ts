@@ -65,16 +65,32 @@ export async function migrate(
 }
 
 /** The schema may be there, empty, made by somebody who may make schemas. */
-async function schemaToMake(link: Link, { address }: Place): Promise<string> {
-  const [encoding, schema] = await link.exec(
-    "show server_encoding; select current_schema() is not null as found",
-  );
+async function schemaToMake(link: Link, place: Place): Promise<string> {
+  await checkServer(link, place);
+  const [schema] = await link.exec("select current_schema() is not null as found");
+  return schema?.rows[0]?.found === true ? "" : `create schema ${quote(place.address.schema)}`;
+}
+
+/** What the tests run against, and older ones are no longer maintained. */
+const OLDEST_SERVER = 13;
+
+/**
+ * Checks the server and the database before anything is made there.
+ *
+ * @throws {@link CryptoError} `ERR_CONFIG` for a database that keeps no UTF-8, or a server before version 13.
+ */
+export async function checkServer(link: Link, { address: { location } }: Place): Promise<void> {
+  const [encoding, server] = await link.exec("show server_encoding; show server_version");
   if (encoding?.rows[0]?.server_encoding !== "UTF8") {
-    throw new CryptoError(
-      "ERR_CONFIG",
-      `The database of ${address.location} does not keep text as UTF-8`,
-      { context: { hint: "Make one with: createdb --encoding=UTF8 --template=template0" } },
-    );
+    throw new CryptoError("ERR_CONFIG", `The database of ${location} does not keep text as UTF-8`, {
+      context: { hint: "Make one with: createdb --encoding=UTF8 --template=template0" },
+    });
   }
-  return schema?.rows[0]?.found === true ? "" : `create schema ${quote(address.schema)}`;
+  const version = String(server?.rows[0]?.server_version);
+  if (Number.parseInt(version, 10) >= OLDEST_SERVER) return;
+  throw new CryptoError(
+    "ERR_CONFIG",
+    `${location} is on PostgreSQL ${version}; lango needs ${OLDEST_SERVER} or later`,
+    { context: { hint: "Use a newer server" } },
+  );
 }

@@ -7,7 +7,7 @@ import type { OpenUrlOptions } from "../open.ts";
 import type { Store } from "../store.ts";
 import { parseAddress } from "./address.ts";
 import { loadPg } from "./driver.ts";
-import { type Place, PreparedStatements, whileLost } from "./link.ts";
+import { LIMITS, type Limits, type Place, PreparedStatements, whileLost } from "./link.ts";
 import { withAdvisoryLock } from "./lock.ts";
 import { inspect, migrate } from "./migrate.ts";
 import { Source } from "./source.ts";
@@ -21,6 +21,7 @@ export async function openPostgres(
   options: OpenUrlOptions,
   migrations: readonly Migration[],
   timeoutMs: number,
+  limits: Limits = LIMITS,
 ): Promise<Store> {
   const address = parseAddress(options.url);
   const dialect = postgresDialect();
@@ -28,6 +29,7 @@ export async function openPostgres(
     address,
     dialect,
     timeoutMs,
+    limits,
     Client: await loadPg(),
     prepared: new PreparedStatements(dialect),
   };

@@ -5,10 +5,11 @@ import { Running } from "../running.ts";
 import type { Durability, Store, StoreTransaction } from "../store.ts";
 import { readsOf, transactionOf } from "../tables.ts";
 import { Turns } from "../turns.ts";
-import { begin, commit, rollback } from "./begin.ts";
+import { begin, beginSnapshot, commit, rollback } from "./begin.ts";
 import { findDamage } from "./integrity.ts";
-import { type Link, type Place, whileLost } from "./link.ts";
+import { Link, type Place, whileLost } from "./link.ts";
 import { withAdvisoryLock } from "./lock.ts";
+import { Opening } from "./opening.ts";
 import { Source } from "./source.ts";
 
 export interface PostgresStoreOptions {
@@ -55,21 +56,25 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     durability: Durability,
     run: (tx: StoreTransaction) => Promise<T>,
   ): Promise<T> {
-    const link = await retry(whileLost(place), async () => {
-      const open = await writer.get();
-      await begin(open, durability, { place, version });
-      return open;
+    const opening = new Opening({
+      place,
+      connect: () => writer.get(),
+      begin: (link) => begin(link, durability, { place, version }),
     });
-    const running = new Running(link, (error) => error as CryptoError);
+    const running = new Running(opening, (error) => error as CryptoError);
     let committed = false;
     try {
-      const result = await run(transactionOf(running.executor));
+      const work = run(transactionOf(running.executor));
+      // Also when nothing was asked at once: whoever works in a transaction works alone.
+      const beginning = opening.begun();
+      const result = await work;
+      const link = await beginning;
       await running.commit(() => commit(link, location));
       committed = true;
       return result;
     } finally {
       running.end();
-      if (!committed) await rollback(link);
+      if (!committed) await opening.begun().then(rollback, () => undefined);
     }
   }
 
@@ -88,6 +93,17 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
     async withLock(run, { waitMs = place.timeoutMs } = {}) {
       checkWritable();
       return withAdvisoryLock(place, waitMs, run);
+    },
+
+    async snapshot(run) {
+      checkOpen();
+      const link = await retry(whileLost(place), () => Link.open(place));
+      try {
+        await beginSnapshot(link, place, version);
+        return await run(readsOf(link));
+      } finally {
+        await link.close();
+      }
     },
 
     integrityCheck: () => read((link) => findDamage(link, place, options.migrations)),

@@ -1,4 +1,4 @@
-import { type Bytes, CryptoError, concat, utf8 } from "@lango/crypto-core";
+import { type Bytes, bytesEqual, CryptoError, concat, utf8 } from "@lango/crypto-core";
 import type { AuditHead, AuditRow } from "../rows.ts";
 import { type Executor, type ReadExecutor, statement } from "../statement.ts";
 import type { AuditReads, AuditRows } from "../store.ts";
@@ -60,6 +60,25 @@ const MOVE_HEAD = statement((q, p: AuditHead & { ifSeq: number; ifHash: Bytes })
     .where("epoch", "=", p.epoch),
 );
 
+const MOVE_OWN_HEAD = statement(
+  (q, p: AuditHead & { ifSeq: number; ifHash: Bytes; ifMac: Bytes }) =>
+    q
+      .updateTable("audit_head")
+      .set({ seq: p.seq, hash: p.hash })
+      .where("id", "=", 1)
+      .where("seq", "=", p.ifSeq)
+      .where("hash", "=", p.ifHash)
+      .where("epoch", "=", p.epoch)
+      .where(({ exists, selectFrom }) =>
+        exists(
+          selectFrom("audit_log")
+            .where("seq", "=", p.ifSeq)
+            .where("mac", "=", p.ifMac)
+            .select("seq"),
+        ),
+      ),
+);
+
 const SET_EPOCH = statement((q, p: { epoch: number }) =>
   q.updateTable("audit_head").set({ epoch: p.epoch }).where("id", "=", 1),
 );
@@ -79,10 +98,18 @@ const moved = (to: string): CryptoError =>
     context: { hint: "Open it there: the setting store, or DATABASE_URL, says where the vault is" },
   });
 
-const emptyHead = (): AuditHead => ({ seq: 0, hash: new Uint8Array(HASH_BYTES), epoch: 1 });
+/** Of a vault that is being made. @throws {@link CryptoError} `ERR_INTEGRITY` when there are rows: somebody removed their head. */
+const emptyHead = async (executor: ReadExecutor): Promise<AuditHead> => {
+  if (await executor.first(TAIL, { limit: 1 })) {
+    throw new CryptoError("ERR_INTEGRITY", "The audit log has lost its head", {
+      context: { hint: "Restore the database from a backup" },
+    });
+  }
+  return { seq: 0, hash: new Uint8Array(HASH_BYTES), epoch: 1 };
+};
 
 export const auditReads = (executor: ReadExecutor): AuditReads => ({
-  head: async () => (await executor.first(HEAD, {})) ?? emptyHead(),
+  head: async () => (await executor.first(HEAD, {})) ?? (await emptyHead(executor)),
 
   async page(from, limit) {
     checkLimit(limit);
@@ -104,7 +131,7 @@ export const auditRows = (executor: Executor): AuditRows => ({
   ...auditReads(executor),
 
   async lockHead() {
-    const head = (await executor.first(LOCK_HEAD, {})) ?? emptyHead();
+    const head = (await executor.first(LOCK_HEAD, {})) ?? (await emptyHead(executor));
     const to = movedToOf(head);
     if (to !== undefined) throw executor.abandon(moved(to));
     return head;
@@ -114,7 +141,7 @@ export const auditRows = (executor: Executor): AuditRows => ({
     await executor.run(END, { hash: endMark(movedTo) });
   },
 
-  async append(rows) {
+  async append(rows, lastMac) {
     const [first, last] = [rows[0], rows.at(-1)];
     if (first === undefined || last === undefined) return;
     rows.forEach((row, index) => {
@@ -123,12 +150,18 @@ export const auditRows = (executor: Executor): AuditRows => ({
     const head = { seq: last.seq, hash: last.hash, epoch: last.epoch };
     // Not one by one: a server gets them all in one go.
     const inserted = rows.map((row) => executor.run(INSERT, row));
+    const next = { ...head, ifSeq: first.seq - 1, ifHash: first.prev };
     const moved =
       first.seq === 1
         ? executor.run(FIRST_HEAD, head)
-        : executor.run(MOVE_HEAD, { ...head, ifSeq: first.seq - 1, ifHash: first.prev });
+        : lastMac === undefined
+          ? executor.run(MOVE_HEAD, next)
+          : executor.run(MOVE_OWN_HEAD, { ...next, ifMac: lastMac });
     await Promise.all([...inserted, moved]);
     if ((await moved) === 0) {
+      const now = await executor.first(HEAD, {});
+      const isHead = now?.seq === next.ifSeq && bytesEqual(now.hash, next.ifHash);
+      if (isHead && now.epoch === head.epoch) throw executor.abandon(strange(next.ifSeq));
       throw executor.abandon(broken(`row ${first.seq} does not follow its last row`));
     }
   },
@@ -137,6 +170,14 @@ export const auditRows = (executor: Executor): AuditRows => ({
     await executor.run(SET_EPOCH, { epoch });
   },
 });
+
+/** The head is as it was read, so what does not fit is the row that it names. */
+const strange = (seq: number): CryptoError =>
+  new CryptoError("ERR_INTEGRITY", `Row ${seq} of the log was written with another key`, {
+    context: {
+      hint: "If the vault key was not changed: lango audit verify. A server has to be started again",
+    },
+  });
 
 const broken = (what: string): CryptoError =>
   new CryptoError("ERR_CONFLICT", `The audit log cannot go on: ${what}`, { retryable: true });

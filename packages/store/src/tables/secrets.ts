@@ -1,11 +1,12 @@
 import { CryptoError } from "@lango/crypto-core";
 import { sql } from "kysely";
 import type { SecretRow, SecretVersionRow } from "../rows.ts";
-import { change, type Executor, type ReadExecutor, statement } from "../statement.ts";
+import { changed, type Executor, type ReadExecutor, statement } from "../statement.ts";
 import type { SecretChange, SecretReads, SecretRows } from "../store.ts";
 import { count } from "./counters.ts";
 import { retired } from "./data-keys.ts";
 import { checkLimit } from "./limit.ts";
+import { orphanReads, orphanRows } from "./orphans.ts";
 import { sealedReads, sealedRows } from "./sealed-versions.ts";
 import { SECRET } from "./secret-columns.ts";
 import { walkReads, walkRows } from "./secret-walk.ts";
@@ -113,7 +114,7 @@ const INSERT_VERSION = statement((q, p: SecretVersionRow) =>
 
 type Guarded = SecretChange & { readonly ifVersion: number };
 
-const changed = (p: SecretChange) => ({
+const changes = (p: SecretChange) => ({
   key_id: p.keyId,
   current_version: p.currentVersion,
   updated_at: p.updatedAt,
@@ -123,7 +124,7 @@ const changed = (p: SecretChange) => ({
 const MOVE_LIVE = statement((q, p: Guarded) =>
   q
     .updateTable("secrets")
-    .set(changed(p))
+    .set(changes(p))
     .where("id", "=", p.id)
     .where("current_version", "=", p.ifVersion)
     .where("deleted_at", "is", null),
@@ -132,7 +133,7 @@ const MOVE_LIVE = statement((q, p: Guarded) =>
 const REVIVE = statement((q, p: Guarded) =>
   q
     .updateTable("secrets")
-    .set({ ...changed(p), deleted_at: null })
+    .set({ ...changes(p), deleted_at: null })
     .where("id", "=", p.id)
     .where("current_version", "=", p.ifVersion)
     .where("deleted_at", "is not", null),
@@ -181,6 +182,7 @@ const TOUCH = statement((q, p: { id: string; uses: number; lastUsedAt: number })
 
 export const secretReads = (executor: ReadExecutor): SecretReads => ({
   ...sealedReads(executor),
+  ...orphanReads(executor),
   ...walkReads(executor),
   find: (collection, name) => executor.first(FIND, { collection, name }),
   describe: (collection, name) => executor.first(DESCRIBE, { collection, name }),
@@ -196,35 +198,54 @@ export const secretReads = (executor: ReadExecutor): SecretReads => ({
 export const secretRows = (executor: Executor): SecretRows => ({
   ...secretReads(executor),
   ...sealedRows(executor),
+  ...orphanRows(executor),
   ...walkRows(executor),
 
   async insertSecret(secret, version) {
-    await executor.run(INSERT, secret);
-    await insertVersion(executor, version);
-    await count(executor, { secrets: 1 });
+    // Not one by one: a server gets them all in one go.
+    await Promise.all([
+      executor.run(INSERT, secret),
+      insertVersion(executor, version),
+      count(executor, { secrets: 1 }),
+    ]);
   },
 
   async addVersion(change, version, ifVersion) {
     const guarded = { ...change, ifVersion };
-    if ((await executor.run(MOVE_LIVE, guarded)) === 0) {
-      if ((await executor.run(REVIVE, guarded)) === 0) {
-        throw new CryptoError(
+    // Both at once, for a server.
+    const moving = executor.run(MOVE_LIVE, guarded);
+    const inserting = insertVersion(executor, version);
+    const insertFailed = inserting.then(
+      () => undefined,
+      (error: CryptoError) => error,
+    );
+    if ((await moving) === 0) {
+      const failed = await insertFailed;
+      // Such a version is there already: then this one does not follow it.
+      if (failed && failed.code !== "ERR_CONFLICT") throw failed;
+      if (failed || (await executor.run(REVIVE, guarded)) === 0) {
+        const stale = new CryptoError(
           "ERR_CONFLICT",
           `Version ${ifVersion} of the secret is no longer the current one`,
           { context: { hint: "Read it again and repeat the change." } },
         );
+        executor.abandon(stale);
+        throw stale;
       }
       await count(executor, { secrets: 1 });
     }
-    await insertVersion(executor, version);
+    await inserting;
   },
 
   pruneVersions: (secretId, keep) => executor.run(PRUNE, { secretId, keep }),
 
   async tombstone(grave, ifVersion) {
-    await change(executor, BURY, { ...grave, ifVersion }, "The secret");
-    await executor.run(DELETE_VERSIONS, { id: grave.id });
-    await count(executor, { secrets: -1 });
+    const [buried] = await Promise.all([
+      executor.run(BURY, { ...grave, ifVersion }),
+      executor.run(DELETE_VERSIONS, { id: grave.id }),
+      count(executor, { secrets: -1 }),
+    ]);
+    if (buried === 0) throw executor.abandon(changed("The secret"));
   },
 
   async touch(id, uses, lastUsedAt) {

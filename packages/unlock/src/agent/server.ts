@@ -1,5 +1,6 @@
 import { chmodSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
+import { uptime } from "node:os";
 import {
   type Bytes,
   bytesEqual,
@@ -60,7 +61,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const token = randomBytesFresh(TOKEN_BYTES);
   const sockets = new Set<Socket>();
   const startedAt = Date.now();
-  const startTick = performance.now();
+  const startTick = uptimeMs();
   let usedAt = startedAt;
   let usedTick = startTick;
   const { promise: ended, resolve: markEnded } = Promise.withResolvers<AgentEnd>();
@@ -77,7 +78,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     switch (operation) {
       case "key":
         usedAt = Date.now();
-        usedTick = performance.now();
+        usedTick = uptimeMs();
         return concat(Uint8Array.of(1), fromHex(slotId) ?? new Uint8Array(), vaultKey);
       case "status":
         return concat(Uint8Array.of(1), encodeStatus(status()));
@@ -140,9 +141,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   };
 
   const overdue = (): AgentEnd | undefined => {
-    // Two clocks: one stands still while the machine sleeps, the other can be set back.
+    // Two clocks: one can be set back, the other stands still while a virtual machine does.
     const since = (time: number, tick: number): number =>
-      Math.max(Date.now() - time, performance.now() - tick);
+      Math.max(Date.now() - time, uptimeMs() - tick);
     if (identityOf(paths.socket) !== identity) return "gone";
     if (since(startedAt, startTick) >= limitMs) return "expired";
     return since(usedAt, usedTick) >= idleMs ? "idle" : undefined;
@@ -167,6 +168,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   watch = setInterval(endIfOverdue, WATCH_MS);
   return { status: status(), ended, stop: () => finish("stopped") };
 }
+
+/** A clock that nobody sets, and that goes on while the machine sleeps, which `performance.now` does not. */
+const uptimeMs = (): number => uptime() * 1000;
 
 /** What a request asks for, if its sender has read the token. */
 function operationOf(

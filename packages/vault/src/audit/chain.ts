@@ -1,7 +1,7 @@
 import { createHash, createHmac, type KeyObject } from "node:crypto";
 import { type Bytes, bytesEqual, toPlain, utf8 } from "@lango/crypto-core";
 import { parts } from "@lango/envelope";
-import type { AuditHead, AuditRow } from "@lango/store";
+import type { AuditHead, AuditRow, StoreTransaction } from "@lango/store";
 import { vaultKeyChanged } from "../failures.ts";
 
 /** What MACs the rows of the chain; sealed in the vault row, so that it outlives a new vault key. */
@@ -12,6 +12,8 @@ export interface AuditKey {
   readonly epoch: number;
   /** Of the epochs before, the first one first: they check old rows and write none. */
   readonly former: readonly KeyObject[];
+  /** Whether this opening has added a row. From then on the last row is of this key, or somebody else's. */
+  hasWritten?: boolean;
 }
 
 const AUDIT_KEY = utf8("lango/v1/audit-key");
@@ -47,23 +49,31 @@ export const isOurs = ({ prev, entry, hash, mac, epoch }: AuditRow, audit: Audit
 };
 
 /**
- * The rows that follow a head. Every change of the vault appends some under the lock of the head, so this is also what
- * keeps a process from writing that has the vault open with a vault key from before.
+ * Adds entries after the head, under its lock. Every change of the vault does, so this is also what keeps a process from writing that
+ * has the vault open with a vault key from before: the head is of another epoch then. Whoever writes the database could set that back,
+ * but has no key for the last row: its MAC must be of the key of now. Not at the first row of an opening, which has just found its
+ * slots in force: a log whose end is damaged takes rows again from then on, and `verify` names the damage.
  *
- * @throws {@link CryptoError} `ERR_LOCKED` when the head is of another epoch.
+ * @param entries - Called once the head is locked: who waits for it stamps its entries after those of whoever went before.
+ * @returns The number of the last row; 0 for no entries.
+ * @throws {@link CryptoError} `ERR_LOCKED` when the head is of another epoch; `ERR_INTEGRITY` when the last row is of another key.
  */
-export const nextRows = (
-  head: AuditHead,
-  entries: readonly string[],
+export const appendEntries = async (
+  { audit: table }: Pick<StoreTransaction, "audit">,
+  entries: () => readonly string[],
   audit: AuditKey,
-): AuditRow[] => {
+): Promise<number> => {
+  const head = await table.lockHead();
   checkEpoch(head, audit);
   let { seq, hash: prev } = head;
-  return entries.map((entry) => {
+  const rows = entries().map((entry) => {
     const hash = linkHash(prev, entry);
     seq += 1;
     const row = { seq, prev, hash, mac: linkMac(audit.key, hash), epoch: audit.epoch, entry };
     prev = hash;
     return row;
   });
+  await table.append(rows, audit.hasWritten ? linkMac(audit.key, head.hash) : undefined);
+  audit.hasWritten = true;
+  return rows.at(-1)?.seq ?? 0;
 };

@@ -1,7 +1,7 @@
 import { isCryptoError } from "@lango/crypto-core";
 import type { Durability, Store, StoreReads, StoreTransaction } from "@lango/store";
 import type { Audience, AuditActor } from "../types.ts";
-import { type AuditKey, checkEpoch, nextRows } from "./chain.ts";
+import { type AuditKey, appendEntries, checkEpoch } from "./chain.ts";
 import { type AuditEntry, encodeEntry, type Use } from "./entry.ts";
 import type { Spool } from "./spool.ts";
 
@@ -65,10 +65,7 @@ export const createAuditLog = (options: AuditLogOptions): AuditLog => {
   let scheduled = false;
 
   const appendIn: AuditLog["appendIn"] = async (tx, ...entries) => {
-    const texts = entries.map(stamp);
-    const rows = nextRows(await tx.audit.lockHead(), texts, auditKey);
-    await tx.audit.append(rows);
-    const seq = rows.at(-1)?.seq ?? 0;
+    const seq = await appendEntries(tx, () => entries.map(stamp), auditKey);
     if (entries.some(({ anchor }) => anchor === undefined)) listener(seq);
     return seq;
   };

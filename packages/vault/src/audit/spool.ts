@@ -6,7 +6,7 @@ import { appendSynced } from "../append-file.ts";
 import { readSmallFile, syncFolder } from "../files.ts";
 import { reached } from "../stages.ts";
 import type { AuditFault } from "../types.ts";
-import { type AuditKey, checkEpoch, nextRows } from "./chain.ts";
+import { type AuditKey, appendEntries, checkEpoch } from "./chain.ts";
 import { decodeEntry } from "./entry.ts";
 import type { NewEntry } from "./log.ts";
 import {
@@ -159,9 +159,7 @@ const foldFile = async (
     texts.push(stamp({ action: MARK, outcome: "failure", code: "ERR_INTEGRITY", detail }));
   }
   if (texts.length > 0) {
-    await store.transaction("full", async (tx) =>
-      tx.audit.append(nextRows(await tx.audit.lockHead(), texts, auditKey)),
-    );
+    await store.transaction("full", (tx) => appendEntries(tx, () => texts, auditKey));
   }
   reached("spool:folded");
   if (aside) await rename(path, aside);

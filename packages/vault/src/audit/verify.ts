@@ -1,16 +1,15 @@
-import { setImmediate } from "node:timers/promises";
-import { type Bytes, bytesEqual, toHex } from "@lango/crypto-core";
-import type { AuditRow, StoreReads } from "@lango/store";
+import { toHex } from "@lango/crypto-core";
+import type { StoreReads } from "@lango/store";
 import type { HomePaths } from "../keyslots-file.ts";
 import type { AuditFault, AuditReport, VerifyOptions } from "../types.ts";
 import { readAnchors } from "./anchor-file.ts";
 import { type AnchorReview, createAnchorReview } from "./anchor-review.ts";
-import { type AuditKey, keyOfEpoch, linkHash, linkMac } from "./chain.ts";
-import { type AuditEntry, decodeEntry } from "./entry.ts";
+import type { AuditKey } from "./chain.ts";
+import { type ChainWalk, newWalk, walkChain } from "./chain-walk.ts";
+import type { AuditEntry } from "./entry.ts";
 import { currentHash, currentRows } from "./row-hashes.ts";
 import { reviewSpool } from "./spool.ts";
 
-const PAGE_ROWS = 500;
 const MAX_FAULTS = 100;
 /** How often rows that others keep writing are looked at again. */
 const MAX_LOOKS = 50;
@@ -21,12 +20,7 @@ interface Expected {
   readonly seq: number;
 }
 
-/** What is known of the chain after walking it up to `seq`. */
-interface Walk {
-  seq: number;
-  hash: Bytes;
-  epoch: number;
-  readonly faults: AuditFault[];
+interface Walk extends ChainWalk {
   /** By `table row`. */
   readonly expected: Map<string, Expected> | undefined;
   /** The names that the last walk came across. */
@@ -61,10 +55,7 @@ export const verifyChain = async (options: VerifyChainOptions): Promise<AuditRep
   const outside = await readAnchors(paths);
   const problem = options.anchorProblem;
   const walk: Walk = {
-    seq: 0,
-    hash: new Uint8Array(32),
-    epoch: 0,
-    faults: [],
+    ...newWalk(),
     expected: rows ? new Map() : undefined,
     touched: new Set(),
     anchors: createAnchorReview({ vaultId, outside, options, registryKeys, problem }),
@@ -91,59 +82,12 @@ const distinct = (faults: readonly AuditFault[]): AuditFault[] => [
   ...new Map(faults.map((fault) => [`${fault.seq} ${fault.problem}`, fault])).values(),
 ];
 
-/** Walks from where the last walk ended to where the chain ends now; what others add meanwhile is for the next walk. */
-const walkOn = async (
-  store: StoreReads,
-  auditKey: AuditKey | undefined,
-  walk: Walk,
-): Promise<void> => {
-  const head = await store.audit.head();
-  while (walk.seq < head.seq) {
-    const limit = Math.min(PAGE_ROWS, head.seq - walk.seq);
-    const page = await store.audit.page(walk.seq + 1, limit);
-    for (const row of page) checkLink(row, auditKey, walk);
-    await walk.anchors.check(store);
-    if (page.length === 0) break;
-    await setImmediate();
-  }
-  if (walk.seq !== head.seq) {
-    const problem = `The log ends at row ${walk.seq}, its head says ${head.seq}`;
-    walk.faults.push({ seq: walk.seq, problem });
-  } else if (!bytesEqual(head.hash, walk.hash)) {
-    walk.faults.push({ seq: walk.seq, problem: "The head does not fit the last row" });
-  }
-};
-
-const checkLink = (row: AuditRow, auditKey: AuditKey | undefined, walk: Walk): void => {
-  const { seq, prev, hash, mac, epoch, entry } = row;
-  const fault = (problem: string): void => {
-    walk.faults.push({ seq, problem });
-  };
-  if (seq !== walk.seq + 1) {
-    const first = walk.seq + 1;
-    fault(
-      first === seq - 1 ? `Row ${first} is missing` : `Rows ${first} to ${seq - 1} are missing`,
-    );
-  } else if (!bytesEqual(prev, walk.hash)) {
-    fault(`Row ${seq} does not follow row ${seq - 1}`);
-  }
-  if (!bytesEqual(linkHash(prev, entry), hash)) fault(`Row ${seq} was edited: its hash differs`);
-  if (auditKey) {
-    const key = keyOfEpoch(auditKey, epoch);
-    if (!key) fault(`Row ${seq} is of epoch ${epoch}, which has no key here`);
-    else if (!bytesEqual(linkMac(key, hash), mac)) {
-      fault(`Row ${seq} was not written by this vault: its MAC differs`);
-    }
-  }
-  // Whoever has a vault key from before has the audit key of its time, which writes no row after the change.
-  if (epoch < walk.epoch) fault(`Row ${seq} is of epoch ${epoch}, after rows of ${walk.epoch}`);
-  else if (!auditKey || keyOfEpoch(auditKey, epoch)) walk.epoch = epoch;
-  const decoded = decodeEntry(entry);
-  if (!decoded) fault(`Row ${seq} cannot be read`);
-  else noteEntry(walk, seq, decoded);
-  walk.seq = seq;
-  walk.hash = hash;
-};
+/** Walks on to where the chain ends now; what others add meanwhile is for the next walk. */
+const walkOn = (store: StoreReads, auditKey: AuditKey | undefined, walk: Walk): Promise<void> =>
+  walkChain(store, auditKey, walk, {
+    onEntry: (seq, entry) => noteEntry(walk, seq, entry),
+    onPage: () => walk.anchors.check(store),
+  });
 
 const noteEntry = (walk: Walk, seq: number, entry: AuditEntry): void => {
   if (entry.anchor) walk.anchors.found(seq, entry.anchor);

@@ -20,7 +20,10 @@ export const removeLeftCopy = async (
 export const removeCopy = async ({
   databaseCopy,
 }: Pick<HomePaths, "databaseCopy">): Promise<void> => {
-  for (const suffix of ["", "-journal"]) await rm(databaseCopy + suffix, { force: true });
+  // A file, or of a vault on a server a folder.
+  for (const suffix of ["", "-journal"]) {
+    await rm(databaseCopy + suffix, { recursive: true, force: true });
+  }
 };
 
 const isThere = (path: string): Promise<boolean> =>

@@ -25,11 +25,12 @@ import { manifestMac } from "./snapshot.ts";
  */
 export const restoreVault = async (options: RestoreVaultOptions): Promise<RestoredVault> => {
   const { home, unlock, clock, busyTimeoutMs, replaces } = options;
-  const later = replaces === undefined ? undefined : await readLaterState(replaces);
   const opened = await openContext({ home, unlock, clock, busyTimeoutMs });
   try {
     const { store } = opened.context;
     reached("restore:opened");
+    const { vaultId } = opened.file.keyslots;
+    const later = replaces === undefined ? undefined : await readLaterState(replaces, vaultId);
     checkManifest(opened, options);
     checkSameAsReplaced(opened.file.keyslots, later);
     const [damage] = await store.integrityCheck();
@@ -75,7 +76,7 @@ const restore = async (
   reached("restore:verified");
 
   const generation = Math.max(keyslots.generation, later?.generation ?? 0) + 1;
-  const returnedSlots = later && returned(keyslots, later).map(slotSummary);
+  const returnedSlots = later && returned(keyslots, later)?.map(slotSummary);
   const { secrets, keys } = await store.counts();
   const known = {
     vaultId: keyslots.vaultId,

@@ -1,8 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, expect } from "vitest";
 import { count, report, torture } from "../../../../tooling/vitest/torture.ts";
-import type { Vault } from "../../src/index.ts";
 import type { Killed } from "./spawn.ts";
 
 const KILLS = torture(20, 200);
@@ -41,11 +38,3 @@ export const createKills = (jobs: Readonly<Record<string, readonly string[]>>): 
 
 export const last = (lines: readonly string[], what: string): number =>
   Number(lines.findLast((line) => line.startsWith(`${what} `))?.split(" ")[1] ?? -1);
-
-export const checkWhole = async (vault: Vault, home: string): Promise<void> => {
-  expect(await vault.audit.verify({ rows: true })).toMatchObject({ ok: true, faults: [] });
-  expect(readFileSync(join(home, "keyslots.bak.json"))).toEqual(
-    readFileSync(join(home, "keyslots.json")),
-  );
-  expect(readdirSync(home).filter((name) => /\.(tmp|new)/.test(name))).toEqual([]);
-};

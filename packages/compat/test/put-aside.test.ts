@@ -1,0 +1,100 @@
+import { once } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import { describe, expect, test } from "vitest";
+import { holdOriginal } from "../../../tooling/services/original.ts";
+import { asideOf, isAside, putAside } from "../src/index.ts";
+import { make, makers, open, PASSPHRASE, SECRETS, values, valuesOf } from "./helpers.ts";
+
+const SHAPES = [
+  [undefined, 0],
+  [undefined, 2],
+  ["passphrase", 0],
+  ["passphrase", 2],
+] as const;
+
+describe("putting the database aside", () => {
+  test.each(SHAPES)("encrypted with %s, %d secrets in its log", async (encrypted, inLog) => {
+    const { file } = make({ inLog, ...(encrypted ? { encrypted } : {}) });
+    chmodSync(file, 0o644);
+    const [database, log] = [file, `${file}-wal`].map(
+      (path) => existsSync(path) && readFileSync(path),
+    );
+    const original = await open(file);
+    expect(isAside(file)).toBe(false);
+    putAside(file, original);
+    expect(isAside(file)).toBe(true);
+    const aside = asideOf(file);
+    expect(readdirSync(dirname(file)).sort()).toEqual(
+      ["lango.db.original", ...(inLog > 0 ? ["lango.db.original-wal"] : [])].sort(),
+    );
+    expect(readFileSync(aside)).toEqual(database);
+    if (inLog > 0) expect(readFileSync(`${aside}-wal`)).toEqual(log);
+    expect(statSync(aside).mode & 0o777).toBe(0o600);
+    expect(values(await open(aside))).toEqual(valuesOf(SECRETS));
+    // Again: there is nothing left to do.
+    putAside(file, original);
+    expect(values(await open(aside))).toEqual(valuesOf(SECRETS));
+  });
+
+  test.each([undefined, "passphrase"] as const)(
+    "is refused while another process has it open, encrypted with %s",
+    async (encrypted) => {
+      const { file } = make({ ...(encrypted ? { encrypted } : {}) });
+      const original = await open(file);
+      const holder = await holdOriginal(makers(), {
+        file,
+        ...(encrypted ? { key: PASSPHRASE } : {}),
+      });
+      expect(() => putAside(file, original)).toThrow(
+        expect.objectContaining({
+          code: "ERR_BUSY",
+          message: `${file} is open in another program`,
+        }),
+      );
+      expect(existsSync(asideOf(file))).toBe(false);
+      holder.stdin?.end();
+      await once(holder, "close");
+      putAside(file, original);
+      expect(values(await open(asideOf(file)))).toEqual(valuesOf(SECRETS));
+    },
+  );
+
+  test("a name that something else has is not taken, and a log of somebody else stays", async () => {
+    const { file } = make();
+    const original = await open(file);
+    writeFileSync(asideOf(file), "something else");
+    expect(() => putAside(file, original)).toThrow("are both there");
+    expect(readFileSync(asideOf(file), "utf8")).toBe("something else");
+    rmSync(asideOf(file));
+    linkSync(file, asideOf(file));
+    rmSync(file);
+    writeFileSync(`${file}-wal`, "a log");
+    expect(() => putAside(file, original)).toThrow("is there without its database");
+    expect(readFileSync(`${file}-wal`, "utf8")).toBe("a log");
+  });
+
+  test("begun before, and used by the original since: begins again", async () => {
+    const { file } = make({ inLog: 2 });
+    linkSync(file, asideOf(file));
+    linkSync(`${file}-wal`, `${asideOf(file)}-wal`);
+    expect(isAside(file)).toBe(false);
+    // It moves its log into the database, and ends.
+    const holder = await holdOriginal(makers(), { file });
+    holder.stdin?.end();
+    await once(holder, "close");
+    expect(existsSync(`${file}-wal`)).toBe(false);
+    putAside(file, await open(file));
+    expect(existsSync(`${asideOf(file)}-wal`)).toBe(false);
+    expect(values(await open(asideOf(file)))).toEqual(valuesOf(SECRETS));
+  });
+});

@@ -1,0 +1,161 @@
+import { randomBytes } from "node:crypto";
+import { chmodSync, cpSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { CryptoProvider } from "@lango/crypto-core";
+import { createLocalProvider } from "@lango/crypto-local";
+import { describe, expect, test } from "vitest";
+import { readVault, type Vault } from "../src/index.ts";
+import { bytes, expectCode, makeVault, newHome, PASSPHRASE, reopen, text } from "./helpers.ts";
+import { onStage } from "./on-stage.ts";
+
+const newPin = () => ({
+  id: randomBytes(16).toString("base64url"),
+  fingerprint: randomBytes(32).toString("base64url"),
+});
+
+/** A vault with a device, and a slot that its key opens; the device itself is any provider here. */
+async function withDevice(home = newHome()) {
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("v"));
+  const pin = newPin();
+  await vault.companions.add({ ...pin, name: "Phone", role: "companion" });
+  const provider = createLocalProvider({ keys: [] });
+  await provider.createKey?.({ keyId: "k", algorithm: "aes-256-gcm", usage: "encryption" });
+  const made = { kind: "provider", uri: "rpc:k", keyId: "k", provider, companion: pin } as const;
+  const slot = await vault.slots.add(made);
+  return { home, vault, pin, slot, provider };
+}
+
+const copyHome = (from: string, to: string): void => {
+  cpSync(from, to, { recursive: true });
+  chmodSync(to, 0o700);
+};
+
+const pinsOf = async ({ slots }: { slots: Pick<Vault["slots"], "list"> }) =>
+  (await slots.list()).flatMap(({ companion }) => companion ?? []);
+
+/** Opens it as that device does. */
+const reopenBy = (home: string, provider: CryptoProvider, slotId: string) =>
+  reopen(home, {
+    unlock: async (infos) => {
+      const info = infos.find(({ id }) => id === slotId);
+      const secret = await info!.unwrap!(provider);
+      return {
+        credential: {
+          ...({
+            kind: "provider",
+            source: "the device",
+            ambient: true,
+            slotIds: [slotId],
+          } as const),
+          secret,
+        },
+        skipped: [],
+      };
+    },
+  });
+
+describe("a slot that a paired device opens", () => {
+  test("names it, in a vault whose database shows nothing", async () => {
+    const { home, vault, pin, slot } = await withDevice();
+    expect(slot.companion).toEqual(pin);
+    await vault.database.encrypt();
+    await using locked = await readVault({ home });
+    await expectCode(() => locked.companions.list(), "ERR_LOCKED");
+    expect(await pinsOf(locked)).toEqual([pin]);
+  });
+
+  test("follows the device when its key is renewed, when it is paired again, and into a new vault key", async () => {
+    const { home, vault, pin, slot, provider } = await withDevice();
+    const { generation } = JSON.parse(readFileSync(join(home, "keyslots.json"), "utf8"));
+    const { fingerprint } = newPin();
+    await vault.companions.replacePin(pin.id, fingerprint);
+    expect(await pinsOf(vault)).toEqual([{ id: pin.id, fingerprint }]);
+    const [told] = (await vault.audit.tail(2)).filter(({ action }) => action !== "slots.commit");
+    expect(told).toMatchObject({
+      action: "companion.rollover",
+      target: pin.id,
+      detail: `${fingerprint}, with slot ${slot.id}, generation ${generation + 1}`,
+    });
+    const { id } = newPin();
+    await vault.companions.add({ id, fingerprint, name: "Phone 2", role: "companion" });
+    expect(await pinsOf(vault)).toEqual([{ id, fingerprint }]);
+    expect(await vault.companions.find(fingerprint)).toMatchObject({ id, name: "Phone 2" });
+    // Another device with another key is nobody's slot.
+    await vault.companions.add({ ...newPin(), name: "Tablet", role: "companion" });
+    expect(await pinsOf(vault)).toEqual([{ id, fingerprint }]);
+    await vault.close();
+
+    const byDevice = await reopenBy(home, provider, slot.id);
+    expect(text((await byDevice.secrets.get("a")).value)).toBe("v");
+    expect(await byDevice.audit.verify({ rows: true })).toMatchObject({ ok: true });
+    await byDevice.close();
+
+    const again = await reopen(home);
+    const [first] = await again.slots.list();
+    const passphrase = { kind: "passphrase", passphrase: bytes(PASSPHRASE) } as const;
+    const remote = { kind: "provider", uri: "rpc:k", keyId: "k", provider } as const;
+    const rekeyed = await again.rekey({
+      credentials: [
+        { slotId: first!.id, credential: passphrase },
+        { slotId: slot.id, credential: remote },
+      ],
+    });
+    expect(await pinsOf(rekeyed.vault)).toEqual([{ id, fingerprint }]);
+    await rekeyed.vault.close();
+  });
+
+  test("goes with the device, unless it opened the vault", async () => {
+    const { home, vault, pin, slot, provider } = await withDevice();
+    await vault.close();
+    const byDevice = await reopenBy(home, provider, slot.id);
+    await expectCode(() => byDevice.companions.revoke(pin.id), "ERR_CONFLICT");
+    expect(await byDevice.companions.find(pin.fingerprint)).toMatchObject({ id: pin.id });
+    expect(await pinsOf(byDevice)).toEqual([pin]);
+    await byDevice.close();
+
+    const again = await reopen(home);
+    expect(await again.companions.revoke(pin.id)).toEqual([slot]);
+    expect(await pinsOf(again)).toEqual([]);
+    expect(await again.companions.list()).toEqual([]);
+    expect(await again.audit.verify({ rows: true })).toMatchObject({ ok: true });
+    // A device without a slot takes none along.
+    const other = newPin();
+    await again.companions.add({ ...other, name: "Tablet", role: "companion" });
+    expect(await again.companions.revoke(other.id)).toEqual([]);
+    await expectCode(() => again.companions.revoke(other.id), "ERR_NOT_FOUND");
+  });
+
+  test.each(["slots:pending", "slots:written", "slots:renamed", "slots:current"])(
+    "is never left with a device in force, when its revocation dies at %s",
+    async (stage) => {
+      const { home, vault, pin, slot } = await withDevice();
+      const copy = newHome();
+      onStage(stage, () => copyHome(home, copy));
+      await vault.companions.revoke(pin.id);
+      await vault.close();
+
+      const again = await reopen(copy);
+      // The row is what counts: who opens by the slot is looked up there.
+      expect(await again.companions.find(pin.fingerprint)).toBeUndefined();
+      const left = await again.slots.list();
+      if (left.some(({ id }) => id === slot.id)) await again.slots.remove(slot.id);
+      expect(await again.slots.list()).toHaveLength(1);
+      expect(text((await again.secrets.get("a")).value)).toBe("v");
+      expect(await again.audit.verify({ rows: true })).toMatchObject({ ok: true });
+    },
+  );
+
+  test("takes a renewed key at the second try, when the first one dies", async () => {
+    const { home, vault, pin } = await withDevice();
+    const copy = newHome();
+    onStage("slots:pending", () => copyHome(home, copy));
+    const { fingerprint } = newPin();
+    await vault.companions.replacePin(pin.id, fingerprint);
+    await vault.close();
+    const again = await reopen(copy);
+    expect(await pinsOf(again)).toEqual([pin]);
+    await again.companions.replacePin(pin.id, fingerprint);
+    expect(await pinsOf(again)).toEqual([{ id: pin.id, fingerprint }]);
+  });
+});
