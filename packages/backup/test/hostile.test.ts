@@ -258,10 +258,13 @@ describe("a hostile archive", () => {
       }).map((part) => (part.name === name ? { ...part, content } : part));
     };
     const bad = join(backed.folder, "bad.age");
-    for (const name of ["keyslots.json", "lango.db"]) {
+    for (const [name, code] of [
+      ["keyslots.json", "ERR_CONFLICT"],
+      ["lango.db", "ERR_INTEGRITY"],
+    ] as const) {
       writeFileSync(bad, await sealed(backed, tarOf(swap(name))));
       const before = snapshot(backed.folder);
-      await expect(attempt(backed, bad), name).rejects.toMatchObject({ code: "ERR_CONFLICT" });
+      await expect(attempt(backed, bad), name).rejects.toMatchObject({ code });
       expect(snapshot(backed.folder)).toEqual(before);
     }
     // Without any key of the vault, too.
