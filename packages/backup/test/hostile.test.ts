@@ -258,19 +258,16 @@ describe("a hostile archive", () => {
       }).map((part) => (part.name === name ? { ...part, content } : part));
     };
     const bad = join(backed.folder, "bad.age");
-    for (const [name, code] of [
-      ["keyslots.json", "ERR_CONFLICT"],
-      ["lango.db", "ERR_INTEGRITY"],
-    ] as const) {
+    for (const name of ["keyslots.json", "lango.db"]) {
       writeFileSync(bad, await sealed(backed, tarOf(swap(name))));
       const before = snapshot(backed.folder);
-      await expect(attempt(backed, bad), name).rejects.toMatchObject({ code });
+      await expect(attempt(backed, bad), name).rejects.toMatchObject({ code: "ERR_INTEGRITY" });
       expect(snapshot(backed.folder)).toEqual(before);
     }
     // Without any key of the vault, too.
     writeFileSync(bad, await sealed(backed, tarOf(swap("keyslots.json"))));
     const verified = verifyBackup({ file: bad, opening: { identities: [backed.identity] } });
-    await expect(verified).rejects.toMatchObject({ code: "ERR_CONFLICT" });
+    await expect(verified).rejects.toMatchObject({ code: "ERR_INTEGRITY" });
   });
 
   test("cut or altered anywhere is refused", async () => {
