@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -10,9 +10,11 @@ const home = mkdtempSync(path.join(tmpdir(), "lango readme "));
 afterAll(() => rmSync(home, { recursive: true }));
 
 const vault = path.join(home, ".lango");
-mkdirSync(vault, { mode: 0o700 });
-// In place of the person at the terminal.
-writeFileSync(path.join(vault, "passphrase"), "correct horse battery\n", { mode: 0o600 });
+// In place of the person at the terminal, for the two commands that ask for it.
+const passphrase = path.join(home, "passphrase");
+writeFileSync(passphrase, "correct horse battery\n", { mode: 0o600 });
+const typed = (command: string) =>
+  command.replace(/(?<=lango (?:onboard|unlock)$)/, ' --passphrase-file "$PASSPHRASE"');
 
 const readme = readFileSync(path.join(root, "README.md"), "utf8");
 const session = /```console\n(.*?)```/s.exec(readme)?.[1] ?? "";
@@ -35,13 +37,14 @@ describe("the session of the README", () => {
   it("is there", () => expect(steps.length).toBeGreaterThan(4));
 
   it.each(steps)("$command", ({ command, lines }) => {
-    const { status, stdout, stderr } = spawnSync("sh", ["-c", command], {
+    // Both streams into one, in the order of their lines.
+    const { status, stdout } = spawnSync("sh", ["-c", `exec 2>&1; ${typed(command)}`], {
       cwd: root,
-      env: { PATH: process.env["PATH"], HOME: home },
+      env: { PATH: process.env["PATH"], HOME: home, PASSPHRASE: passphrase },
       input: "demo-000000000000000000000000",
       encoding: "utf8",
     });
-    expect(status, stderr).toBe(0);
+    expect(status, stdout).toBe(0);
     expect(constant(stdout).trimEnd()).toBe(constant(lines.join("\n")));
   });
 });
