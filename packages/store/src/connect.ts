@@ -153,7 +153,9 @@ function identified(connection: Connection, file: string): Connection {
     const id = connection.rows("pragma application_id")[0]?.[0];
     if (id === APPLICATION_ID) return connection;
     throw new CryptoError("ERR_INTEGRITY", `${file} is a database of another application`, {
-      context: { hint: "It was left as it is." },
+      context: {
+        hint: 'It was left as it is; "lango security db-migrate --from-passphrase" reads that of the original Lango',
+      },
     });
   } catch (error) {
     connection.close();

@@ -41,6 +41,18 @@ const later = (sql: string, version = LATEST + 1): Migration => ({
   sql: () => sql,
 });
 
+it("a user without any right on the schema is refused, and the schema is not called damaged", async () => {
+  const store = await newStore();
+  const role = `none_${randomUUID().slice(0, 8)}`;
+  await asOwner(`create role ${role} login password '${PASSWORD}'`);
+  const url = Object.assign(new URL(withPassword(store)), { username: role }).href;
+  for (const mode of ["open", "read"] as const) {
+    expect((await fails("ERR_ACCESS_DENIED", open({ url, mode }))).message).toContain(
+      "may not use the schema",
+    );
+  }
+});
+
 describe("database URLs", () => {
   it("the location has everything but the password; the schema is lango unless it is named", () => {
     const address = parseAddress("postgresql://me:s%23cret@[::1]/my%20db?application_name=x");

@@ -8,7 +8,11 @@ interface Mapped {
   readonly retryable?: false;
 }
 
-const LOST: Mapped = { code: "ERR_UNAVAILABLE", what: "cannot be reached" };
+const LOST: Mapped = {
+  code: "ERR_UNAVAILABLE",
+  what: "cannot be reached",
+  hint: "Check that the server runs, and the host and the port of the URL.",
+};
 const DAMAGED: Mapped = {
   code: "ERR_INTEGRITY",
   what: "is damaged or no database of Lango",

@@ -8,7 +8,8 @@ import { quote } from "./quote.ts";
 /**
  * The version of the schema; undefined when there is nothing yet.
  *
- * @throws {@link CryptoError} `ERR_CONFLICT` when it is of a newer Lango; `ERR_INTEGRITY` when others made it.
+ * @throws {@link CryptoError} `ERR_CONFLICT` when it is of a newer Lango; `ERR_INTEGRITY` when others made it;
+ *   `ERR_ACCESS_DENIED` without the right to look into the schema.
  */
 export async function inspect(
   link: Link,
@@ -18,11 +19,21 @@ export async function inspect(
   const literal = `'${address.schema.replaceAll("'", "''")}'`;
   // The catalogue answers without any right on the schema, and without the schema.
   const [tables] = await link.exec(`
-    select c.relname as name
+    select c.relname as name, pg_catalog.has_schema_privilege(n.oid, 'usage') as open
       from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       where n.nspname = ${literal} and c.relkind in ('r', 'p', 'v', 'm', 'f')`);
   const names = tables?.rows.map((row) => row.name) ?? [];
   if (names.length === 0) return undefined;
+  // Without it every table is one that does not exist, as in a damaged schema.
+  if (tables?.rows[0]?.open !== true) {
+    throw new CryptoError(
+      "ERR_ACCESS_DENIED",
+      `${address.location}: its user may not use the schema`,
+      {
+        context: { hint: "The rights that are needed are in docs/postgres.md." },
+      },
+    );
+  }
   if (!names.includes("migrations")) {
     throw new CryptoError(
       "ERR_INTEGRITY",
