@@ -72,6 +72,8 @@ describe("db-migrate --from-passphrase of a home of the original", () => {
     const before = snapshot(home);
     const onboard = await lango(["onboard"], { home });
     expect(onboard.stderr).toContain('"lango security db-migrate --from-passphrase"');
+    const status = await lango(["security", "status"], { home });
+    expect(status.stderr).toContain('"lango security db-migrate --from-passphrase"');
     const dry = await migrate(home, ["--dry-run"]);
     expect([dry.code, dry.stdout], dry.stderr).toEqual([
       0,

@@ -35,6 +35,13 @@ describe("slots add", () => {
     const [first, team] = await slotsOf(home);
     expect(team).toMatchObject({ kind: "passphrase", label: "team" });
     const removing = ["security", "slots", "remove", "--yes"];
+    for (const words of [[], ["--dry-run"]]) {
+      const none = await lango([...removing, "zz", ...words], { home });
+      expectOneFault(none, 3, /The vault has no slot zz$/);
+      expect(none.stderr).toContain("lango security slots list");
+    }
+    const nowhere = ["security", "slots", "add", "--kind", "provider"];
+    expectOneFault(await lango(nowhere, { home }), 78, /provider is local: it names no key/);
     expectOneFault(await lango([...removing, first!.id], { home }), 9, /opened the vault just now/);
     const removed = await lango([...removing, first!.id, "--passphrase-file", second], {
       home,

@@ -60,7 +60,9 @@ const inspectEncrypted = async (
   if (file) return "ready";
   const hasBackup = await exists(paths.keyslotsBackup);
   if (!hasBackup && (await exists(paths.onboarding))) return "half-made";
-  const hint = hasBackup ? backupHint(paths) : undefined;
+  const hint = hasBackup
+    ? backupHint(paths)
+    : `${ONE_BACKUP}; "lango security db-migrate --from-passphrase" reads that of the original Lango`;
   throw mixed(`${paths.database} is there, ${paths.keyslots} is not`, hint);
 };
 

@@ -60,3 +60,8 @@ export const slotSummary = (slot: Slot): SlotSummary => {
     ...(companion === undefined ? {} : { companion }),
   };
 };
+
+export const noSlot = (id: string): CryptoError =>
+  new CryptoError("ERR_NOT_FOUND", `The vault has no slot ${id}`, {
+    context: { hint: 'Run "lango security slots list"' },
+  });

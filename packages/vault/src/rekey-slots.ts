@@ -10,7 +10,7 @@ import {
   unwrapSlotKey,
 } from "@lango/envelope";
 import { checkKdf } from "./kdf.ts";
-import { checkOpens } from "./put-slots.ts";
+import { checkOpens, noSlot } from "./put-slots.ts";
 import type { RekeyOptions } from "./rekey-types.ts";
 
 /** What becomes of the slots. */
@@ -37,7 +37,7 @@ export const planSlots = ({ slots }: Keyslots, options: RekeyOptions): SlotPlan 
   const ids = [...credentials.map(({ slotId }) => slotId), ...drop];
   for (const id of ids) {
     if (!slots.some((slot) => slot.id === id)) {
-      throw new CryptoError("ERR_NOT_FOUND", `The vault has no slot ${id}`);
+      throw noSlot(id);
     }
   }
   const twice = ids.find((id, index) => ids.indexOf(id) !== index);

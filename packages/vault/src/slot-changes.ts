@@ -3,6 +3,7 @@ import { createSlot, type Slot, type SlotCredential, unwrapSlotKey } from "@lang
 import {
   type AlsoChanges,
   checkOpens,
+  noSlot,
   putSlots,
   type SettledSlots,
   slotSummary,
@@ -53,7 +54,7 @@ export const removeSlot = async (
 ): Promise<SlotSummary> => {
   const { slots } = settled.keyslots;
   const slot = slots.find((each) => each.id === id);
-  if (!slot) throw new CryptoError("ERR_NOT_FOUND", `The vault has no slot ${id}`);
+  if (!slot) throw noSlot(id);
   if (slots.length === 1) {
     throw new CryptoError("ERR_CONFLICT", `Slot ${id} is the last one: without it nothing opens`, {
       context: { hint: "Add another slot first" },

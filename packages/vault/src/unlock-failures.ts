@@ -137,5 +137,10 @@ export const wrongCredential = (source: string, cause: unknown): CryptoError =>
   new CryptoError(
     "ERR_WRONG_PASSPHRASE",
     `${isCryptoError(cause) ? cause.message : "Nothing opens the vault"} (from ${source})`,
-    { cause },
+    {
+      cause,
+      context: {
+        hint: '"lango whoami" shows every source, and --unlock-with KIND takes another one',
+      },
+    },
   );

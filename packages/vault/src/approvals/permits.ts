@@ -64,7 +64,11 @@ export const revoke = (
 ): Promise<void> =>
   store.transaction("full", async (tx) => {
     const row = await tx.permits.find(id);
-    if (row?.kind !== kind) throw new CryptoError("ERR_NOT_FOUND", `No such ${kind}`);
+    if (row?.kind !== kind) {
+      throw new CryptoError("ERR_NOT_FOUND", `No such ${kind}`, {
+        context: { hint: 'Run "lango approvals list"' },
+      });
+    }
     await log.appendIn(tx, {
       ...{ action: `${kind}.revoke`, target: kind === "grant" ? id : row.subject },
       rows: await removeAllIn(tx, [row]),
