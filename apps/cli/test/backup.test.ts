@@ -67,7 +67,7 @@ describe("backup create, verify and restore", () => {
     const to = join(folder(), "to");
     const restored = await lango(["backup", "restore", file, "--identity", identity], { home: to });
     expect(restored.code, restored.stderr).toBe(0);
-    expect(restored.stdout).toMatch(/^Restored the vault of .* 1 secrets, \d+ rows of the log/);
+    expect(restored.stdout).toMatch(/^Restored the vault of .* 1 secret, \d+ rows of the log/);
     expect((await lango(GET, { home: to })).stdout).toBe(SECRET);
     expect((await lango(["audit", "verify", "--rows"], { home: to })).code).toBe(0);
   });

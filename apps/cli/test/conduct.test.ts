@@ -41,6 +41,9 @@ describe("the command table", () => {
     const one = (await lango(["security", "secrets", "set", "-h"])).stdout;
     expect(one.indexOf("Examples:")).toBeLessThan(one.indexOf("Options:"));
     expect(one).toContain("--if-version N");
+    const policy = (await lango(["approvals", "policy", "--help"])).stdout;
+    expect(policy).toContain("the tools that need approval: dangerous, all, configured, none");
+    expect(policy).toContain("--color WHEN       auto, always or never\n");
     expect(one).toContain("--passphrase-fd N");
     expect((await langoJson(["run", "--help"])).document.data.help).toContain("-- CMD [ARG…]");
   });
@@ -56,6 +59,13 @@ describe("what was mistyped is 2 and says what was meant", () => {
     [["securty"], /Unknown command "securty"/, 'Did you mean "lango security"?'],
     [["security", "secret"], /Unknown command/, 'Did you mean "lango security secrets"?'],
     [["security", "secrets", "ste", "x"], /Unknown command/, '"lango security secrets set"?'],
+    [["--passphrase-fd", "9", "audit", "verify"], /--passphrase-fd before the command/, "behind"],
+    [
+      ["-q", "--rows=1", "audti"],
+      /Unknown option --rows before the command/,
+      "audit verify --rows",
+    ],
+    [["settings", "get", "a", "b"], /takes 1 word, 2 were given/, "--help"],
     [["serve"], /Unknown command "serve"/, 'Run "lango --help"'],
     [["security", "secrets", "list", "--jsno"], /Unknown option --jsno/, "Did you mean --json?"],
     [["security", "status", "--frobnicate"], /Unknown option --frobnicate/, "--help"],
@@ -65,11 +75,11 @@ describe("what was mistyped is 2 and says what was meant", () => {
     [["security", "status", "--home", "--json"], /--home needs a value/, "--home=--json"],
     [["security", "status", "--home", "a", "--home", "b"], /more than once/, "--help"],
     [["security", "status", "--color", "blue"], /one of auto, always, never/, "--help"],
-    [["security", "status", "extra"], /takes 0 words, 1 were given/, "--help"],
+    [["security", "status", "extra"], /takes no words, 1 was given/, "--help"],
     [["security", "secrets", "get"], /needs NAME/, "--help"],
     [["settings"], /needs a subcommand: get, set, list, schema/, "--help"],
     [["security"], /needs a subcommand: status, migrate-passphrase, secrets/, "--help"],
-    [["crypto", "hash", "m"], /takes 0 words, 1 were given/, "Did you mean --in FILE?"],
+    [["crypto", "hash", "m"], /takes no words, 1 was given/, "Did you mean --in FILE?"],
     [
       ["keys", "create", "x", "--type", "signing", "--algorithm", "rsa"],
       /one of aes-256-gcm, /,

@@ -448,11 +448,13 @@ describe("anchors of the audit log", () => {
     expect(on.document.data.audit).toEqual({ anchor: "local:log" });
     await lango(["security", "secrets", "set", "x"], { home, input: "v" });
     const report = await lango(["audit", "verify"], { home });
-    expect(report.stdout).toContain("1 anchors, 1 of them found outside the database");
+    expect(report.stdout).toContain("1 anchor, 1 of them found outside the database");
     expect(report.stdout).toContain("checked with the key of the registry");
     expect(report.stdout).toContain("proves nothing against a holder of the vault");
     const pem = join(folder(), "key.pem");
     writeFileSync(pem, (await lango(["keys", "public-key", "local:log"], { home })).stdout);
+    const noFile = ["audit", "verify", "--links", "--anchor-key", `${pem}.not`];
+    expectOneFault(await lango(noFile, { home }), 3, /Cannot read .*\.not: there is no such file$/);
     const given = await langoJson(["audit", "verify", "--links", "--anchor-key", pem], { home });
     expect(given.document.data.anchors.last).toMatchObject({ key: "given" });
     expect(given.document.data.anchors.checkedWith.given).toBeGreaterThan(1);

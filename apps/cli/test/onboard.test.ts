@@ -44,6 +44,19 @@ describe("onboard", () => {
     expect(statSync(parent).mode & 0o777).toBe(0o700);
   });
 
+  test("looks at a folder that is there before it asks for a passphrase", async () => {
+    const home = folder();
+    chmodSync(home, 0o755);
+    const ran = await lango(["onboard"], { home, env: { LANGO_PASSPHRASE: undefined } });
+    expectOneFault(ran, 78, /has mode 0755: others may read or change it$/);
+    expect(ran.stderr).toContain(`Run: chmod 700 '${home}'`);
+    expectOneFault(
+      await lango(["whoami"], { home: fileWith("x") }),
+      78,
+      /^lango: The home .* is no folder$/,
+    );
+  });
+
   test("prints one document with --json, and only the warning on stderr", async () => {
     const home = join(folder(), "new");
     const { document, stderr, code } = await langoJson(["onboard"], { home });

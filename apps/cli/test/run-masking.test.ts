@@ -215,6 +215,8 @@ describe("--file", () => {
     const both = ["--file", `${other}=api/key`, "--file", `${path}=api/key`, "--", "true"];
     expectOneFault(await run(both), 125, /There is a file at/);
     expect(readFileSync(path, "utf8")).toBe("mine");
+    const nowhere = ["--file", `${other}/no/key=api/key`, "--", "true"];
+    expectOneFault(await run(nowhere), 125, /Cannot write .*: there is no folder .*\/other\/no$/);
     expect(existsSync(other)).toBe(false);
     expect(leftovers()).toEqual([]);
   });

@@ -133,7 +133,7 @@ describe("run", () => {
       125,
       /not open/,
     );
-    expectOneFault(await run(["true"]), 125, /-- CMD|takes 0 words/);
+    expectOneFault(await run(["true"]), 125, /-- CMD|takes no words/);
     expectOneFault(await run([]), 125, /needs "-- CMD/);
     expectOneFault(await run(["--", "true"], { home: "/nonexistent" }), 125, /no vault/);
   });

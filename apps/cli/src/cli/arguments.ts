@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { CryptoError } from "@lango/crypto-core";
 import type { CommandRow, Option } from "./command.ts";
 import { commandOptions, GLOBAL_OPTIONS } from "./options.ts";
+import { counted } from "./output.ts";
 import { suggest } from "./suggest.ts";
 
 /** What was typed for one command, checked against its row of the table. */
@@ -127,7 +128,7 @@ function matchPositionals(
   if (found.length > expected.length && command.words === undefined) {
     // The word itself may be a secret that was pasted by mistake: it is counted, not shown.
     throw usageError(
-      `"${commandLine(command)}" takes ${expected.length} words, ${found.length} were given`,
+      `"${commandLine(command)}" takes ${expected.length === 0 ? "no words" : counted(expected.length, "word")}, ${found.length} ${found.length === 1 ? "was" : "were"} given`,
       Object.hasOwn(commandOptions(command), "in") ? "Did you mean --in FILE?" : help,
     );
   }

@@ -10,6 +10,7 @@ import { configuredStore } from "../config/store.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { standing, uncheckedWishes } from "./in-force.ts";
+import { counted } from "./output.ts";
 import { vaultPlace } from "./place.ts";
 import { hardenProcess } from "./process.ts";
 import { installCommand, packageOf } from "./provider-packages.ts";
@@ -39,7 +40,8 @@ const fault = (detail: string, fix?: string): Finding => ({
   ...(fix === undefined ? {} : { fix }),
 });
 
-const LOCKED = "not checked: the database is encrypted, and needs the passphrase";
+/** Also where the passphrase is at hand: only "rows" opens the vault. */
+const LOCKED = "not checked: the database is encrypted, and this looks without its key";
 
 /** A check whose error is its finding. */
 const check =
@@ -256,7 +258,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
     if (vault.hidesRows) return unknown(LOCKED);
     const { ok, rows, faults } = await vault.audit.verifyLinks();
     return ok
-      ? good(`${rows} rows, the chain holds`)
+      ? good(`${counted(rows, "row")}, the chain holds`)
       : fault(
           `${faults[0]?.problem ?? "broken"} (row ${faults[0]?.seq ?? 0})`,
           'Run "lango audit verify"',

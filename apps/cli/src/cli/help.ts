@@ -70,11 +70,17 @@ const section = (title: string, lines: readonly string[]): string =>
 
 const optionLines = (options: Readonly<Record<string, Option>>): string[] =>
   columns(
-    Object.entries(options).map(([name, { type, short, value = "VALUE", multiple, summary }]) => [
-      `${short === undefined ? "    " : `-${short}, `}--${name}${type === "string" ? ` ${value}` : ""}`,
-      `${summary}${multiple ? " (may be repeated)" : ""}`,
-    ]),
+    Object.entries(options).map(
+      ([name, { type, short, value = "VALUE", choices = [], multiple, summary }]) => [
+        `${short === undefined ? "    " : `-${short}, `}--${name}${type === "string" ? ` ${value}` : ""}`,
+        [summary, named(choices, summary), multiple ? " (may be repeated)" : ""].join(""),
+      ],
+    ),
   );
+
+/** What a word may be, where the sentence before does not say it already. */
+const named = (choices: readonly string[], summary: string): string =>
+  choices.every((choice) => summary.includes(choice)) ? "" : `: ${choices.join(", ")}`;
 
 function columns(rows: readonly (readonly [string, string])[]): string[] {
   const width = Math.max(...rows.map(([left]) => left.length));

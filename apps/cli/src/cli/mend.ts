@@ -88,7 +88,7 @@ async function mendRollback(context: Context, args: Arguments): Promise<string[]
   const what = older === "store" ? "database" : "keyslots.json";
   return [
     `accepted the older ${what}; both are of generation ${generation} now`,
-    `${retiredDataKeys} data keys seal nothing new any more`,
+    `data keys that seal nothing new any more: ${retiredDataKeys}`,
     ...setAside.map((name) => `kept the anchors of the lost rows as ${name}`),
   ];
 }

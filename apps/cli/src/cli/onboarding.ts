@@ -15,7 +15,7 @@ import {
   type ProviderKey,
   type Vault,
 } from "@lango/vault";
-import { loadConfig } from "../config/load.ts";
+import { checkPrivate, loadConfig } from "../config/load.ts";
 import { usageError } from "./arguments.ts";
 import { checkKeyVariables } from "./configured.ts";
 import type { Context } from "./context.ts";
@@ -228,6 +228,7 @@ export async function refuseExisting(context: Context): Promise<void> {
   // With a database too: a home is of one vault.
   refuse(home, home, await inspectHome(home));
   if (store) refuse(home, "the database", await inspectHome(home, store));
+  else checkPrivate(home);
 }
 
 function refuse(home: string, where: string, state: HomeState): void {

@@ -120,6 +120,15 @@ export function configuredKey(
     if (signer.keyId !== "") return formatKeyUri("rpc", signer.keyId);
     throw notSet("security.signer.keyId", "it names the key of the companion", home);
   }
+  if (signer.provider === "local") {
+    throw new CryptoError(
+      "ERR_CONFIG",
+      "security.signer.provider is local: it names no key elsewhere",
+      {
+        context: { hint: "Set it to the provider that keeps the key, and the key in security.kms" },
+      },
+    );
+  }
   const own = use === "encryption" ? kms.encryptKeyId : kms.signKeyId;
   const label = signer.provider === "pkcs11" ? kms.pkcs11.keyLabel : "";
   const keyId = own || kms.keyId || label;

@@ -10,9 +10,14 @@ import { askLine, canAsk } from "./terminal.ts";
 
 /** @throws CryptoError `ERR_INVALID_ARGUMENT`: the words go to a person and to nothing else. */
 export function requireSomebodyToShow(context: Context): void {
-  if (canAsk(context)) return;
-  throw usageError("Recovery words are shown on a terminal, and there is none");
+  if (!canAsk(context)) throw nobodyToShow();
 }
+
+export const nobodyToShow = (): CryptoError =>
+  usageError(
+    "Recovery words are shown on a terminal, and there is none",
+    "Run it on a terminal, without --json and --no-input",
+  );
 
 /**
  * Makes 24 words, shows them, asks two of them back, and adds their slot.

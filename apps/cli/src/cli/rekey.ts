@@ -4,7 +4,7 @@ import type { RekeyOptions, RekeyResult, SlotSummary, Vault } from "@lango/vault
 import { type Arguments, usageError } from "./arguments.ts";
 import type { Result } from "./command.ts";
 import type { Context } from "./context.ts";
-import { writtenDownWords } from "./recovery-words.ts";
+import { nobodyToShow, writtenDownWords } from "./recovery-words.ts";
 import { chooseSlots, type SlotChoice } from "./rekey-slots.ts";
 import { renewKeys } from "./renew-keys.ts";
 import { askYes, canAsk, requireYes } from "./terminal.ts";
@@ -120,8 +120,7 @@ async function offeredWords(
   { go }: SlotChoice,
 ): Promise<Bytes | undefined> {
   if (!canAsk(context)) {
-    if (args.flag("recovery"))
-      throw usageError("Recovery words are shown on a terminal, and there is none");
+    if (args.flag("recovery")) throw nobodyToShow();
     return undefined;
   }
   const lost = go.some(({ slot }) => slot.kind === "recovery");

@@ -34,6 +34,14 @@ export function resolve(commands: readonly Command[], argv: readonly string[]): 
       return { command, words: [...options, ...argv.slice(i + 1)] };
     }
     if (!commands.some((row) => row.path.startsWith(`${next} `))) {
+      // The word may be its value: nobody knows before the command is named.
+      const stray = options.map(longName).find((name) => name !== "" && !isGlobal(name));
+      if (stray !== undefined) {
+        throw usageError(
+          `Unknown option --${stray} before the command`,
+          'Options of a command stand behind its name, as in "lango audit verify --rows"',
+        );
+      }
       const near = suggest(word, children(commands, path));
       const full = path === "" ? near : `${path} ${near}`;
       throw usageError(
@@ -57,9 +65,11 @@ export function children(commands: readonly Command[], path: string): string[] {
 }
 
 function takesNextWord(word: string): boolean {
-  if (!word.startsWith("--") || word.includes("=")) {
-    return false;
-  }
-  const name = word.slice(2);
-  return Object.hasOwn(GLOBAL_OPTIONS, name) && GLOBAL_OPTIONS[name]!.type === "string";
+  const name = longName(word);
+  return !word.includes("=") && isGlobal(name) && GLOBAL_OPTIONS[name]!.type === "string";
 }
+
+/** `home` of `--home` and of `--home=DIR`; empty for what is no long option. */
+const longName = (word: string): string => /^--([^=]+)/.exec(word)?.[1] ?? "";
+
+const isGlobal = (name: string): boolean => Object.hasOwn(GLOBAL_OPTIONS, name);

@@ -5,7 +5,7 @@ import { withApprover } from "../cli/approver.ts";
 import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
 import { requireVault } from "../cli/home.ts";
-import { when } from "../cli/output.ts";
+import { counted, when } from "../cli/output.ts";
 import { durationMs } from "../config/forms.ts";
 
 const MINUTE_MS = 60_000;
@@ -101,7 +101,7 @@ const describe = ({ action, minutes, maxUses, anySession }: NewGrant): string[] 
     ["arguments", action.arguments && JSON.stringify(action.arguments)],
     ["amount", action.amount],
     ["session", anySession ? "any" : action.session],
-    ["time", `${minutes} minutes`],
+    ["time", counted(minutes, "minute")],
     ["uses", maxUses === undefined ? "as often as wanted" : `${maxUses}`],
   ];
   return entries.flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`]));

@@ -5,7 +5,7 @@ import { toJsonl } from "../cli/audit-jsonl.ts";
 import { toOcsf } from "../cli/audit-ocsf.ts";
 import type { Handler, Result } from "../cli/command.ts";
 import { outputOf, writeFileWhole } from "../cli/files.ts";
-import { writeAll } from "../cli/output.ts";
+import { counted, writeAll } from "../cli/output.ts";
 import { withReader } from "../cli/reader.ts";
 import { withVault } from "../cli/vault.ts";
 import { readVersion } from "../version.ts";
@@ -95,7 +95,7 @@ const lastSoundRow = ({ rows, faults }: AuditReport): number =>
 const faulty = ({ faults, rows }: AuditReport, verifiedTo: number): CryptoError =>
   new CryptoError(
     "ERR_INTEGRITY",
-    `The log has ${rows} rows and was exported up to row ${verifiedTo}: ${faults[0]?.problem}`,
+    `The log has ${counted(rows, "row")} and was exported up to row ${verifiedTo}: ${faults[0]?.problem}`,
     { context: { hint: "lango audit verify shows every fault" } },
   );
 

@@ -1,9 +1,10 @@
 import { createPublicKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { CryptoError } from "@lango/crypto-core";
+import { fileError } from "@lango/envelope";
 import type { AnchorReport, AuditReport, VerifyOptions } from "@lango/vault";
 import type { Handler, Result } from "../cli/command.ts";
-import { printable } from "../cli/output.ts";
+import { counted, printable } from "../cli/output.ts";
 import { withReader } from "../cli/reader.ts";
 import { withVault } from "../cli/vault.ts";
 
@@ -24,7 +25,7 @@ export const run: Handler = (context, args) => {
 function toResult(report: AuditReport, checked: "full" | "links"): Result {
   const { ok, rows, head, unanchored, faults, spool } = report;
   const lines = [
-    `${rows} rows, head ${head}`,
+    `${counted(rows, "row")}, head ${head}`,
     ...faults.map(({ seq, problem }) => (seq === 0 ? "" : `row ${seq}: `) + printable(problem)),
     ...anchorLines(report.anchors),
     ...(unanchored === 0
@@ -32,7 +33,7 @@ function toResult(report: AuditReport, checked: "full" | "links"): Result {
       : [
           `not anchored: whoever can write the database could remove ${newest(unanchored)} unnoticed`,
         ]),
-    ...(spool.waiting === 0 ? [] : [`${spool.waiting} rows wait in the spool`]),
+    ...(spool.waiting === 0 ? [] : [`rows that wait in the spool: ${spool.waiting}`]),
     ...spool.damaged.map((seq) => `row ${seq} says that a spool file was damaged`),
   ];
   if (checked === "links") {
@@ -46,7 +47,7 @@ function toResult(report: AuditReport, checked: "full" | "links"): Result {
       : {
           failure: new CryptoError(
             "ERR_INTEGRITY",
-            `The audit log has ${faults.length === 1 ? "1 fault" : `${faults.length} faults`}`,
+            `The audit log has ${counted(faults.length, "fault")}`,
           ),
         }),
   };
@@ -67,7 +68,7 @@ function anchorLines({ checkedWith, outside, last, remarks, problem }: AnchorRep
   return [
     ...(checked + outside === 0
       ? []
-      : [`${checked} anchors, ${outside} of them found outside the database`]),
+      : [`${counted(checked, "anchor")}, ${outside} of them found outside the database`]),
     ...(last === undefined
       ? []
       : [
@@ -79,9 +80,18 @@ function anchorLines({ checkedWith, outside, last, remarks, problem }: AnchorRep
 }
 
 function readPublicKey(file: string): Uint8Array {
+  let pem: Buffer;
   try {
-    return createPublicKey(readFileSync(file)).export({ format: "der", type: "spki" });
+    pem = readFileSync(file);
+  } catch (error) {
+    throw fileError("read", file, error);
+  }
+  try {
+    return createPublicKey(pem).export({ format: "der", type: "spki" });
   } catch (cause) {
-    throw new CryptoError("ERR_INVALID_ARGUMENT", `${file} holds no public key in PEM`, { cause });
+    throw new CryptoError("ERR_INVALID_ARGUMENT", `${file} holds no public key in PEM`, {
+      cause,
+      context: { hint: "lango keys public-key prints one" },
+    });
   }
 }

@@ -3,6 +3,7 @@ import { createUnlocker } from "@lango/unlock";
 import { withOpening } from "../cli/backup-secret.ts";
 import type { Handler } from "../cli/command.ts";
 import { interruptible } from "../cli/interrupt.ts";
+import { counted } from "../cli/output.ts";
 import { hardenProcess, keepHeapSmall } from "../cli/process.ts";
 import { createProgress } from "../cli/progress.ts";
 import { openProviders } from "../cli/providers.ts";
@@ -99,7 +100,7 @@ function textOf(restored: RestoredBackup, home: string, dryRun: boolean): string
   const { retiredDataKeys, droppedPermits, suspendedCompanions, setAside } = restored;
   const verb = dryRun ? "would restore" : "Restored";
   return [
-    `${verb} the vault of ${manifest.createdAt} to ${home}: ${secretCount} secrets, ${auditRows} rows of the log, all of them checked`,
+    `${verb} the vault of ${manifest.createdAt} to ${home}: ${counted(secretCount, "secret")}, ${counted(auditRows, "row")} of the log, all of them checked`,
     `slot generation ${generation.backup} ${dryRun ? "would become" : "became"} ${generation.now}`,
     `data keys that seal nothing new any more: ${retiredDataKeys}`,
     `grants and handles dropped: ${droppedPermits}`,

@@ -1,5 +1,6 @@
 import type { Handler } from "../cli/command.ts";
 import { keyringOf } from "../cli/keyring.ts";
+import { counted } from "../cli/output.ts";
 import { requireYes } from "../cli/terminal.ts";
 import { withVault } from "../cli/vault.ts";
 
@@ -11,7 +12,7 @@ export const run: Handler = (context, args) =>
     if (args.flag("dry-run")) {
       return {
         data: { dryRun: true, slots: slots.map(({ id }) => id) },
-        text: `would remove the entries of the keyring and ${slots.length} slots`,
+        text: `would remove the entries of the keyring and ${counted(slots.length, "slot")}`,
       };
     }
     await requireYes(context, "Remove this vault from the keyring?");

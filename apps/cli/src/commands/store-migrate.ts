@@ -12,6 +12,7 @@ import type { Handler } from "../cli/command.ts";
 import type { Context } from "../cli/context.ts";
 import { requireVault } from "../cli/home.ts";
 import { interruptible } from "../cli/interrupt.ts";
+import { counted } from "../cli/output.ts";
 import { vaultPlace } from "../cli/place.ts";
 import { hardenProcess, keepHeapSmall } from "../cli/process.ts";
 import { createProgress, type Progress } from "../cli/progress.ts";
@@ -66,7 +67,7 @@ export const run: Handler = async (context, args) => {
   advise(context, to, moved.setAside);
   return {
     data: moved,
-    text: `Moved the vault from ${moved.from} to ${moved.to}: ${moved.rows} rows, each compared`,
+    text: `Moved the vault from ${moved.from} to ${moved.to}: ${counted(moved.rows, "row")}, each compared`,
   };
 };
 
@@ -81,7 +82,9 @@ const TARGETS: Readonly<Record<MovePlan["target"], string>> = {
 
 function planText({ vaultId, from, to, rows, secretCount, keyCount, target, server }: MovePlan) {
   const what =
-    rows === null ? "" : `: ${rows} rows, of them ${secretCount} secrets and ${keyCount} keys`;
+    rows === null || secretCount === null || keyCount === null
+      ? ""
+      : `: ${counted(rows, "row")}, of them ${counted(secretCount, "secret")} and ${counted(keyCount, "key")}`;
   return [
     `would move vault ${vaultId} from ${from} to ${to}${what}`,
     ...(server

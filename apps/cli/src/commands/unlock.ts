@@ -4,7 +4,7 @@ import { startAgentProcess } from "../agent/start.ts";
 import { type Arguments, usageError } from "../cli/arguments.ts";
 import type { Handler } from "../cli/command.ts";
 import { requireVault } from "../cli/home.ts";
-import { when } from "../cli/output.ts";
+import { counted, when } from "../cli/output.ts";
 import { withVault } from "../cli/vault.ts";
 import { durationMs } from "../config/forms.ts";
 
@@ -55,7 +55,7 @@ function duration(args: Arguments, option: "for" | "idle", fallback: string): nu
 }
 
 const idleText = (ms: number): string =>
-  ms % 60_000 === 0 ? `${ms / 60_000} minutes` : `${ms / SECOND_MS} seconds`;
+  ms % 60_000 === 0 ? counted(ms / 60_000, "minute") : counted(ms / SECOND_MS, "second");
 
 /** Before anybody is asked for a passphrase. */
 async function refuseSecond(home: string): Promise<void> {

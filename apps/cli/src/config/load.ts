@@ -1,5 +1,13 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from "node:fs";
-import { join } from "node:path";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  type Stats,
+  statSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { CryptoError, isCryptoError } from "@lango/crypto-core";
 import { type JsonValue, parseJsonStrict } from "@lango/envelope";
 import { chmodHint } from "@lango/unlock";
@@ -16,7 +24,7 @@ export const configPath = (home: string): string => join(home, "config.json");
  * is loaded only when there is something to check. Nothing is ever written.
  *
  * @throws CryptoError `ERR_CONFIG` for a file that others can write, of another owner, larger than 1 MiB, that is no
- *   JSON (with line and column) or that has faults (with the path of each).
+ *   JSON (with line and column) or that has faults (with the path of each); `ERR_ACCESS_DENIED`.
  */
 export async function loadConfig(home: string): Promise<Config> {
   const value = await readConfigFile(home);
@@ -51,6 +59,18 @@ function readIfThere(path: string): { bytes: Uint8Array; stat: Stats } | undefin
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     if (code === "ENOENT") return undefined;
+    if (code === "ENOTDIR") {
+      throw new CryptoError("ERR_CONFIG", `The home ${dirname(path)} is no folder`, {
+        cause,
+        context: { hint: "Name another one with --home or LANGO_HOME" },
+      });
+    }
+    if (code === "EACCES" || code === "EPERM") {
+      throw new CryptoError("ERR_ACCESS_DENIED", `Cannot read ${path}: permission denied`, {
+        cause,
+        context: { hint: "Check the owner and mode of the file and of its folder" },
+      });
+    }
     throw new CryptoError("ERR_CONFIG", `${path} cannot be opened (${code})`, { cause });
   }
   try {
@@ -74,6 +94,14 @@ function check(path: string, stat: Stats): void {
     });
   }
   if ((stat.mode & 0o022) !== 0) throw tooOpen(path, stat, "others may change it", "go-w");
+}
+
+/** As the database refuses a folder that others may enter; a folder that is not there will be made. */
+export function checkPrivate(home: string): void {
+  const stat = statSync(home, { throwIfNoEntry: false });
+  if (isUnix && stat?.isDirectory() && (stat.mode & 0o077) !== 0) {
+    throw tooOpen(home, stat, "others may read or change it", "700");
+  }
 }
 
 function tooOpen(path: string, stat: Stats, what: string, mode: string): CryptoError {

@@ -145,7 +145,7 @@ export const configSchema: z.ZodType<Config> = group({
       cipherPageSize: setting(
         z.int().refine(isPageSize, "must be a power of two from 1024 to 65536"),
         dbEncryption.cipherPageSize,
-        "Page size of the encrypted database of a new encrypted database in bytes, a power of two from 1024 to 65536.",
+        "Page size of a database that is encrypted from now on, in bytes, a power of two from 1024 to 65536.",
       ),
     }),
     kms: group({

@@ -12,7 +12,7 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { CryptoError } from "@lango/crypto-core";
 import { fileError } from "@lango/envelope";
 
@@ -54,6 +54,12 @@ export class SecretFiles {
       if ((error as NodeJS.ErrnoException).code === "EEXIST") {
         throw new CryptoError("ERR_CONFLICT", `There is a file at ${path} already`, {
           context: { hint: "It is not overwritten: name another path, or remove it" },
+        });
+      }
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") {
+        const missing = `there is no folder ${dirname(resolve(path))}`;
+        throw new CryptoError("ERR_NOT_FOUND", `Cannot write ${path}: ${missing}`, {
+          cause: error,
         });
       }
       throw fileError("write", path, error);

@@ -39,7 +39,7 @@ export const BACKUP_COMMANDS: readonly Command[] = [
         type: "string",
         value: "age1…",
         multiple: true,
-        summary: "whom the backup is for, instead of a passphrase; more than one may be given",
+        summary: "whom the backup is for, instead of a passphrase",
       },
       ...BACKUP_PASSPHRASE_OPTIONS,
       ...PROGRESS_OPTIONS,
