@@ -42,8 +42,8 @@ describe("the command table", () => {
     expect(one.indexOf("Examples:")).toBeLessThan(one.indexOf("Options:"));
     expect(one).toContain("--if-version N");
     const policy = (await lango(["approvals", "policy", "--help"])).stdout;
-    expect(policy).toContain("the tools that need approval: dangerous, all, configured, none");
-    expect(policy).toContain("--color WHEN       auto, always or never\n");
+    expect(policy).toContain("the tools that need approval (dangerous, all, configured, none)");
+    expect(policy).toContain("--color WHEN  auto, always or never\n");
     expect(one).toContain("--passphrase-fd N");
     expect((await langoJson(["run", "--help"])).document.data.help).toContain("-- CMD [ARG…]");
   });

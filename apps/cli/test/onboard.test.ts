@@ -49,7 +49,7 @@ describe("onboard", () => {
     chmodSync(home, 0o755);
     const ran = await lango(["onboard"], { home, env: { LANGO_PASSPHRASE: undefined } });
     expectOneFault(ran, 78, /has mode 0755: others may read or change it$/);
-    expect(ran.stderr).toContain(`Run: chmod 700 '${home}'`);
+    expect(ran.stderr).toContain(`Run: chmod 700 ${home}`);
     expectOneFault(
       await lango(["whoami"], { home: fileWith("x") }),
       78,

@@ -63,7 +63,7 @@ function checkKnown(device: CompanionInfo | undefined, byProvider: boolean): voi
   if (device === undefined) {
     throw new CryptoError("ERR_INTEGRITY", "A device opened the vault that it does not know", {
       context: {
-        hint: "Open it with --unlock-with passphrase. Was a revocation interrupted? Then remove the slot: lango security slots. Else somebody changed lango.db: lango audit verify --rows",
+        hint: "Open it with --unlock-with passphrase. Was a revocation interrupted? Then remove the slot: lango security slots remove ID. Else somebody changed lango.db: lango audit verify --rows",
       },
     });
   }

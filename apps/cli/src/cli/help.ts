@@ -80,7 +80,7 @@ const optionLines = (options: Readonly<Record<string, Option>>): string[] =>
 
 /** What a word may be, where the sentence before does not say it already. */
 const named = (choices: readonly string[], summary: string): string =>
-  choices.every((choice) => summary.includes(choice)) ? "" : `: ${choices.join(", ")}`;
+  choices.every((choice) => summary.includes(choice)) ? "" : ` (${choices.join(", ")})`;
 
 function columns(rows: readonly (readonly [string, string])[]): string[] {
   const width = Math.max(...rows.map(([left]) => left.length));

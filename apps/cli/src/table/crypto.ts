@@ -58,7 +58,7 @@ export const CRYPTO_COMMANDS: readonly Command[] = [
         type: "string",
         value: "NAME",
         choices: [...ALGORITHMS, ...RSA],
-        summary: "hmac-sha256 (the default for signing), ecdsa-p256, secp256k1, ed25519, …",
+        summary: "hmac-sha256 is the default for signing",
       },
       provider: {
         type: "string",

@@ -6,6 +6,6 @@ export const PROGRESS_OPTIONS: Readonly<Record<string, Option>> = {
     type: "string",
     value: "FORM",
     choices: ["auto", "json"],
-    summary: "json: a line of JSON on stderr each second (default: a bar on a terminal)",
+    summary: "json: a line of JSON on stderr each second; auto, the default: a bar on a terminal",
   },
 };
