@@ -159,3 +159,62 @@ describe("a slot that a paired device opens", () => {
     expect(await pinsOf(again)).toEqual([{ id: pin.id, fingerprint }]);
   });
 });
+
+describe("a slot that is being made while its device changes", () => {
+  /** The provider of a device that somebody changes while it is asked. */
+  const changedMeanwhile = (
+    provider: CryptoProvider,
+    operation: "wrapKey" | "unwrapKey",
+    changing: () => Promise<unknown>,
+  ): CryptoProvider =>
+    new Proxy(provider, {
+      get: (target, name) => {
+        const member = Reflect.get(target, name);
+        if (name !== operation) return member;
+        return async (options: never) => {
+          await changing();
+          return member!.call(target, options);
+        };
+      },
+    });
+
+  const changes = [
+    ["revoked", (vault: Vault, id: string) => vault.companions.revoke(id)],
+    [
+      "renewed",
+      (vault: Vault, id: string) => vault.companions.replacePin(id, newPin().fingerprint),
+    ],
+  ] as const;
+
+  const prepared = async () => {
+    const { vault, pin, slot, provider, home } = await withDevice();
+    await vault.slots.remove(slot.id);
+    const other = await reopen(home, { busyTimeoutMs: 50 });
+    const made = { kind: "provider", uri: "rpc:k", keyId: "k", companion: pin } as const;
+    return { vault, other, pin, provider, made };
+  };
+
+  test.each(changes)("is not kept when that is %s before", async (_, change) => {
+    const { vault, other, pin, provider, made } = await prepared();
+    const asked = changedMeanwhile(provider, "wrapKey", () => change(other, pin.id));
+    await expectCode(() => vault.slots.add({ ...made, provider: asked }), "ERR_CONFLICT");
+    expect(await vault.slots.list()).toHaveLength(1);
+    expect(await vault.audit.verify({ rows: true })).toMatchObject({ ok: true });
+  });
+
+  test.each(changes)("keeps that from being %s until it is there", async (_, change) => {
+    const { vault, other, pin, provider, made } = await prepared();
+    let refused: unknown;
+    // The slots are announced by then, and not yet in force: they are tried.
+    const asked = changedMeanwhile(provider, "unwrapKey", async () => {
+      refused = await change(other, pin.id).catch((error: unknown) => error);
+    });
+    await vault.slots.add({ ...made, provider: asked });
+    expect(refused).toMatchObject({ code: "ERR_CONFLICT" });
+    await change(other, pin.id);
+    const left = await pinsOf(vault);
+    const device = (await other.companions.list())[0];
+    expect(left).toEqual(device ? [{ id: device.id, fingerprint: device.fingerprint }] : []);
+    expect(await vault.audit.verify({ rows: true })).toMatchObject({ ok: true });
+  });
+});
