@@ -1,5 +1,11 @@
 import { CryptoError } from "@lango/crypto-core";
-import { type CompanionPin, parseKeyslots, type Slot, verifyKeyslots } from "@lango/envelope";
+import {
+  type CompanionPin,
+  type Keyslots,
+  parseKeyslots,
+  type Slot,
+  verifyKeyslots,
+} from "@lango/envelope";
 import type { StoreReads, StoreTransaction } from "@lango/store";
 import type { RowChange } from "./audit/entry.ts";
 import type { NewEntry } from "./audit/log.ts";
@@ -77,6 +83,42 @@ export const checkPaired = async (
   throw new CryptoError("ERR_CONFLICT", "The device was revoked or changed while it was asked", {
     context: { hint: "lango companion list shows those that there are" },
   });
+};
+
+/**
+ * Of whatever is opened, before anything is done in it: the database says whether the device still may, and could not be asked before.
+ *
+ * @param slotId - Of the slot that opened it.
+ * @throws {@link CryptoError} `ERR_ACCESS_DENIED` for a device that is suspended; `ERR_INTEGRITY` for one that the vault does not
+ *   know, or whose row was changed outside lango.
+ */
+export const checkOpenedBy = async (
+  { keys, store }: Pick<VaultContext, "keys" | "store">,
+  { slots }: Keyslots,
+  slotId: string,
+): Promise<void> => {
+  const pin = slots.find(({ id }) => id === slotId)?.companion;
+  if (!pin) return;
+  // By its id alone: a new key of the device is in its row before it is in the slot.
+  const row = await store.companions.find(pin.id);
+  if (!row) {
+    throw new CryptoError("ERR_INTEGRITY", "A device opened the vault that it does not know", {
+      context: {
+        hint: "Was a revocation interrupted? Then remove its slot. Else somebody changed the database: lango audit verify --rows",
+      },
+    });
+  }
+  checkRow(keys.rows, "companions", row);
+  if (row.state === "active") return;
+  throw new CryptoError(
+    "ERR_ACCESS_DENIED",
+    `${row.name}, which opened the vault, is suspended since the database was restored`,
+    {
+      context: {
+        hint: `If it is still good: lango companion confirm ${row.id} --unlock-with passphrase`,
+      },
+    },
+  );
 };
 
 /** What becomes of the slots that a device opens. */

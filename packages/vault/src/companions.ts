@@ -20,6 +20,7 @@ import { slotSummary } from "./put-slots.ts";
 import { checkRow, withMac } from "./rows.ts";
 import type { SlotSummary } from "./slot-types.ts";
 import type { SlotsOptions } from "./slots.ts";
+import { reached } from "./stages.ts";
 
 export const createCompanions = (options: SlotsOptions): Companions => {
   const { context, gate } = options;
@@ -44,6 +45,7 @@ export const createCompanions = (options: SlotsOptions): Companions => {
       if (seen.slots.length > 0 || !(await areInForce(store, seen))) {
         return await withSlotsOfDevice(options, slots, entry, run);
       }
+      reached("companion:looked");
       return await alone(context, entry, async (tx) => {
         await checkInForce(tx, seen);
         return run(tx);
