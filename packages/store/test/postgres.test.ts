@@ -278,11 +278,13 @@ it("durability is that of each transaction, whatever the server's default is", a
     ["normal", "off"],
   ] as const) {
     await store.transaction(durability, async () => {
-      const { rows } = await asOwner(
-        "select query from pg_stat_activity where state = 'idle in transaction'",
-      );
-      expect(rows).toHaveLength(1);
-      expect(rows[0].query).toContain(`synchronous_commit to ${value};`);
+      // It begins while this runs.
+      const queries = async () =>
+        (
+          await asOwner("select query from pg_stat_activity where state = 'idle in transaction'")
+        ).rows.map(({ query }) => query);
+      const begun = expect.stringContaining(`synchronous_commit to ${value};`);
+      await expect.poll(queries, { timeout: 10_000 }).toEqual([begun]);
     });
   }
 });
