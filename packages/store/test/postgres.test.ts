@@ -289,6 +289,17 @@ it("durability is that of each transaction, whatever the server's default is", a
   }
 });
 
+it("a lock that is not to be waited for is refused at once", async () => {
+  const [store, other] = [await newStore(), await newStore()];
+  await store.withLock(async () => {
+    // Without a limit of its own it would wait for as long as any statement, and take the server for silent.
+    const again = store.withLock(async () => undefined, { waitMs: 0 });
+    expect((await fails("ERR_CONFLICT", again)).message).toContain("Another lango");
+    // That of another schema is another one.
+    await other.withLock(async () => undefined, { waitMs: 0 });
+  });
+});
+
 it("no value of a row gets into an error", async () => {
   const store = await newStore();
   const wrong = store.transaction("full", async (tx) => {
