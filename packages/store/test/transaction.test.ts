@@ -109,6 +109,15 @@ describe.each(DATABASES)("transactions with %s", (_, database) => {
     }
   });
 
+  it("remove no version as an orphan whose secret is there", async () => {
+    const store = await database.newStore();
+    const { dataKey } = await store.transaction("normal", insertKeys);
+    const { secret } = await store.transaction("normal", (tx) => insertSecret(tx, dataKey));
+    const version = { secretId: secret.id, version: 1 };
+    expect(await store.transaction("normal", (tx) => tx.secrets.removeOrphan(version))).toBe(false);
+    expect(await store.secrets.listVersions(secret.id)).toHaveLength(1);
+  });
+
   it("are unusable when they have ended", async () => {
     const store = await database.newStore();
     let kept: StoreTransaction | undefined;
