@@ -342,6 +342,21 @@ describe("settings on a terminal", () => {
     expect(file).toEqual({ security: { keyring: { enabled: true } } });
   });
 
+  test("what the file holds cannot write on the terminal", async () => {
+    const home = await vaultHome();
+    const root = "/srv/\u009b2J\u202ehidden";
+    const config = { gateway: { files: { root } } };
+    writeFileSync(join(home, "config.json"), JSON.stringify(config), { mode: 0o600 });
+    const terminal = session(home, "settings");
+    await reply(terminal, CHOOSE, "gateway.files.root\r");
+    await reply(terminal, VALUE, "\r");
+    await expect.poll(() => asked(terminal, CHOOSE), { timeout: 10_000 }).toBe(2);
+    terminal.type("\r");
+    expect(await terminal.end()).toMatchObject({ exitCode: 0 });
+    expect(terminal.output).not.toMatch(/[\u0080-\u009f\u202e]/);
+    expect(terminal.output).toContain(String.raw`is "/srv/\u009b2J\u202ehidden", by default`);
+  });
+
   test("a token is neither shown nor echoed", async () => {
     const home = await vaultHome();
     const terminal = session(home, "settings");

@@ -1,6 +1,13 @@
 import { execFileSync } from "node:child_process";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { utf8 } from "@lango/crypto-core";
 import { acceptRollback, createVault, moveVault, openVault } from "@lango/vault";
@@ -128,6 +135,8 @@ describe("a backup of a vault on a server", () => {
     act = lose;
     const lost = createBackup({ vault, to: file, sealing, lango: "1" });
     await expect(lost).rejects.toMatchObject({ code: "ERR_UNAVAILABLE" });
+    const [told] = (await vault.audit.tail(1)).slice(-1);
+    expect(told).toMatchObject({ action: "backup.create", code: "ERR_UNAVAILABLE" });
     expect(readdirSync(home).sort()).toEqual(files);
     expect(readdirSync(folder)).toEqual(["home"]);
     act = () => undefined;
@@ -141,6 +150,15 @@ describe("a backup of a vault on a server", () => {
     expect((await runAndKill(args, undefined)).signal).toBe("SIGKILL");
     expect(readdirSync(home)).toContain("lango.db.copy");
     await (await open(home, undefined, url)).close();
+    expect(readdirSync(home).sort()).toEqual(files);
+  });
+
+  test("takes away what one that was killed left, also while the vault stays open", async () => {
+    const { vault, home, file, files, recipient } = await onServer();
+    const left = join(home, "lango.db.copy");
+    mkdirSync(left, { mode: 0o700 });
+    for (const name of ["lango.db.copy", "lango.db.copy-wal"]) writeFileSync(join(left, name), "x");
+    await backUp(vault, file, recipient);
     expect(readdirSync(home).sort()).toEqual(files);
   });
 

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, connect as dial, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Store } from "@lango/store";
+import type { Store, StoreTransaction } from "@lango/store";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { startPostgres } from "../../../tooling/services/postgres.ts";
 import {
@@ -207,6 +207,23 @@ describe("a transaction and its first statement", () => {
     await store.transaction("full", (tx) => tx.keys.insert(keyRow({ name: "x" })));
     expect(await store.counts()).toMatchObject({ keys: 2 });
   });
+
+  it("fail together also where the server did not begin at all", async () => {
+    const { store, proxy } = await counted("never");
+    // As a statement that was cancelled before it began; what follows on the connection has no transaction then.
+    const attempts = [
+      (tx: StoreTransaction) => tx.keys.insert(keyRow({ name: "x" })),
+      (tx: StoreTransaction) => tx.keys.insert(keyRow({ name: "x" })).catch(() => undefined),
+    ];
+    for (const attempt of attempts) {
+      proxy.garbleBegin();
+      const error = await fails("ERR_INTERNAL", store.transaction("full", attempt));
+      expect(error.message).toContain("42601");
+      expect(await store.keys.list()).toHaveLength(1);
+    }
+    await store.transaction("full", (tx) => tx.keys.insert(keyRow({ name: "x" })));
+    expect(await store.counts()).toMatchObject({ keys: 2 });
+  });
 });
 
 it("a lock whose connection was ended is reported, and free", async () => {
@@ -326,15 +343,22 @@ function makeCertificate(folder: string, name: string): { cert: string; key: str
   return { cert, key };
 }
 
-/** Stands between a store and its server, so that the answer to a commit can be lost. */
-async function startProxy(
-  port: number,
-  host = "127.0.0.1",
-): Promise<{ port: number; sent: readonly Buffer[]; trips(): number; swallowCommit(): void }> {
+interface Proxy {
+  readonly port: number;
+  readonly sent: readonly Buffer[];
+  trips(): number;
+  swallowCommit(): void;
+  /** Of the next transaction. */
+  garbleBegin(): void;
+}
+
+/** Stands between a store and its server, so that the answer to a commit can be lost, or a beginning refused. */
+async function startProxy(port: number, host = "127.0.0.1"): Promise<Proxy> {
   const sent: Buffer[] = [];
   let trips = 0;
   const sockets = new Set<Socket>();
   let swallow = false;
+  let garble = false;
   const proxy = createServer((near) => {
     const far = dial(port, "127.0.0.1");
     let committing = false;
@@ -350,6 +374,11 @@ async function startProxy(
       asked = true;
       // As the last word of a message: others set synchronous_commit.
       committing ||= swallow && chunk.includes("commit\0");
+      const begin = garble ? chunk.indexOf("begin isolation") : -1;
+      if (begin >= 0) {
+        chunk.write("begun", begin);
+        garble = false;
+      }
       far.write(chunk);
     });
     far.on("data", (chunk) => {
@@ -372,6 +401,9 @@ async function startProxy(
     trips: () => trips,
     swallowCommit: () => {
       swallow = true;
+    },
+    garbleBegin: () => {
+      garble = true;
     },
   };
 }

@@ -290,13 +290,26 @@ it("durability is that of each transaction, whatever the server's default is", a
     ["normal", "off"],
   ] as const) {
     await store.transaction(durability, async () => {
-      const { rows } = await asOwner(
-        "select query from pg_stat_activity where state = 'idle in transaction'",
-      );
-      expect(rows).toHaveLength(1);
-      expect(rows[0].query).toContain(`synchronous_commit to ${value};`);
+      // It begins while this runs.
+      const queries = async () =>
+        (
+          await asOwner("select query from pg_stat_activity where state = 'idle in transaction'")
+        ).rows.map(({ query }) => query);
+      const begun = expect.stringContaining(`synchronous_commit to ${value};`);
+      await expect.poll(queries, { timeout: 10_000 }).toEqual([begun]);
     });
   }
+});
+
+it("a lock that is not to be waited for is refused at once", async () => {
+  const [store, other] = [await newStore(), await newStore()];
+  await store.withLock(async () => {
+    // Without a limit of its own it would wait for as long as any statement, and take the server for silent.
+    const again = store.withLock(async () => undefined, { waitMs: 0 });
+    expect((await fails("ERR_CONFLICT", again)).message).toContain("Another lango");
+    // That of another schema is another one.
+    await other.withLock(async () => undefined, { waitMs: 0 });
+  });
 });
 
 it("no value of a row gets into an error", async () => {

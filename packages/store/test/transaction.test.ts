@@ -90,6 +90,34 @@ describe.each(DATABASES)("transactions with %s", (_, database) => {
     expect(await store.audit.tail(1)).toEqual([]);
   });
 
+  it("cannot commit what a stale change of a secret had done, even if its error was caught", async () => {
+    const store = await database.newStore();
+    const { key, dataKey } = await store.transaction("normal", insertKeys);
+    const { secret } = await store.transaction("normal", (tx) => insertSecret(tx, dataKey));
+    const { id, mac } = secret;
+    const change = { id, keyId: key.id, currentVersion: 3, updatedAt: 3, mac };
+    const version = versionRow({ secretId: id, dataKeyId: dataKey.id, version: 3 });
+    const stale = [
+      (tx: StoreTransaction) => tx.secrets.addVersion(change, version, 2),
+      (tx: StoreTransaction) => tx.secrets.tombstone({ id, deletedAt: 3, mac }, 2),
+    ];
+    for (const step of stale) {
+      const caught = store.transaction("normal", (tx) => step(tx).catch(() => undefined));
+      await fails("ERR_CONFLICT", caught);
+      expect((await store.secrets.listVersions(id)).map((row) => row.version)).toEqual([1]);
+      expect(await store.counts()).toMatchObject({ secrets: 1 });
+    }
+  });
+
+  it("remove no version as an orphan whose secret is there", async () => {
+    const store = await database.newStore();
+    const { dataKey } = await store.transaction("normal", insertKeys);
+    const { secret } = await store.transaction("normal", (tx) => insertSecret(tx, dataKey));
+    const version = { secretId: secret.id, version: 1 };
+    expect(await store.transaction("normal", (tx) => tx.secrets.removeOrphan(version))).toBe(false);
+    expect(await store.secrets.listVersions(secret.id)).toHaveLength(1);
+  });
+
   it("are unusable when they have ended", async () => {
     const store = await database.newStore();
     let kept: StoreTransaction | undefined;

@@ -1,4 +1,16 @@
-import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { appendNote, MAX_NOTES_BYTES, noteAgentEnd, notesPath } from "../src/index.ts";
@@ -33,4 +45,17 @@ test("a full file takes no more; a link, a folder and a home that is gone take n
   const gone = join(home, "gone");
   await noteAgentEnd(gone, "gone", 1);
   expect(existsSync(gone)).toBe(false);
+});
+
+test("a pipe takes nothing and keeps nobody waiting, whether somebody reads it or not", async () => {
+  const path = join(temporaryFolder(), "pipe");
+  execFileSync("mkfifo", [path]);
+  await appendNote(path, {});
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    await appendNote(path, {});
+    expect(readSync(reader, new Uint8Array(64))).toBe(0);
+  } finally {
+    closeSync(reader);
+  }
 });

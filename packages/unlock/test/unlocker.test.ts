@@ -323,6 +323,26 @@ describe("the keyring", () => {
   });
 });
 
+describe("a passphrase that was wrong", () => {
+  test("is asked for again where a person typed it, and nowhere else", async () => {
+    const asked: [label: string, isAgain: boolean | undefined][] = [];
+    const prompt = async (label: string, isAgain?: boolean) => {
+      asked.push([label, isAgain]);
+      return utf8(`answer ${asked.length}`);
+    };
+    const slots = [{ id: "1", kind: "passphrase" as const }];
+    const typed = await createUnlocker(options(temporaryFolder(), { prompt })).obtain(slots);
+    expect(text((await typed.credential.again?.())!)).toBe("answer 2");
+    expect(asked).toEqual([
+      ["Enter encryption passphrase: ", undefined],
+      ["Wrong passphrase, try again: ", true],
+    ]);
+    const env = { LANGO_PASSPHRASE: "given" };
+    const given = await createUnlocker(options(temporaryFolder(), { prompt, env })).obtain(slots);
+    expect(given.credential.again).toBeUndefined();
+  });
+});
+
 describe("a new passphrase", () => {
   /** A prompt that answers in turn and remembers what it was asked. */
   function prompting(...answers: (string | undefined)[]) {

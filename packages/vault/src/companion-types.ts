@@ -36,7 +36,8 @@ export interface CompanionResults {
 
 /**
  * The devices that are paired with this one. Changes are in the audit log with the row that they wrote; rows carry MACs, and
- * one that was changed outside lango is `ERR_INTEGRITY`. An id that is not there is `ERR_NOT_FOUND`.
+ * one that was changed outside lango is `ERR_INTEGRITY`. An id that is not there is `ERR_NOT_FOUND`. A change of what slots name is
+ * `ERR_CONFLICT`, retryable, when the slots were changed at the same time.
  */
 export interface Companions {
   /** By name. */

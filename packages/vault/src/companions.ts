@@ -5,7 +5,10 @@ import type { RowChange } from "./audit/entry.ts";
 import { changeOf, companionRemoved } from "./audit/row-hashes.ts";
 import { createCompanionResults } from "./companion-results.ts";
 import {
+  alone,
+  areInForce,
   type Changed,
+  checkInForce,
   type SlotChange,
   slotsOfDevice,
   withSlotsOfDevice,
@@ -15,7 +18,9 @@ import type { VaultContext } from "./context.ts";
 import { auditFailure } from "./failures.ts";
 import { slotSummary } from "./put-slots.ts";
 import { checkRow, withMac } from "./rows.ts";
+import type { SlotSummary } from "./slot-types.ts";
 import type { SlotsOptions } from "./slots.ts";
+import { reached } from "./stages.ts";
 
 export const createCompanions = (options: SlotsOptions): Companions => {
   const { context, gate } = options;
@@ -33,17 +38,20 @@ export const createCompanions = (options: SlotsOptions): Companions => {
     run: (tx: StoreTransaction) => Promise<Changed<T>>,
     slots?: SlotChange,
   ): Promise<T> => {
+    const entry = { action, target: id };
     try {
-      if (slots && (await slotsOfDevice(options, slots.device)).length > 0) {
-        return await withSlotsOfDevice(options, slots, { action, target: id }, run);
+      if (!slots) return await alone(context, entry, run);
+      const seen = await slotsOfDevice(options, slots.device);
+      if (seen.slots.length > 0 || !(await areInForce(store, seen))) {
+        return await withSlotsOfDevice(options, slots, entry, run);
       }
-      return await store.transaction("full", async (tx) => {
-        const { value, detail, rows } = await run(tx);
-        if (rows.length > 0) await log.appendIn(tx, { action, target: id, detail, rows });
-        return value;
+      reached("companion:looked");
+      return await alone(context, entry, async (tx) => {
+        await checkInForce(tx, seen);
+        return run(tx);
       });
     } catch (error) {
-      await auditFailure(log, { action, target: id }, error);
+      await auditFailure(log, entry, error);
       throw error;
     }
   };
@@ -122,16 +130,19 @@ export const createCompanions = (options: SlotsOptions): Companions => {
     revoke: (id) =>
       gate.run(async () => {
         const device = await store.companions.find(id);
-        const going = device ? await slotsOfDevice(options, device) : [];
+        const gone: SlotSummary[] = [];
         const remove = async (tx: StoreTransaction): Promise<Changed<void>> => {
           // Its MAC does not matter: a damaged pin must be revocable too.
           const row = (await tx.companions.find(id)) ?? notFound(id);
           await tx.companions.remove(id, row.mac);
           return { value: undefined, detail: row.name, rows: [companionRemoved(id)] };
         };
-        const slots = device && { device, detail: device.name, become: () => undefined };
+        const become = (slot: Slot): undefined => {
+          gone.push(slotSummary(slot));
+        };
+        const slots = device && { device, detail: device.name, become };
         await change("companion.revoke", id, remove, slots);
-        return going.map(slotSummary);
+        return gone;
       }),
     confirm: (id) =>
       gate.run(() =>

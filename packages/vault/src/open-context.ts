@@ -5,6 +5,7 @@ import { openAuditKey } from "./audit/audit-keys.ts";
 import type { AuditKey } from "./audit/chain.ts";
 import { createAuditLog, createStamp } from "./audit/log.ts";
 import { createSpool, type Spool } from "./audit/spool.ts";
+import { checkOpenedBy } from "./companion-slots.ts";
 import type { VaultContext } from "./context.ts";
 import type { NewerKey } from "./env-slots.ts";
 import { vaultKeyChanged } from "./failures.ts";
@@ -81,6 +82,9 @@ export const openContext = async (
     store ??= await openFile(keys, paths, options);
     await checkComplete(store, paths.database);
     const row = await currentRow({ store, vaultId, keys, clock, source }, file);
+    await checkOpenedBy({ store, keys }, file.keyslots, unlockedBy.slotId).catch((error) => {
+      throw orRolledBack(error, row, file, paths, OTHER_OPENER);
+    });
     const auditKey = checkedAuditKey({ keys, vaultId }, row, file, paths);
     const stamp = createStamp({ clock, source });
     const spool = createSpool({ store, path: paths.spool, auditKey, vaultId, stamp });
@@ -136,17 +140,28 @@ const currentRow = async (context: FinishContext, file: KeyslotsFile): Promise<V
 const checkedAuditKey = (
   { keys, vaultId }: Pick<VaultContext, "keys" | "vaultId">,
   row: VaultRow,
-  { keyslots }: KeyslotsFile,
+  file: KeyslotsFile,
   paths: HomePaths,
 ): AuditKey => {
   checkRow(keys.rows, "vault", row);
   try {
     return openAuditKey({ keys, vaultId }, row);
   } catch (error) {
-    const found = standing(row, keyslots);
-    if (found !== "older" && found !== "newer") throw error;
-    throw rolledBack(found, row, keyslots, paths, OTHER_KEY);
+    throw orRolledBack(error, row, file, paths, OTHER_KEY);
   }
+};
+
+const orRolledBack = (
+  error: unknown,
+  row: VaultRow,
+  { keyslots }: KeyslotsFile,
+  paths: HomePaths,
+  hint: string,
+): unknown => {
+  const found = standing(row, keyslots);
+  return found === "older" || found === "newer"
+    ? rolledBack(found, row, keyslots, paths, hint)
+    : error;
 };
 
 /** The database is opened with a key of the vault, so it comes after the slots. */
@@ -170,6 +185,9 @@ export const openFile = async (
 
 const OTHER_KEY =
   "The vault key was changed between the two: only both files from one time open. Restore both from one backup";
+
+const OTHER_OPENER =
+  "Restore both files from one backup, or accept the older one, and open it with something else than this device: lango doctor --fix --accept-rollback --unlock-with passphrase";
 
 /** A failure that comes from the file becoming another one while the vault was being opened, by its name. */
 export const explained = async (

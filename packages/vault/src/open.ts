@@ -19,6 +19,7 @@ import { assembleVault } from "./vault.ts";
  *   - `ERR_WRONG_PASSPHRASE`: the credential opens no slot. Noted, and in the log from the next opening on.
  *   - `ERR_INTEGRITY`, `ERR_MALFORMED_ENVELOPE`: a damaged or altered file, or two of different vaults.
  *   - `ERR_KEYSLOTS_ROLLED_BACK`, `ERR_STORE_ROLLED_BACK`: one of the two is from earlier.
+ *   - `ERR_ACCESS_DENIED`: the paired device that opened the slot is suspended. One that is not known is `ERR_INTEGRITY`.
  *   - `ERR_CONFLICT`: a file without the other; another lango holds the lock.
  *   - as `openStore` of `@lango/store`.
  */

@@ -1,5 +1,6 @@
 import { CryptoError, zero } from "@lango/crypto-core";
 import { createSlot, type Slot, type SlotCredential, unwrapSlotKey } from "@lango/envelope";
+import { checkPaired } from "./companion-slots.ts";
 import {
   type AlsoChanges,
   checkOpens,
@@ -18,6 +19,10 @@ export const addSlot = async (
 ): Promise<SlotSummary> => {
   const { context, vaultKey, keyslots } = settled;
   const slot = await createSlot(vaultKey, context.vaultId, credential);
+  const alsoChecked: AlsoChanges = async (tx) => {
+    if (slot.companion) await checkPaired(context, tx, slot.companion);
+    return also ? also(tx) : [];
+  };
   let unwrapped: Uint8Array | undefined;
   const secretOf = async (written: Slot): Promise<Uint8Array> => {
     switch (credential.kind) {
@@ -38,7 +43,7 @@ export const addSlot = async (
       [...keyslots.slots, slot],
       (written) => checkOpens(written, slot.id, vaultKey, secretOf),
       { action: "slots.add", target: slot.id, detail: detail ?? `a slot of kind ${slot.kind}` },
-      also,
+      alsoChecked,
     );
   } finally {
     zero(unwrapped);

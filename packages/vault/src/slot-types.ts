@@ -46,7 +46,7 @@ export interface Slots {
    * Adds a slot and opens it, from the disk, before it counts.
    *
    * @throws `ERR_INVALID_ARGUMENT` for a credential that {@link SlotCredential} does not allow; what a provider throws;
-   *   `ERR_CONFLICT` when another lango holds the lock.
+   *   `ERR_CONFLICT` when another lango holds the lock, or the device of the slot is not paired, or no longer with that key.
    */
   add(credential: SlotCredential): Promise<SlotSummary>;
   /**

@@ -66,7 +66,8 @@ async function edit(context: Context, setting: SettingInfo): Promise<boolean> {
   const { setSetting } = await import("../config/set.ts");
   const forms = choices?.map((each) => `"${each}"`).join(" or ") ?? FORMS[type] ?? type;
   writeNote(`${path}: ${description}`);
-  writeNote(`  is ${JSON.stringify(value)}, by default ${JSON.stringify(defaultValue)}; ${forms}`);
+  const [is, usual] = [value, defaultValue].map((each) => printable(JSON.stringify(each)));
+  writeNote(`  is ${is}, by default ${usual}; ${forms}`);
   for (;;) {
     const typed = await askValue(isSecret === true);
     if (!typed) return false;

@@ -5,7 +5,7 @@ import { MIGRATIONS } from "../migrations.ts";
 import type { OpenUrlOptions } from "../open.ts";
 import { parseAddress } from "./address.ts";
 import { loadPg } from "./driver.ts";
-import { LIMITS, Link, type Place, PreparedStatements, whileLost } from "./link.ts";
+import { LIMITS, Link, type Place, PreparedStatements, READ_ONLY, whileLost } from "./link.ts";
 import { checkServer, inspect } from "./migrate.ts";
 
 /** What {@link inspectServer} found. */
@@ -51,7 +51,7 @@ export const inspectServer = async ({
   const place: Place = { address, dialect, timeoutMs, limits: LIMITS, prepared, Client };
   const link = await retry(whileLost(place), () => Link.open(place));
   try {
-    await link.exec("set default_transaction_read_only to on");
+    await link.exec(READ_ONLY);
     await checkServer(link, place);
     const schemaVersion = await inspect(link, place, MIGRATIONS);
     const [found] = await link.exec(RIGHTS);

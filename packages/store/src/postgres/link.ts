@@ -36,6 +36,9 @@ set tcp_keepalives_interval to 10;
 set tcp_keepalives_count to 3;
 `;
 
+/** For a connection that cannot write, whatever it is asked, but in a transaction that begins as one that can. */
+export const READ_ONLY = "set default_transaction_read_only to on";
+
 /** Where a database is and how it is spoken to. */
 export interface Place {
   readonly address: Address;

@@ -7,14 +7,18 @@ import type { OpenUrlOptions } from "../open.ts";
 import type { Store } from "../store.ts";
 import { parseAddress } from "./address.ts";
 import { loadPg } from "./driver.ts";
-import { LIMITS, type Limits, type Place, PreparedStatements, whileLost } from "./link.ts";
+import {
+  LIMITS,
+  type Limits,
+  type Place,
+  PreparedStatements,
+  READ_ONLY,
+  whileLost,
+} from "./link.ts";
 import { withAdvisoryLock } from "./lock.ts";
 import { inspect, migrate } from "./migrate.ts";
 import { Source } from "./source.ts";
 import { createPostgresStore } from "./store.ts";
-
-/** A reader's connection cannot write, whatever it is asked. */
-const READ_ONLY = "set default_transaction_read_only to on";
 
 /** `openStore` for a URL. */
 export async function openPostgres(

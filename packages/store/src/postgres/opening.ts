@@ -12,7 +12,7 @@ export interface OpeningOptions {
 
 /**
  * A transaction that begins together with its first statement: that is sent right behind, and so costs no round trip of its own.
- * A server that refuses the beginning refuses what follows. Where the connection was lost before the answer to both, the two are
+ * A server that refuses the beginning refuses what follows, since the connection can write in no other transaction. Where the connection was lost before the answer to both, the two are
  * sent again on another: nothing of them was committed, and nobody has seen an answer.
  */
 export class Opening implements Queries {

@@ -7,7 +7,7 @@ import { readsOf, transactionOf } from "../tables.ts";
 import { Turns } from "../turns.ts";
 import { begin, beginSnapshot, commit, rollback } from "./begin.ts";
 import { findDamage } from "./integrity.ts";
-import { Link, type Place, whileLost } from "./link.ts";
+import { Link, type Place, READ_ONLY, whileLost } from "./link.ts";
 import { withAdvisoryLock } from "./lock.ts";
 import { Opening } from "./opening.ts";
 import { Source } from "./source.ts";
@@ -31,7 +31,8 @@ export function createPostgresStore(options: PostgresStoreOptions): Store {
   const { location } = place.address;
   const writer = new Source(
     place,
-    `set lock_timeout to ${Math.max(1, Math.ceil(place.timeoutMs))}`,
+    // What follows a beginning that the server refused altogether is in no transaction: there it can write nothing.
+    `set lock_timeout to ${Math.max(1, Math.ceil(place.timeoutMs))}; ${READ_ONLY}`,
   );
   const turns = new Turns();
   let closing: Promise<void> | undefined;
