@@ -128,6 +128,22 @@ describe("a vault with an encrypted database", () => {
     await expectCode(makeVault(home, undefined, { database: ON }), "ERR_CONFLICT");
   });
 
+  test("the mark of an abandoned onboarding is of its own database, and of no other", async () => {
+    const [home, other] = [newHome(), newHome()];
+    for (const each of [home, other]) await encrypted(each);
+    const own = readFileSync(join(home, "lango.db"));
+    for (const name of ["keyslots.json", "keyslots.bak.json"]) rmSync(join(home, name));
+    const mark = join(home, "lango.db.onboarding");
+    for (const salt of [new Uint8Array(), readFileSync(join(other, "lango.db")).subarray(0, 16)]) {
+      writeFileSync(mark, salt);
+      expect(await inspectHome(home)).toMatchObject({ damaged: { code: "ERR_CONFLICT" } });
+      await expectCode(makeVault(home, undefined, { database: ON }), "ERR_CONFLICT");
+      expect(readFileSync(join(home, "lango.db")).equals(own)).toBe(true);
+    }
+    writeFileSync(mark, own.subarray(0, 16));
+    expect(await inspectHome(home)).toBe("half-made");
+  });
+
   test("an older file is found out", async () => {
     const home = newHome();
     await encrypted(home);
