@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { CryptoError, type CryptoErrorCode, isCryptoError } from "@lango/crypto-core";
+import { reached } from "./stages.ts";
 
 const PREFIX = ".copy-of-original-";
 /** With what `mkdtemp` ends a name. A folder that somebody else called so would be removed. */
@@ -47,6 +48,7 @@ export function copyAside(file: string, workFolder: string): Copy {
         copyFileSync(real + suffix, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
         chmodSync(to, 0o600);
       }
+      reached("copied");
       if (!isSame(before, look(real))) {
         throw new CryptoError("ERR_BUSY", `${file} was changed while it was read`, {
           context: { hint: "Stop the program that uses it, then try again." },

@@ -89,7 +89,7 @@ describe("a vault with an encrypted database", () => {
     // Somebody puts a database in plaintext into the place of the encrypted one.
     renameSync(join(other, "lango.db"), join(home, "lango.db"));
     await expectCode(reopen(home, { database: ON }), "ERR_CONFIG");
-    await expectCode(reopen(home), "ERR_CONFLICT");
+    await expectCode(reopen(home), "ERR_INTEGRITY");
   });
 
   test("opens no database of another vault, or a damaged one: exit 8, where a wrong passphrase is 4", async () => {
