@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { pbkdf2Sync } from "node:crypto";
 import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -194,6 +195,20 @@ describe("what was altered is named", () => {
     },
   );
 
+  test("a master key of another length", async () => {
+    const { file, document } = make({ mode: "envelope" });
+    const [slot] = document.envelope.slots;
+    const salt = Buffer.from(slot.salt, "base64");
+    const kek = pbkdf2Sync(PASSPHRASE, salt, 100_000, 32, "sha256");
+    const name = "AES-GCM";
+    const key = await crypto.subtle.importKey("raw", kek, name, false, ["encrypt"]);
+    const iv = Buffer.from(slot.nonce, "base64");
+    const wrapped = await crypto.subtle.encrypt({ name, iv }, key, new Uint8Array(16));
+    slot.wrapped_mk = Buffer.from(wrapped).toString("base64");
+    writeFileSync(join(dirname(file), "envelope.json"), JSON.stringify(document.envelope));
+    await fails("ERR_WRONG_PASSPHRASE", open(file), /opens no slot/);
+  });
+
   test("an envelope of another database", async () => {
     const { file } = make({ mode: "envelope", encrypted: "raw" });
     const stranger = make({ mode: "envelope" });
@@ -249,6 +264,21 @@ describe("a file that is not such a database is named and left", () => {
       execFileSync("mkfifo", [pipe]);
       await fails("ERR_CONFIG", open(file), /is no regular file/);
     }
+  });
+
+  test("a page that lost a row, which nobody would miss", async () => {
+    const { file } = make();
+    const database = new Sqlite(file, {});
+    const [row] = database
+      .prepare("select rootpage from sqlite_schema where name = 'secrets'")
+      .all() as { rootpage: number }[];
+    database.close();
+    const whole = readFileSync(file);
+    // The number of cells of the page.
+    const at = (row!.rootpage - 1) * 4096 + 3;
+    whole.writeUInt16BE(whole.readUInt16BE(at) - 1, at);
+    writeFileSync(file, whole);
+    await fails("ERR_INTEGRITY", open(file), /is damaged/);
   });
 
   /** Changes what was made, as its owner could. */
