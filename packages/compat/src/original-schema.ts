@@ -85,7 +85,9 @@ function checkPages(database: ForeignDatabase, file: string, names: ReadonlySet<
   for (const table of READ_TABLES.filter((name) => names.has(name))) {
     const [fault] = database.rows(`pragma integrity_check("${table}")`).flatMap(Object.values);
     if (fault === "ok") continue;
-    throw new CryptoError("ERR_INTEGRITY", `${file} is damaged: ${fault}`, {
+    // It has more lines than one, and may name what the file calls so.
+    const said = String(fault).replaceAll(/\s+/g, " ").slice(0, 200).toWellFormed();
+    throw new CryptoError("ERR_INTEGRITY", `${file} is damaged: ${said}`, {
       context: { hint: "It was left as it is; restore a backup." },
     });
   }

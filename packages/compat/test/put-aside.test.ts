@@ -11,7 +11,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import type { SqliteConstructor } from "@lango/store";
 import { describe, expect, test } from "vitest";
 import { holdOriginal } from "../../../tooling/services/original.ts";
 import { asideOf, isAside, putAside, putBack } from "../src/index.ts";
@@ -27,6 +29,10 @@ import {
   values,
   valuesOf,
 } from "./helpers.ts";
+
+const Sqlite = createRequire(import.meta.url)(
+  "better-sqlite3-multiple-ciphers",
+) as SqliteConstructor;
 
 const SHAPES = [
   [undefined, 0],
@@ -166,7 +172,12 @@ describe("putting the database aside", () => {
     holder.stdin?.end();
     await once(holder, "close");
     expect(existsSync(`${file}-wal`)).toBe(false);
+    const database = new Sqlite(file, {});
+    database.exec("update secrets set access_count = 99");
+    database.close();
+    const content = readFileSync(file);
     putAside(file, await open(file));
+    expect(readFileSync(asideOf(file)).equals(content)).toBe(true);
     expect(existsSync(`${asideOf(file)}-wal`)).toBe(false);
     expect(values(await open(asideOf(file)))).toEqual(valuesOf(SECRETS));
   });
