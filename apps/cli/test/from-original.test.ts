@@ -1,5 +1,7 @@
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
+  chmodSync,
   existsSync,
   linkSync,
   readdirSync,
@@ -26,7 +28,16 @@ import {
   SECRETS,
   VALUES,
 } from "./original-support.ts";
-import { expectOneFault, lango, langoJson, snapshot, vaultHome } from "./support.ts";
+import {
+  environment,
+  expectOneFault,
+  fileWith,
+  LANGO,
+  lango,
+  langoJson,
+  snapshot,
+  vaultHome,
+} from "./support.ts";
 
 const NAMES = Object.keys(VALUES).sort();
 
@@ -248,6 +259,72 @@ describe("db-migrate --from-passphrase of a home of the original", () => {
     rmSync(join(twice, "lango.db"));
     expect((await migrate(twice)).code).toBe(0);
     await expectBrought(twice);
+  });
+
+  test("where no vault can be made, the original is as it was", async () => {
+    const home = originalHome({ encrypted: "passphrase", inLog: 1 });
+    const files = () =>
+      Object.entries(snapshot(home)).filter(([path]) => !/-shm$|lango\.lock$/.test(path));
+    const before = files();
+    chmodSync(home, 0o755);
+    expectOneFault(await migrate(home), 78, /has mode 0755/);
+    expect(files()).toEqual(before);
+    chmodSync(home, 0o700);
+    const short = ["--passphrase-file", fileWith("short\n")];
+    expectOneFault(await migrate(home, short), 2, /it needs at least/);
+    expect(files()).toEqual(before);
+    const done = await migrate(home);
+    expect(done.stderr).toContain("It opens with the passphrase of the original");
+    await expectBrought(home);
+  });
+
+  test("what the original made anew after a vault was half made is not taken for that", async () => {
+    const home = originalHome({ encrypted: "passphrase" });
+    const database = readFileSync(join(home, "lango.db"));
+    const env = { ...ALONE, LANGO_TEST_KILL: "1 onboard:database" };
+    const preload = ["--import", new URL("./kill-at-stage.ts", import.meta.url).href];
+    const killed = spawnSync(process.execPath, [...preload, ...LANGO, ...flags()], {
+      env: environment(home, env),
+    });
+    expect(killed.signal).toBe("SIGKILL");
+    expect(existsSync(join(home, "lango.db.onboarding"))).toBe(true);
+    for (const suffix of ["", "-wal", "-shm"])
+      rmSync(join(home, `lango.db${suffix}`), { force: true });
+    writeFileSync(join(home, "lango.db"), database, { mode: 0o600 });
+    const before = snapshot(home);
+    expectOneFault(await migrate(home), 9, /lango\.db\.original are both there/);
+    const onboard = ["onboard", "--passphrase-file", fileWith("a passphrase of its own\n")];
+    expectOneFault(await lango(onboard, { home, env: ALONE }), 9, /keyslots\.json is not/);
+    expect(snapshot(home)).toEqual({ ...before, "lango.lock": snapshot(home)["lango.lock"] });
+    rmSync(join(home, "lango.db"));
+    expect((await migrate(home)).code).toBe(0);
+    await expectBrought(home);
+  });
+
+  test("a look at a home of the original leaves its log where it is", async () => {
+    const home = originalHome({ inLog: 1 });
+    for (const name of ["lango.db", "lango.db-wal"]) chmodSync(join(home, name), 0o600);
+    const read = () => ["lango.db", "lango.db-wal"].map((name) => readFileSync(join(home, name)));
+    const before = read();
+    for (const command of [["onboard"], ["doctor"], ["security", "status"]]) {
+      expect((await lango(command, { home })).code).not.toBe(0);
+      expect(read()).toEqual(before);
+    }
+  });
+
+  test("names cannot pass for other text, however long", async () => {
+    const value = new Uint8Array(3);
+    const home = originalHome({
+      secrets: [
+        { name: 'a" is b here\n\u202eleft: "c', value },
+        { name: "x".repeat(100_000), value },
+      ],
+    });
+    const { stdout, stderr } = await migrate(home, ["--dry-run"]);
+    expect(stdout).toContain('"a\\" is b here\\n\\u202eleft: \\"c" is a__is_b_here__left');
+    expect(stdout.length).toBeLessThan(1000);
+    expect(stderr).toContain("Left: the settings default");
+    expect(stderr).toContain("Left, as no secrets: 1 of sessions");
   });
 
   test("options of it without it are refused", async () => {

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,6 +22,7 @@ function build(): void {
       cwd: app,
       stdio: "pipe",
     });
+    mkdirSync(join(app, "dist"), { recursive: true });
     // Renamed and not written there: another run may be reading these files.
     for (const name of readdirSync(made)) renameSync(join(made, name), join(app, "dist", name));
   } finally {

@@ -11,8 +11,11 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { CryptoError, type CryptoErrorCode, isCryptoError } from "@lango/crypto-core";
+import { reached } from "./stages.ts";
 
-const PREFIX = ".original-";
+const PREFIX = ".copy-of-original-";
+/** With what `mkdtemp` ends a name. A folder that somebody else called so would be removed. */
+const NAME = /^\.copy-of-original-[A-Za-z0-9]{6}$/;
 /** What SQLite keeps beside a database that was not closed: changes that are not in it yet. */
 export const LOGS: readonly string[] = ["-wal", "-journal"];
 
@@ -34,7 +37,7 @@ export function copyAside(file: string, workFolder: string): Copy {
     // The logs of a linked database lie beside the file that it leads to.
     const real = realpathSync(file);
     const before = look(real);
-    checkDatabase(file, before[0]);
+    checkDatabase(file, before);
     const folder = mkdtempSync(join(workFolder, PREFIX));
     const copy = { folder, file: join(folder, basename(real)) };
     try {
@@ -45,6 +48,7 @@ export function copyAside(file: string, workFolder: string): Copy {
         copyFileSync(real + suffix, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
         chmodSync(to, 0o600);
       }
+      reached("copied");
       if (!isSame(before, look(real))) {
         throw new CryptoError("ERR_BUSY", `${file} was changed while it was read`, {
           context: { hint: "Stop the program that uses it, then try again." },
@@ -63,7 +67,7 @@ export function copyAside(file: string, workFolder: string): Copy {
 /** Removes what a process left that was killed while it copied. */
 export function removeCopies(workFolder: string): void {
   for (const name of readdirSync(workFolder)) {
-    if (name.startsWith(PREFIX)) rmSync(join(workFolder, name), { recursive: true, force: true });
+    if (NAME.test(name)) rmSync(join(workFolder, name), { recursive: true, force: true });
   }
 }
 
@@ -76,9 +80,14 @@ const isSame = (before: (Stats | undefined)[], after: (Stats | undefined)[]): bo
     return one?.ino === other?.ino && one?.size === other?.size && one?.mtimeMs === other?.mtimeMs;
   });
 
-function checkDatabase(file: string, stats: Stats | undefined): void {
-  if (!stats?.isFile()) throw new CryptoError("ERR_CONFIG", `${file} is no regular file`);
-  if (stats.size > 0) return;
+function checkDatabase(file: string, [database, ...logs]: (Stats | undefined)[]): void {
+  if (!database?.isFile()) throw new CryptoError("ERR_CONFIG", `${file} is no regular file`);
+  // Reading a named pipe would hang.
+  const strange = logs.findIndex((log) => log?.isFile() === false);
+  if (strange >= 0) {
+    throw new CryptoError("ERR_CONFIG", `${file}${LOGS[strange]} is no regular file`);
+  }
+  if (database.size > 0) return;
   throw new CryptoError("ERR_INTEGRITY", `${file} is empty: it was truncated`);
 }
 
@@ -87,6 +96,7 @@ const FAULTS: Readonly<Record<string, readonly [code: CryptoErrorCode, what: str
   ENOTDIR: ["ERR_NOT_FOUND", "is not there"],
   EACCES: ["ERR_ACCESS_DENIED", "may not be read, or its copy not be written"],
   EPERM: ["ERR_ACCESS_DENIED", "may not be read, or its copy not be written"],
+  EROFS: ["ERR_ACCESS_DENIED", "may not be written: its file system is read-only"],
   ENOSPC: ["ERR_BUSY", "cannot be copied to be read: the disk is full"],
   EDQUOT: ["ERR_BUSY", "cannot be copied to be read: the quota of the disk is used up"],
 };

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import {
   type Bytes,
   CryptoError,
@@ -43,8 +43,15 @@ interface EnvelopeSlot {
 export function readEnvelope(path: string): OriginalEnvelope | undefined {
   let bytes: Buffer;
   try {
+    // Reading a named pipe would hang, and a large file take what memory there is.
+    const stats = statSync(path);
+    if (!stats.isFile()) throw new CryptoError("ERR_CONFIG", `${path} is no regular file`);
+    if (stats.size > MAX_BYTES) {
+      throw new CryptoError("ERR_MALFORMED_ENVELOPE", `${path} has more than ${MAX_BYTES} bytes`);
+    }
     bytes = readFileSync(path);
   } catch (error) {
+    if (isCryptoError(error)) throw error;
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw fileFault(path, error);
   }
@@ -66,6 +73,8 @@ function parse(json: JsonValue): Omit<OriginalEnvelope, "path"> {
 
 function parseSlot(json: JsonValue): EnvelopeSlot {
   const slot = objectOf(json, "a slot");
+  const { type } = slot;
+  if (typeof type !== "string") throw malformed("the type of a slot is no text");
   const { iterations } = objectOf(slot["kdf_params"] ?? {}, "kdf_params");
   const bytesOf = (name: string): Bytes => {
     const text = slot[name] ?? "";
@@ -74,7 +83,7 @@ function parseSlot(json: JsonValue): EnvelopeSlot {
     return bytes;
   };
   return {
-    type: String(slot["type"]),
+    type,
     iterations: typeof iterations === "number" && iterations > 0 ? iterations : ITERATIONS,
     salt: bytesOf("salt"),
     nonce: bytesOf("nonce"),

@@ -9,7 +9,12 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
     ...["id", "name", "encrypted_value", "created_at", "updated_at", "access_count", "key_secrets"],
   ],
 };
-const READ_TABLES = ["keys", "secrets", "security_config", "config_profiles"];
+/** The same of tables that need not be there. */
+const OPTIONAL: Readonly<Record<string, readonly string[]>> = {
+  security_config: ["name", "value"],
+  config_profiles: ["name"],
+};
+const READ_TABLES = [...Object.keys(COLUMNS), ...Object.keys(OPTIONAL)];
 
 /** What the default row of `security_config` holds; both absent in a database that began with an envelope. */
 export interface SecurityState {
@@ -33,7 +38,8 @@ export function readRows(database: ForeignDatabase, file: string): OriginalRows 
     throw new CryptoError("ERR_CONFLICT", `${file} is a database of this Lango already`);
   }
   const names = tablesOf(database);
-  for (const [table, columns] of Object.entries(COLUMNS)) {
+  const optional = Object.entries(OPTIONAL).filter(([table]) => names.has(table));
+  for (const [table, columns] of [...Object.entries(COLUMNS), ...optional]) {
     const found = names.has(table) ? columnsOf(database, table) : new Set();
     const missing = columns.find((column) => !found.has(column));
     if (missing !== undefined) {
@@ -64,20 +70,24 @@ export function readRows(database: ForeignDatabase, file: string): OriginalRows 
 const tablesOf = (database: ForeignDatabase): Set<string> =>
   new Set(
     database
-      .rows("select name from pragma_table_list where schema = 'main' and type = 'table'")
+      .rows("pragma table_list")
+      .filter(({ schema, type }) => schema === "main" && type === "table")
       .map(({ name }) => String(name))
       .filter((name) => !name.startsWith("sqlite_")),
   );
 
+/** Stored ones: to compute one may take any time. As a statement: a table may have the name of its function. */
 const columnsOf = (database: ForeignDatabase, table: string): Set<unknown> =>
-  new Set(database.rows("select name from pragma_table_info(?)", table).map(({ name }) => name));
+  new Set(database.rows(`pragma table_info("${table}")`).map(({ name }) => name));
 
 /** What is read must be whole: a page that is lost would take secrets with it that nobody misses. */
 function checkPages(database: ForeignDatabase, file: string, names: ReadonlySet<string>): void {
   for (const table of READ_TABLES.filter((name) => names.has(name))) {
     const [fault] = database.rows(`pragma integrity_check("${table}")`).flatMap(Object.values);
     if (fault === "ok") continue;
-    throw new CryptoError("ERR_INTEGRITY", `${file} is damaged: ${fault}`, {
+    // It has more lines than one, and may name what the file calls so.
+    const said = String(fault).replaceAll(/\s+/g, " ").slice(0, 200).toWellFormed();
+    throw new CryptoError("ERR_INTEGRITY", `${file} is damaged: ${said}`, {
       context: { hint: "It was left as it is; restore a backup." },
     });
   }
@@ -139,7 +149,10 @@ const NO_STATE: SecurityState = { salt: undefined, checksum: undefined };
 
 function securityOf(database: ForeignDatabase): SecurityState {
   // The column of the checksum came later.
-  const [row] = database.rows("select * from security_config where name = 'default'");
+  const checksum = columnsOf(database, "security_config").has("checksum") ? "checksum" : "null";
+  const [row] = database.rows(
+    `select value, ${checksum} as checksum from security_config where name = 'default'`,
+  );
   return { salt: bytesOrNone(row?.["value"]), checksum: bytesOrNone(row?.["checksum"]) };
 }
 

@@ -31,23 +31,34 @@ export async function openOriginal(options: OpenOriginalOptions): Promise<Origin
   const { file, passphrase, databasePassphrase = passphrase, workFolder } = options;
   const envelope = readEnvelope(options.envelope ?? join(dirname(file), "envelope.json"));
   const masterKey = envelope && (await unwrapMasterKey(envelope, passphrase));
+  let copy: Copy | undefined;
   let database: ForeignDatabase | undefined;
+  const close = (): void => {
+    database?.close();
+    database = undefined;
+    if (copy) remove(copy);
+  };
   try {
-    database = await openDatabase(copyAside(file, workFolder), file, databasePassphrase, masterKey);
+    copy = copyAside(file, workFolder);
+    database = await openDatabase(copy, file, databasePassphrase, masterKey);
+    // Open files stay until they are closed, and nothing is left behind by whoever is killed; Windows removes no open file.
+    if (process.platform !== "win32") remove(copy);
     const rows = readRows(database, file);
     const keys = await valueKeys(options, rows, envelope, masterKey);
-    return assemble(file, { database, rows, keys, envelope });
+    return assemble(file, { database, rows, keys, envelope, close });
   } catch (error) {
-    database?.close();
+    close();
     throw error;
   } finally {
     zero(masterKey);
   }
 }
 
+const remove = ({ folder }: Copy): void => rmSync(folder, { recursive: true, force: true });
+
 /** The original encrypts with the passphrase, and since it has a master key with a raw key of that; an interruption leaves the former. */
 async function openDatabase(
-  { file: copy, folder }: Copy,
+  { file: copy }: Copy,
   file: string,
   passphrase: Uint8Array,
   masterKey: Bytes | undefined,
@@ -66,8 +77,6 @@ async function openDatabase(
     );
   } finally {
     zero(raw);
-    // Open files stay until they are closed, and nothing is left behind by whoever is killed; Windows removes no open file.
-    if (process.platform !== "win32") rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -110,19 +119,15 @@ interface Parts {
   readonly rows: OriginalRows;
   readonly keys: readonly KeyObject[];
   readonly envelope: OriginalEnvelope | undefined;
+  readonly close: () => void;
 }
 
-function assemble(file: string, { database, rows, keys, envelope }: Parts): Original {
+function assemble(file: string, { database, rows, keys, envelope, close }: Parts): Original {
   // During an outage of its service the original sealed with its own key, and named the one of the service all the same.
   const isOurs = ({ name, key }: OriginalSecret): boolean =>
     key.remoteId === LOCAL || isReadable(rows, keys, name);
   const secrets = rows.secrets.filter(isOurs);
   const names = new Set(secrets.map(({ name }) => name));
-  let open = true;
-  const close = (): void => {
-    if (open) database.close();
-    open = false;
-  };
   return {
     mode: envelope ? "envelope" : "legacy",
     encrypted: database.keyIndex !== undefined,

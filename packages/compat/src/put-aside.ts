@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, linkSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, linkSync, lstatSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { CryptoError, isCryptoError } from "@lango/crypto-core";
 import { fileId, isSameFile, syncFolder, syncToDisk } from "@lango/store";
@@ -38,12 +38,36 @@ export function putAside(file: string, original: Pick<Original, "isOpenElsewhere
   }
 }
 
+/**
+ * Undoes {@link putAside} where nothing has the first name. Killed at any moment, the database is whole under one of the two.
+ *
+ * @returns Whether it has its first name again.
+ */
+export function putBack(file: string): boolean {
+  const aside = asideOf(file);
+  if (existsSync(file) || !existsSync(aside)) return false;
+  // The logs first: whoever finds the database finds them beside it.
+  for (const suffix of [...LOGS, ""].filter((each) => existsSync(aside + each))) {
+    if (!areOne(aside + suffix, file + suffix)) linkSync(aside + suffix, file + suffix);
+  }
+  syncFolder(dirname(file));
+  removeAll(aside);
+  return true;
+}
+
 /** Ends with all of the database under both names, and on the disk. */
 function addName(
   file: string,
   aside: string,
   { isOpenElsewhere }: Pick<Original, "isOpenElsewhere">,
 ): void {
+  const link = ["", ...LOGS].find((suffix) => isLink(file + suffix));
+  if (link !== undefined) {
+    // SQLite would follow it, and move the log of what it leads to.
+    throw new CryptoError("ERR_CONFIG", `${file}${link} is a symbolic link`, {
+      context: { hint: ELSEWHERE },
+    });
+  }
   // An earlier call that did not come to its end: the logs may have changed since.
   if (areOne(file, aside)) removeAll(aside);
   if (existsSync(aside)) {
@@ -94,13 +118,20 @@ const removeAll = (path: string): void => {
 /** Whether two names lead to the same file. */
 const areOne = (one: string, other: string): boolean => isSameFile(fileId(one), fileId(other));
 
+const isLink = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+
+const ELSEWHERE =
+  "Move it to another folder, make a vault with lango onboard, and name it with --database FILE";
+
+/** What a file system says that has no hard links, or has none from there: a file may be a mount of its own. */
+const NO_LINKS = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EXDEV", "EMLINK"];
+
 function linkFault(file: string, cause: unknown): CryptoError {
-  const { code, syscall } = cause as NodeJS.ErrnoException;
-  if (syscall !== "link" || code === "EEXIST") return fileFault(file, cause);
+  const { code = "", syscall } = cause as NodeJS.ErrnoException;
+  if (syscall !== "link" || !NO_LINKS.includes(code)) return fileFault(file, cause);
   return new CryptoError("ERR_CONFIG", `The file system of ${file} has no hard links (${code})`, {
-    context: {
-      hint: "Move it to another folder, make a vault with lango onboard, and name it with --database FILE",
-    },
+    context: { hint: ELSEWHERE },
     cause,
   });
 }

@@ -1,4 +1,6 @@
-import { readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { pbkdf2Sync } from "node:crypto";
+import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { type CryptoErrorCode, isCryptoError } from "@lango/crypto-core";
@@ -91,6 +93,24 @@ describe("what was altered is named", () => {
       },
     ],
     [
+      "the type of a slot",
+      "ERR_MALFORMED_ENVELOPE",
+      /type of a slot is no text/,
+      "envelope",
+      ({ envelope }) => {
+        envelope.slots[0].type = { toString: 1 };
+      },
+    ],
+    [
+      "the length of the envelope",
+      "ERR_MALFORMED_ENVELOPE",
+      /more than 262144 bytes/,
+      "envelope",
+      ({ envelope }) => {
+        envelope.comment = " ".repeat(256 * 1024);
+      },
+    ],
+    [
       "base64 of the envelope",
       "ERR_MALFORMED_ENVELOPE",
       /salt of a slot is no base64/,
@@ -175,6 +195,20 @@ describe("what was altered is named", () => {
     },
   );
 
+  test("a master key of another length", async () => {
+    const { file, document } = make({ mode: "envelope" });
+    const [slot] = document.envelope.slots;
+    const salt = Buffer.from(slot.salt, "base64");
+    const kek = pbkdf2Sync(PASSPHRASE, salt, 100_000, 32, "sha256");
+    const name = "AES-GCM";
+    const key = await crypto.subtle.importKey("raw", kek, name, false, ["encrypt"]);
+    const iv = Buffer.from(slot.nonce, "base64");
+    const wrapped = await crypto.subtle.encrypt({ name, iv }, key, new Uint8Array(16));
+    slot.wrapped_mk = Buffer.from(wrapped).toString("base64");
+    writeFileSync(join(dirname(file), "envelope.json"), JSON.stringify(document.envelope));
+    await fails("ERR_WRONG_PASSPHRASE", open(file), /opens no slot/);
+  });
+
   test("an envelope of another database", async () => {
     const { file } = make({ mode: "envelope", encrypted: "raw" });
     const stranger = make({ mode: "envelope" });
@@ -217,6 +251,75 @@ describe("a file that is not such a database is named and left", () => {
     await fails("ERR_CONFLICT", open(ours), /of this Lango already/);
     writeFileSync(file, "not a database at all");
     await fails("ERR_WRONG_PASSPHRASE", open(file), /or the file is damaged/);
+  });
+
+  test.skipIf(process.platform === "win32")("a named pipe in the place of a file", async () => {
+    for (const [mode, name] of [
+      ["envelope", "envelope.json"],
+      ["legacy", "lango.db-wal"],
+    ] as const) {
+      const { file } = make({ mode });
+      const pipe = join(dirname(file), name);
+      rmSync(pipe, { force: true });
+      execFileSync("mkfifo", [pipe]);
+      await fails("ERR_CONFIG", open(file), /is no regular file/);
+    }
+  });
+
+  test("a page that lost a row, which nobody would miss", async () => {
+    const { file } = make();
+    const database = new Sqlite(file, {});
+    // Read by this index, it would be missed.
+    database.exec("drop index secrets_name_key");
+    const [row] = database
+      .prepare("select rootpage from sqlite_schema where name = 'secrets'")
+      .all() as { rootpage: number }[];
+    database.close();
+    const whole = readFileSync(file);
+    // The number of cells of the page.
+    const at = (row!.rootpage - 1) * 4096 + 3;
+    whole.writeUInt16BE(whole.readUInt16BE(at) - 1, at);
+    writeFileSync(file, whole);
+    await fails("ERR_INTEGRITY", open(file), /is damaged/);
+  });
+
+  /** Changes what was made, as its owner could. */
+  const changed = (sql: string): string => {
+    const { file } = make();
+    const database = new Sqlite(file, {});
+    database.exec(sql);
+    database.close();
+    return file;
+  };
+
+  test("a schema that says it is another one", async () => {
+    const view = changed(`alter table secrets rename to hidden;
+      create view secrets as with recursive endless(n) as (select 1 union all select n + 1 from endless)
+        select *, n from hidden, endless;
+      create table pragma_table_list (schema, name, type);
+      insert into pragma_table_list values ('main', 'secrets', 'table'), ('main', 'keys', 'table');`);
+    await fails("ERR_INTEGRITY", open(view), /has no secrets.id/);
+    const computed = changed(`alter table security_config rename to hidden;
+      create table security_config (name, other, value generated always as (zeroblob(1000)));
+      insert into security_config (name) values ('default');`);
+    await fails("ERR_INTEGRITY", open(computed), /has no security_config.value/);
+    const profiles = changed("alter table config_profiles rename column name to another");
+    await fails("ERR_INTEGRITY", open(profiles), /has no config_profiles.name/);
+  });
+
+  test("a table with the name of a function of SQLite, and any other name", async () => {
+    const names = ["pragma_table_info", 'quote"', "__proto__", "\u202e\n"];
+    const file = changed(
+      names
+        .map((name) => `"${name.replaceAll('"', '""')}"`)
+        .map((name) => `create table ${name} (x); insert into ${name} values (1);`)
+        .join(""),
+    );
+    const original = await open(file);
+    expect(Object.entries(original.tables).sort()).toEqual(
+      [...names, "sessions"].map((name) => [name, 1]).sort(),
+    );
+    expect(original.secrets).toHaveLength(SECRETS.length);
   });
 
   test("any altered byte ends in the same values, or an error with a code", async () => {

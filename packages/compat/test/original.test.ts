@@ -1,10 +1,12 @@
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { appendFileSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { leftovers, watchKeyMaterial } from "../../../tooling/vitest/key-material.ts";
 import { openOriginal, removeCopies } from "../src/index.ts";
 import {
   bytes,
+  fails,
   folder,
   make,
   open,
@@ -165,12 +167,30 @@ describe("a database of the original", () => {
     expect(readdirSync(workFolder)).toEqual([]);
   });
 
+  test.each(["", "-wal"])(
+    "lango.db%s is changed while it is read: ERR_BUSY, and no copy stays",
+    async (suffix) => {
+      const { file } = make({ inLog: 1 });
+      const workFolder = folder();
+      const change = (stage: unknown): void => {
+        if (stage === "copied") appendFileSync(file + suffix, "more");
+      };
+      subscribe("lango.compat.stage", change);
+      onTestFinished(() => void unsubscribe("lango.compat.stage", change));
+      await fails("ERR_BUSY", open(file, { workFolder }), /was changed while it was read/);
+      expect(readdirSync(workFolder)).toEqual([]);
+    },
+  );
+
   test("what a killed reader left of its copy is removed", async () => {
     const workFolder = folder();
-    mkdirSync(join(workFolder, ".original-abcdef"));
-    writeFileSync(join(workFolder, ".original-abcdef", "lango.db"), "half");
+    const others = [".copy-of-original-of-may", ".original-abcdef"];
+    for (const name of [".copy-of-original-abc123", ...others]) {
+      mkdirSync(join(workFolder, name));
+      writeFileSync(join(workFolder, name, "lango.db"), "half");
+    }
     writeFileSync(join(workFolder, "lango.db"), "not this");
     removeCopies(workFolder);
-    expect(readdirSync(workFolder)).toEqual(["lango.db"]);
+    expect(readdirSync(workFolder).sort()).toEqual([...others, "lango.db"].sort());
   });
 });

@@ -147,16 +147,21 @@ function connectFile(place: Place, path: string, options: ConnectOptions): Conne
 const construct = ({ sqlite }: Place, { file, readonly = false }: ConnectOptions): SqliteDatabase =>
   new sqlite(file, { readonly, fileMustExist: typeof file === "string", timeout: 0 });
 
+/** @throws CryptoError `ERR_INTEGRITY` for the application id of another one. */
+export function requireOurs(id: unknown, file: string): void {
+  if (id === APPLICATION_ID) return;
+  throw new CryptoError("ERR_INTEGRITY", `${file} is a database of another application`, {
+    context: {
+      hint: 'It was left as it is; "lango security db-migrate --from-passphrase" reads that of the original Lango',
+    },
+  });
+}
+
 /** Refuses a database of another application. Also the first read: a file that is no database shows itself here. */
 function identified(connection: Connection, file: string): Connection {
   try {
-    const id = connection.rows("pragma application_id")[0]?.[0];
-    if (id === APPLICATION_ID) return connection;
-    throw new CryptoError("ERR_INTEGRITY", `${file} is a database of another application`, {
-      context: {
-        hint: 'It was left as it is; "lango security db-migrate --from-passphrase" reads that of the original Lango',
-      },
-    });
+    requireOurs(connection.rows("pragma application_id")[0]?.[0], file);
+    return connection;
   } catch (error) {
     connection.close();
     throw error;

@@ -7,7 +7,7 @@ import { loadSqlite, type SqliteConstructor } from "./driver.ts";
 import { resolveFile } from "./files.ts";
 import { candidates, isNoDatabase, probe } from "./open-encrypted.ts";
 import { isPlain } from "./open-files.ts";
-import { isBusy, mapSqliteError } from "./sqlite-errors.ts";
+import { isBusy, isCorrupt, mapSqliteError } from "./sqlite-errors.ts";
 
 /** What may open an encrypted database. */
 export interface ForeignKey {
@@ -146,6 +146,8 @@ function isOpenElsewhere(place: Place): boolean {
     return false;
   } catch (error) {
     if (isBusy(error)) return true;
+    // The lock came before: without its log a database that was killed while it grew is shorter than it says.
+    if (isCorrupt(error)) return false;
     throw error;
   } finally {
     connection?.close();

@@ -16,7 +16,7 @@ export {
   type OpenUrlOptions,
   openStore,
 } from "./open.ts";
-export { fileId, isSameFile } from "./open-files.ts";
+export { fileId, isSameFile, saltOf } from "./open-files.ts";
 export { parseDatabaseUrl } from "./postgres/address.ts";
 export { inspectServer, type ServerState } from "./postgres/inspect-server.ts";
 export {

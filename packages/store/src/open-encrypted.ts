@@ -1,7 +1,7 @@
 import { CryptoError } from "@lango/crypto-core";
 import { retryBusy } from "./busy.ts";
 import { CIPHER_PAGE_SIZES, type Cipher } from "./cipher.ts";
-import { connect, openReader, type Place } from "./connect.ts";
+import { connect, openReader, type Place, requireOurs } from "./connect.ts";
 import type { Connection } from "./connection.ts";
 import { exists } from "./files.ts";
 import { looksEncrypted } from "./open-files.ts";
@@ -19,7 +19,7 @@ export async function openEncrypted(
   const { file, cipher } = place;
   for (const candidate of candidates(place)) {
     try {
-      if (exists(`${file}-wal`)) await probe(candidate);
+      if (exists(`${file}-wal`)) requireOurs(await probe(candidate), file);
       return { place: candidate, reader: await openReader(candidate, mode) };
     } catch (error) {
       if (!isNoDatabase(error)) throw error;
@@ -46,14 +46,17 @@ async function isReadable(place: Place): Promise<boolean> {
 
 /**
  * The last connection that is closed moves the log into the database, also with a wrong key or none: so whoever died and left
- * one must be opened by its own key first. A connection that may not write leaves it.
+ * one must be opened by its own key first, and the log of another program's database is left to that. A connection that may not
+ * write leaves it.
+ *
+ * @returns Its application id.
  */
-export async function probe(place: Place): Promise<void> {
+export async function probe(place: Place): Promise<unknown> {
   const { file, timeoutMs } = place;
-  await retryBusy(timeoutMs, () => {
+  return retryBusy(timeoutMs, () => {
     const connection = connect(place, { file, readonly: true });
     try {
-      connection.rows("pragma application_id");
+      return connection.rows("pragma application_id")[0]?.[0];
     } finally {
       connection.close();
     }

@@ -48,6 +48,12 @@ export function looksEncrypted(path: string): boolean {
 export const isPlain = (path: string): boolean =>
   Buffer.from(readStart(path).subarray(0, PLAIN_HEADER.length)).toString("latin1") === PLAIN_HEADER;
 
+/**
+ * The first 16 bytes of a file that no connection of this process has open. Of an encrypted database they are its salt, which
+ * no other has, and which stays as long as its key.
+ */
+export const saltOf = (path: string): Uint8Array => readStart(path).slice(0, 16);
+
 function readStart(path: string): Uint8Array {
   const descriptor = openSync(path, "r");
   try {

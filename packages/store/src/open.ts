@@ -14,7 +14,7 @@ import { withFileLock } from "./lock.ts";
 import { backUp, checkedVersion, latestVersion, migrate, tooOld } from "./migrate.ts";
 import { MIGRATIONS, type Migration } from "./migrations.ts";
 import { openEncrypted } from "./open-encrypted.ts";
-import { isPlain } from "./open-files.ts";
+import { isPlain, saltOf } from "./open-files.ts";
 import { openPostgres } from "./postgres/open.ts";
 import { isCopyLeft, recrypt, removeCopy } from "./recrypt.ts";
 import type { CipherState } from "./recrypt-types.ts";
@@ -52,6 +52,8 @@ export interface OpenFileOptions extends AnyOptions {
    * Mode `create`: asked under the lock whether the file that is there holds nothing and shall be made anew. Default: it stays.
    */
   readonly discard?: (() => Promise<boolean>) | undefined;
+  /** Mode `create`: is given the first 16 bytes of a new file before it has its name; what it throws ends the creation. */
+  readonly onMade?: ((salt: Uint8Array) => void) | undefined;
 }
 
 /** Where a PostgreSQL database is. */
@@ -105,7 +107,7 @@ async function openFile(
     const file = resolveFile(options.file);
     cipher = cipherOf(sqlite, options);
     const wanted: Place = { file, sqlite, dialect: sqliteDialect(), timeoutMs, cipher };
-    if (mode === "create") await createMissing(wanted, migrations, options.discard);
+    if (mode === "create") await createMissing(wanted, migrations, options);
     if (mode !== "read" && isCopyLeft(file)) await removeDeadCopy(wanted);
     checkNotEmpty(file, checkFile(file));
     const first = await openChecked(wanted, mode, migrations);
@@ -208,7 +210,7 @@ async function openChecked(
 async function createMissing(
   place: Place,
   migrations: readonly Migration[],
-  discard: OpenFileOptions["discard"],
+  { discard, onMade }: Pick<OpenFileOptions, "discard" | "onMade">,
 ): Promise<void> {
   const { file } = place;
   if (exists(file) && discard === undefined) return;
@@ -217,7 +219,7 @@ async function createMissing(
       // The log first: without its database it would be taken for all that is left.
       for (const suffix of ["-wal", "-shm", ""]) rmSync(file + suffix, { force: true });
     }
-    await create(place, migrations);
+    await create(place, migrations, onMade);
   });
 }
 
@@ -231,7 +233,11 @@ async function removeDeadCopy(place: Place): Promise<void> {
 }
 
 /** Makes the database under another name, so that one with its own name is always whole. Runs under the lock. */
-async function create(place: Place, migrations: readonly Migration[]): Promise<void> {
+async function create(
+  place: Place,
+  migrations: readonly Migration[],
+  onMade: OpenFileOptions["onMade"],
+): Promise<void> {
   const { file, dialect, timeoutMs } = place;
   if (exists(file)) return;
   if (exists(`${file}-wal`)) {
@@ -256,6 +262,7 @@ async function create(place: Place, migrations: readonly Migration[]): Promise<v
     throw new CryptoError("ERR_INTERNAL", "The SQLite driver wrote plaintext in spite of the key");
   }
   syncToDisk(unfinished);
+  onMade?.(saltOf(unfinished));
   renameSync(unfinished, file);
   syncFolder(dirname(file));
 }

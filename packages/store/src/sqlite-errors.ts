@@ -102,6 +102,9 @@ export function mapSqliteError(error: unknown, file: string): CryptoError {
 /** Tells whether a driver's error means that another connection has the lock. */
 export const isBusy = (error: unknown): boolean => lookUp(nativeCode(error)) === BUSY;
 
+/** Tells whether a driver's error means that pages are not what they should be. */
+export const isCorrupt = (error: unknown): boolean => /^SQLITE_CORRUPT/.test(nativeCode(error));
+
 const nativeCode = (error: unknown): string =>
   error instanceof Error && "code" in error ? String(error.code) : "";
 

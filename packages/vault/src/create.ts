@@ -1,4 +1,5 @@
-import { closeSync, existsSync, openSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import {
   type Bytes,
   CryptoError,
@@ -20,7 +21,7 @@ import {
   type VaultKeys,
   verifyKeyslots,
 } from "@lango/envelope";
-import { openStore, type Store, type VaultState } from "@lango/store";
+import { openStore, type Store, syncFolder, type VaultState } from "@lango/store";
 import { firstAuditKey, openAuditKey, type SealedAuditKeys } from "./audit/audit-keys.ts";
 import type { AuditKey } from "./audit/chain.ts";
 import { createAuditLog } from "./audit/log.ts";
@@ -112,9 +113,11 @@ const createDatabase = async (keys: VaultKeys, options: CreateVaultOptions): Pro
   if (!database?.enabled && !wasEncrypted) return openStore({ file, mode: "create" });
   const key = database?.enabled ? keys.database() : undefined;
   try {
-    if (key) closeSync(openSync(onboarding, "a", 0o600));
     const { cipherPageSize } = database ?? {};
-    return await openStore({ file, mode: "create", key, cipherPageSize, discard: isHalfMade });
+    const onMade = key && ((salt: Uint8Array): void => mark(onboarding, salt));
+    return await openStore({
+      ...{ file, mode: "create", key, cipherPageSize, discard: isHalfMade, onMade },
+    });
   } catch (error) {
     // With the vault of another process, which was faster, the key of this one is of no use.
     await refuseExisting(options);
@@ -122,6 +125,12 @@ const createDatabase = async (keys: VaultKeys, options: CreateVaultOptions): Pro
   } finally {
     zero(key);
   }
+};
+
+/** Names the one database that nobody needs without slots: another one may come into its place. */
+const mark = (onboarding: string, salt: Uint8Array): void => {
+  writeFileSync(onboarding, salt, { mode: 0o600, flush: true });
+  syncFolder(dirname(onboarding));
 };
 
 const refuseExisting = async ({ home, store }: CreateVaultOptions): Promise<void> => {

@@ -1,6 +1,7 @@
+import { existsSync, readFileSync } from "node:fs";
 import { access } from "node:fs/promises";
-import { type Bytes, CryptoError, isCryptoError } from "@lango/crypto-core";
-import { openStore, type Store, type VaultRow } from "@lango/store";
+import { type Bytes, bytesEqual, CryptoError, isCryptoError } from "@lango/crypto-core";
+import { openStore, type Store, saltOf, type VaultRow } from "@lango/store";
 import type { DatabaseWish } from "./database-types.ts";
 import {
   backupHint,
@@ -59,12 +60,16 @@ const inspectEncrypted = async (
 ): Promise<HomeState> => {
   if (file) return "ready";
   const hasBackup = await exists(paths.keyslotsBackup);
-  if (!hasBackup && (await exists(paths.onboarding))) return "half-made";
+  if (!hasBackup && isMarked(paths)) return "half-made";
   const hint = hasBackup
     ? backupHint(paths)
     : `${ONE_BACKUP}; "lango security db-migrate --from-passphrase" reads that of the original Lango`;
   throw mixed(`${paths.database} is there, ${paths.keyslots} is not`, hint);
 };
+
+/** Whether the mark is of this very database: an onboarding that died may have left it, and another program its own file since. */
+const isMarked = ({ database, onboarding }: HomePaths): boolean =>
+  existsSync(onboarding) && bytesEqual(readFileSync(onboarding), saltOf(database));
 
 /** Rows and slots come in one transaction: there is no half-made vault but an empty database. */
 const inspectDatabase = async (home: string, address: StoreAddress): Promise<HomeState> => {

@@ -12,7 +12,7 @@ export interface HomePaths {
   readonly keyslotsBackup: string;
   /** The database's file, or its address without a password. */
   readonly database: string;
-  /** Says that the encrypted database was made by an onboarding that has not ended: without slots nobody can open it. */
+  /** Holds the salt of the encrypted database that an onboarding made which has not ended: without slots nobody can open it. */
   readonly onboarding: string;
   /** The slots where they are a row of the database. Absent: they are a file. */
   readonly slotRow?: Pick<StoreReads, "keyslots">;

@@ -89,7 +89,7 @@ describe("a vault with an encrypted database", () => {
     // Somebody puts a database in plaintext into the place of the encrypted one.
     renameSync(join(other, "lango.db"), join(home, "lango.db"));
     await expectCode(reopen(home, { database: ON }), "ERR_CONFIG");
-    await expectCode(reopen(home), "ERR_CONFLICT");
+    await expectCode(reopen(home), "ERR_INTEGRITY");
   });
 
   test("opens no database of another vault, or a damaged one: exit 8, where a wrong passphrase is 4", async () => {
@@ -126,6 +126,22 @@ describe("a vault with an encrypted database", () => {
     rmSync(join(home, "keyslots.bak.json"));
     expect(await inspectHome(home)).toMatchObject({ damaged: { code: "ERR_CONFLICT" } });
     await expectCode(makeVault(home, undefined, { database: ON }), "ERR_CONFLICT");
+  });
+
+  test("the mark of an abandoned onboarding is of its own database, and of no other", async () => {
+    const [home, other] = [newHome(), newHome()];
+    for (const each of [home, other]) await encrypted(each);
+    const own = readFileSync(join(home, "lango.db"));
+    for (const name of ["keyslots.json", "keyslots.bak.json"]) rmSync(join(home, name));
+    const mark = join(home, "lango.db.onboarding");
+    for (const salt of [new Uint8Array(), readFileSync(join(other, "lango.db")).subarray(0, 16)]) {
+      writeFileSync(mark, salt);
+      expect(await inspectHome(home)).toMatchObject({ damaged: { code: "ERR_CONFLICT" } });
+      await expectCode(makeVault(home, undefined, { database: ON }), "ERR_CONFLICT");
+      expect(readFileSync(join(home, "lango.db")).equals(own)).toBe(true);
+    }
+    writeFileSync(mark, own.subarray(0, 16));
+    expect(await inspectHome(home)).toBe("half-made");
   });
 
   test("an older file is found out", async () => {

@@ -6,9 +6,10 @@ import {
   type Original,
   openOriginal,
   putAside,
+  putBack,
   removeCopies,
 } from "@lango/compat";
-import { CryptoError } from "@lango/crypto-core";
+import { bytesEqual, CryptoError, zero } from "@lango/crypto-core";
 import { withFolderLock } from "@lango/store";
 import { inspectHome, type Vault } from "@lango/vault";
 import { loadConfig } from "../config/load.ts";
@@ -82,19 +83,37 @@ async function makeVault(
 ): Promise<void> {
   const { home } = context;
   const own = databaseOf(home);
+  let isSame = false;
   if (!(file !== own && existsSync(own) && (await isHalfMade(home)))) {
     await withFolderLock(home, async () => putAside(own, original));
   }
-  const { text } = await onboard(context, {
-    sources: {
-      passphraseFd: args.number("passphrase-fd", 0),
-      passphraseFile: args.string("passphrase-file"),
-      passphraseStdin: args.flag("passphrase-stdin"),
-    },
-    otherwise: passphrase,
-    encrypt: true,
-  });
-  context.note(text);
+  try {
+    const { text, opening } = await onboard(context, {
+      sources: {
+        passphraseFd: args.number("passphrase-fd", 0),
+        passphraseFile: args.string("passphrase-file"),
+        passphraseStdin: args.flag("passphrase-stdin"),
+      },
+      otherwise: passphrase,
+      encrypt: true,
+      keep: (chosen) => {
+        isSame = bytesEqual(chosen, passphrase);
+        zero(chosen);
+      },
+    });
+    context.note(text);
+    context.note(`It opens with ${isSame ? "the passphrase of the original" : opening.join(", ")}`);
+  } catch (error) {
+    if (!hasVault(home)) await sayWhereItIs(context);
+    throw error;
+  }
+}
+
+/** Nobody makes a vault now: the original finds its database where it was. */
+async function sayWhereItIs({ home, warn }: Context): Promise<void> {
+  const own = databaseOf(home);
+  if (await withFolderLock(home, async () => putBack(own)).catch(() => false)) return;
+  warn(`The database of the original is ${asideOf(own)} now: run the same command again`);
 }
 
 /** Whether a vault is half made in the place of what was put aside. Not asked before that: SQLite would move the log of the original. */

@@ -18,6 +18,9 @@ export interface ImportPlan {
 const MAX_NAME_LENGTH = 256;
 const MAX_VALUE_BYTES = 1024 * 1024;
 
+/** Characters of a name that people are shown. */
+const MAX_SHOWN = 100;
+
 /** Keys that the original keeps among its secrets. Under these names no agent can ask for them. */
 const HIDDEN: ReadonlyMap<string, string> = new Map([
   ["wallet.privatekey", "wallet/privatekey"],
@@ -34,7 +37,7 @@ export function planImport(original: Original, file: string): ImportPlan {
   const bring: Brought[] = [];
   const left = original.unreadable.map(({ name, key }) => ({
     name,
-    reason: `sealed by the key ${key.name} (${key.remoteId}), which only its service opens`,
+    reason: `sealed by the key ${short(key.name)} (${short(key.remoteId)}), which only its service opens`,
   }));
   const taken = new Map<string, string>();
   for (const { name: from } of original.secrets) {
@@ -69,9 +72,14 @@ function whyNot(name: string, size: number): string | undefined {
   return size > MAX_VALUE_BYTES ? `it has ${size} bytes, more than ${MAX_VALUE_BYTES}` : undefined;
 }
 
+/** Names come from a file that anyone may have written: of any length, of any characters. */
+export const short = (name: string): string =>
+  name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}…` : name;
+export const quoted = (name: string): string => JSON.stringify(short(name));
+
 const sameName = (file: string, names: readonly string[], name: string): CryptoError =>
   new CryptoError(
     "ERR_CONFLICT",
-    `${file} has the secrets ${names.map((each) => JSON.stringify(each)).join(" and ")}, and both would be ${name} here`,
+    `${file} has the secrets ${names.map(quoted).join(" and ")}, and both would be ${name} here`,
     { context: { hint: "Nothing was changed; store one of them there under another name." } },
   );
