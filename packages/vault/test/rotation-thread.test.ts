@@ -151,9 +151,7 @@ describe("the thread of a rotation", () => {
         const all = [vaultId, from.identity, versions.bytes];
         parentPort.postMessage({ sealed: "", hashes: all.map(({ buffer, length }) => buffer.byteLength - length) });
       });`;
-    const { thread, worker } = await started(
-      `data:text/javascript,${encodeURIComponent(program)}`,
-    );
+    const { thread, worker } = await started(`data:text/javascript,${encodeURIComponent(program)}`);
     const answer = answers(worker);
     await expectResealed(thread);
     expect(await answer).toMatchObject({ hashes: [0, 0, 0] });
