@@ -133,7 +133,7 @@ const checkKeyslots = (bytes: Uint8Array, { vaultId, slotGeneration }: Manifest)
   const keyslots = parseKeyslots(bytes);
   if (keyslots.vaultId === vaultId && keyslots.generation === slotGeneration) return;
   throw new CryptoError(
-    "ERR_CONFLICT",
+    "ERR_INTEGRITY",
     `The backup mixes two vaults or two states of one: its manifest is of vault ${vaultId}, generation ${slotGeneration}, its keyslots.json of vault ${keyslots.vaultId}, generation ${keyslots.generation}`,
   );
 };

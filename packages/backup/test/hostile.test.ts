@@ -261,13 +261,13 @@ describe("a hostile archive", () => {
     for (const name of ["keyslots.json", "lango.db"]) {
       writeFileSync(bad, await sealed(backed, tarOf(swap(name))));
       const before = snapshot(backed.folder);
-      await expect(attempt(backed, bad), name).rejects.toMatchObject({ code: "ERR_CONFLICT" });
+      await expect(attempt(backed, bad), name).rejects.toMatchObject({ code: "ERR_INTEGRITY" });
       expect(snapshot(backed.folder)).toEqual(before);
     }
     // Without any key of the vault, too.
     writeFileSync(bad, await sealed(backed, tarOf(swap("keyslots.json"))));
     const verified = verifyBackup({ file: bad, opening: { identities: [backed.identity] } });
-    await expect(verified).rejects.toMatchObject({ code: "ERR_CONFLICT" });
+    await expect(verified).rejects.toMatchObject({ code: "ERR_INTEGRITY" });
   });
 
   test("cut or altered anywhere is refused", async () => {

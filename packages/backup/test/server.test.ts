@@ -8,7 +8,6 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { POSTGRES_USER, startPostgres } from "../../../tooling/services/postgres.ts";
 import { newDatabaseUrl } from "../../../tooling/vitest/postgres.ts";
 import { requireService } from "../../../tooling/vitest/require-service.ts";
-import { asOwner } from "../../store/test/postgres-server.ts";
 import { createBackup, restoreBackup, verifyBackup } from "../src/index.ts";
 import { runAndKill } from "./rig/spawn.ts";
 import { create, open, PASSPHRASE, quickKdf, unlockWith } from "./rig/vaults.ts";
@@ -106,12 +105,16 @@ describe("a backup of a vault on a server", () => {
   });
 
   test("that is given up or loses its server leaves nothing behind", async () => {
-    const { vault, folder, home, file, files, recipient } = await onServer();
+    const { vault, url, folder, home, file, files, recipient } = await onServer();
     const sealing = { recipients: [recipient] };
-    const lose = (): Promise<unknown> =>
-      asOwner(
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'lango'",
-      );
+    const address = new URL(url);
+    address.search = "";
+    // Nothing goes on meanwhile: it is lost in the middle, not some time later.
+    const lose = (): Buffer => {
+      const sql =
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'lango'";
+      return execFileSync(requireService("psql"), ["-Xqc", sql, address.href]);
+    };
     const controller = new AbortController();
     let act = (): unknown => controller.abort(new Error("enough"));
     const onStage = (stage: unknown): void => void (stage === "backup:copy" && act());

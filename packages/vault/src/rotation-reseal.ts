@@ -56,7 +56,7 @@ export const resealBatch = async (
         dataKeys.forget(key, SECRETS);
         continue;
       }
-      // The keys may leave the cache at the next turn, so all is opened and sealed in this one.
+      // The keys may leave the cache at the next turn: they are handed over, or used, in this one.
       const resealed = await thread.reseal({
         ...{ vaultId, rowsKeys: keys.rows, from: old, to: sealer.dataKey, versions: batch },
       });

@@ -1,4 +1,4 @@
-import { Socket } from "node:net";
+import type { Socket } from "node:net";
 import { CryptoError } from "@lango/crypto-core";
 import type { Client, QueryResult } from "pg";
 import type { RetryOptions } from "../busy.ts";
@@ -104,7 +104,8 @@ export class Link {
   /** @param settings - SQL for this connection alone. */
   static async open(place: Place, settings = ""): Promise<Link> {
     const { address, Client, limits } = place;
-    // Ours, since the driver waits without end for a silent server to say goodbye.
+    // Ours, since the driver waits without end for a silent server to say goodbye. Loaded here: a vault in a file needs none.
+    const { Socket } = process.getBuiltinModule("node:net");
     const socket = new Socket();
     const client = new Client({
       host: address.host,
