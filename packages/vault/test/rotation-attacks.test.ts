@@ -164,7 +164,8 @@ test("a rotation that begins while another one makes its data keys is the only o
     await expect(other.rotation.start({ signal: stop.signal, onProgress })).rejects.toThrow("stop");
     return wrapped;
   };
-  await expectCode(() => vault.rotation.start(), "ERR_CONFLICT");
+  const error = await expectCode(() => vault.rotation.start(), "ERR_CONFLICT");
+  expect(error.message).toContain("has not ended");
   expect(dataKeys(home)).toHaveLength(2);
   expect(await other.rotation.resume()).toMatchObject({ verified: 1 });
 });
