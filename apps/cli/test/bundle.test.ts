@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -17,6 +18,7 @@ import { newDatabaseUrl } from "../../../tooling/vitest/postgres.ts";
 import { serve } from "./companion-support.ts";
 import { addForeignSlot, configure, homeWith, WEAK } from "./provider-support.ts";
 import {
+  addSecrets,
   environment,
   expectOneFault,
   folder,
@@ -61,6 +63,32 @@ describe("the program as it is published", () => {
       const ran = await lango(args, { home: await vaultHome(), program: alone });
       expect([0, 10], ran.stderr).toContain(ran.code);
     }
+  });
+
+  test("finds the program of its thread wherever it is installed, and does without where it may have none", async () => {
+    const home = await vaultHome();
+    await addSecrets(home, 2_000);
+    const alone = programAlone();
+    const place = join(folder(), "a place # with 100% ?");
+    renameSync(dirname(dirname(alone)), place);
+    const bin = join(folder(), "lango");
+    symlinkSync(join(place, "dist/lango.js"), bin);
+    const tell = `process.on("worker", (worker) => worker.on("message", (reply) => {
+      if (reply !== undefined) process._rawDebug("answered by " + worker.threadId);
+    }));`;
+    const told = ["--import", `data:text/javascript,${encodeURIComponent(tell)}`];
+    const rotate = ["security", "rotate", "--yes"];
+    const ran = await lango(rotate, { home, program: [...told, bin] });
+    expect(ran.code, ran.stderr).toBe(0);
+    // Each batch of 100 once sealed and once opened.
+    expect(ran.stderr.match(/^answered by 1$/gm)).toHaveLength(42);
+
+    const allowed = ["--allow-fs-read=*", "--allow-fs-write=*", "--allow-addons"];
+    const strict = [...told, "--permission", ...allowed, bin];
+    const without = await lango(rotate, { home, program: strict });
+    expect(without.code, without.stderr).toBe(0);
+    expect(without.stdout).toContain("sealed 2001 values again and checked 2001");
+    expect(without.stderr).not.toContain("answered");
   });
 
   test("starts the commands without what few of them need", () => {

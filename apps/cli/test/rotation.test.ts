@@ -2,11 +2,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { utf8 } from "@lango/crypto-core";
 import type { SqliteConstructor } from "@lango/store";
-import { openVault } from "@lango/vault";
 import { describe, expect, test } from "vitest";
 import {
+  addSecrets,
   environment,
   expectOneFault,
   fileWith,
@@ -31,26 +30,15 @@ const inDatabase = (home: string, sql: string): unknown[] => {
   }
 };
 
+/** As what has gone wrong in a database whose keys nobody has checked. */
+const loseSecret = (home: string, name: string): void => {
+  const database = new Sqlite(join(home, "lango.db"), { timeout: 5_000 });
+  database.exec(`PRAGMA foreign_keys = off; DELETE FROM secrets WHERE name = '${name}'`);
+  database.close();
+};
+
 const reveal = async (home: string, name = "api/key"): Promise<string> =>
   (await lango(["security", "secrets", "get", name, "--reveal"], { home })).stdout;
-
-/** Adds secrets past the program, which takes half a second for each. */
-const addSecrets = async (home: string, count: number): Promise<void> => {
-  await using vault = await openVault({
-    home,
-    unlock: async (slots) => ({
-      credential: {
-        kind: "passphrase",
-        source: "test",
-        secret: utf8(PASSPHRASE),
-        ambient: false,
-        slotIds: slots.map(({ id }) => id),
-      },
-      skipped: [],
-    }),
-  });
-  for (let i = 0; i < count; i += 1) await vault.secrets.set(`s/${i}`, utf8(`value ${i}`));
-};
 
 const dataKeyStates = (home: string): unknown[] =>
   inDatabase(home, "SELECT state FROM data_keys ORDER BY state").map(
@@ -168,6 +156,62 @@ describe("lango keys retire", () => {
     expect(retired.document.data.retired).toMatchObject([{ state: "retired", values: 0 }]);
     expect(dataKeyStates(home)).toEqual(["active", "retired"]);
     expect(await reveal(home, "other")).toBe("x");
+  });
+});
+
+describe("versions whose secret has lost its row", () => {
+  test("are named by what they stop, and removed after a yes with keys retire --orphans", async () => {
+    const home = await vaultHome();
+    await lango(["security", "secrets", "set", "api/key"], { home, input: "second" });
+    await lango(["security", "secrets", "set", "other"], { home, input: "x" });
+    loseSecret(home, "api/key");
+    const stopped = await lango(["security", "rotate", "--yes"], { home });
+    expectOneFault(stopped, 8, /lost their rows: secrets\/api\/key@1, secrets\/api\/key@2$/);
+    expect(stopped.stderr).toContain("lango keys retire --orphans");
+
+    const versions = (): number => inDatabase(home, "SELECT 1 FROM secret_versions").length;
+    const names = ["secrets/api/key@1", "secrets/api/key@2"];
+    const only = await langoJson(["keys", "retire"], { home });
+    expect(only.document.data).toEqual({ orphans: names, retired: [], needed: [] });
+    const orphans = ["keys", "retire", "--orphans"];
+    const dry = await lango([...orphans, "--dry-run"], { home });
+    expect(dry.stderr).toContain("secrets/api/key@2 has lost the row of its secret");
+    expect(dry.stdout).toBe("would destroy 0 data keys and remove 2 versions without a secret\n");
+    expectOneFault(await lango(orphans, { home }), 2, /This needs a yes/);
+    expect(versions()).toBe(3);
+
+    const removed = await lango([...orphans, "--yes"], { home });
+    expect(removed.stdout, removed.stderr).toBe(
+      "removed 2 versions without a secret; destroyed 0 data keys; still needed: 0\n",
+    );
+    expect(versions()).toBe(1);
+    expect((await lango(["audit", "verify", "--rows"], { home })).code).toBe(0);
+    expect((await lango(["security", "rotate", "--yes"], { home })).code).toBe(0);
+    expect(await reveal(home, "other")).toBe("x");
+    const none = await langoJson([...orphans, "--yes"], { home });
+    expect(none.document.data).toEqual({ orphans: [], retired: [], needed: [] });
+  });
+});
+
+describe("lango security rotate --compromised", () => {
+  test("names what the log does not vouch for and changes nothing; --accept-faults takes it, and the log says so", async () => {
+    const home = await vaultHome();
+    await lango(["security", "secrets", "set", "api/key"], { home, input: "second" });
+    inDatabase(home, "DELETE FROM secret_versions WHERE version = 1 RETURNING 1");
+    const rotate = ["security", "rotate", "--compromised", "--yes"];
+    const refused = await lango(rotate, { home });
+    expectOneFault(refused, 8, /The log does not vouch for all rows: Row secrets\/api\/key@1 of/);
+    expect(refused.stderr).toContain("--accept-faults");
+    expect(dataKeyStates(home)).toEqual(["active"]);
+    const { document } = await langoJson(["security", "status"], { home });
+    expect(document.data).toMatchObject({ renewing: false });
+
+    const ran = await lango([...rotate, "--accept-faults"], { home });
+    expect(ran.code, ran.stderr).toBe(0);
+    expect(dataKeyStates(home)).toEqual(["active", "retired"]);
+    expect(await reveal(home)).toBe("second");
+    const log = await lango(["audit", "tail", "--json", "-n", "100"], { home });
+    expect(log.stdout, log.stderr).toContain("faults that were accepted: Row secrets/api/key@1 of");
   });
 });
 

@@ -12,6 +12,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { utf8 } from "@lango/crypto-core";
+import { openVault } from "@lango/vault";
 import { afterAll, expect, onTestFinished } from "vitest";
 
 export const PASSPHRASE = "correct horse battery staple";
@@ -176,3 +178,21 @@ export function expectOneFault(ran: Ran, code: number, line: RegExp): void {
   expect(ran.stderr).not.toMatch(/^\s+at /m);
   expect(ran.stdout).toBe("");
 }
+
+/** Adds secrets past the program, which takes half a second for each. */
+export const addSecrets = async (home: string, count: number): Promise<void> => {
+  await using vault = await openVault({
+    home,
+    unlock: async (slots) => ({
+      credential: {
+        kind: "passphrase",
+        source: "test",
+        secret: utf8(PASSPHRASE),
+        ambient: false,
+        slotIds: slots.map(({ id }) => id),
+      },
+      skipped: [],
+    }),
+  });
+  for (let i = 0; i < count; i += 1) await vault.secrets.set(`s/${i}`, utf8(`value ${i}`));
+};

@@ -41,14 +41,17 @@ export const removeOrphans = async ({
     const found = await namesOf(store, await store.secrets.listOrphans(PAGE));
     if (found.length === 0) return removed.map(textOf);
     await store.transaction("full", async (tx) => {
+      const gone: Named[] = [];
       const rows: RowChange[] = [];
       for (const each of found) {
         // Else its secret was put back meanwhile.
         if (!(await tx.secrets.removeOrphan(each.orphan))) continue;
-        removed.push(each);
+        gone.push(each);
         rows.push(...(await lostRows(tx, each)));
       }
-      const detail = found.map(textOf).slice(0, MAX_NAMED).join(", ");
+      removed.push(...gone);
+      if (gone.length === 0) return;
+      const detail = gone.map(textOf).slice(0, MAX_NAMED).join(", ");
       await log.appendIn(tx, { action: "secret.remove-orphans", detail, rows });
     });
   }

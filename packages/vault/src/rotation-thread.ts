@@ -46,19 +46,27 @@ export const startRotationThread = async (
   const waiting: ((reply: Reply) => void)[] = [];
   let worker: Worker | undefined = await startWorker(program);
   const ended = (): void => {
+    void worker?.terminate();
     worker = undefined;
     for (const resolve of waiting.splice(0)) resolve(undefined);
   };
   // It replies in the order in which it was asked.
   worker?.on("message", (reply: Reply) => waiting.shift()?.(reply));
   worker?.on("error", ended);
+  // One reply is lost, so that no other one would find who asked.
+  worker?.on("messageerror", ended);
   worker?.on("exit", ended);
 
   const ask = (request: Request): Promise<Reply> =>
     new Promise((resolve) => {
       if (!worker) return resolve(undefined);
+      try {
+        worker.postMessage(request, [request.versions.bytes.buffer]);
+      } catch {
+        // What was not sent gets no reply: the next one would be taken for it.
+        return resolve(undefined);
+      }
       waiting.push(resolve);
-      worker.postMessage(request, [request.versions.bytes.buffer]);
     });
 
   return {
@@ -67,8 +75,15 @@ export const startRotationThread = async (
       const [from, to] = [sendDataKey(work.from), sendDataKey(work.to)];
       const packed = packKept(versions);
       const reply = await ask({ kind: "reseal", vaultId, rowsKeys, from, to, versions: packed });
-      if (typeof reply !== "object") return noThread.reseal(work);
       // A value that is sealed again is as long as it was.
+      const bytes = versions.reduce((sum, { sealed }) => sum + sealed.length, 0);
+      if (
+        typeof reply !== "object" ||
+        reply.sealed.length !== bytes ||
+        reply.hashes.length !== versions.length
+      ) {
+        return noThread.reseal(work);
+      }
       const next = cutting(reply.sealed);
       return versions.map(({ sealed }, i) => ({
         sealed: next(sealed.length),

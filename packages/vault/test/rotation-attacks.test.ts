@@ -136,6 +136,61 @@ test("a key that goes to another provider while its new data key is made gets on
   expect(text((await vault.secrets.get("a")).value)).toBe("value");
 });
 
+test("a data key that is altered while the new ones are made is not written anew", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("value"));
+  onStage("rotate:wrapped", () => edit(home, "UPDATE data_keys SET created_at = 1"));
+  await expectCode(() => vault.rotation.start(), "ERR_INTEGRITY");
+  expect(dataKeys(home)).toHaveLength(1);
+  expect(await vault.rotation.status()).toBeUndefined();
+});
+
+test("a rotation that begins while another one makes its data keys is the only one", async () => {
+  const home = newHome();
+  const kms = remote();
+  const providers = { "aws-kms": kms.provider };
+  const defaultKey = { uri: "aws-kms:k1", provider: kms.provider };
+  await (await makeVault(home, undefined, { defaultKey })).close();
+  const vault = await reopen(home, { providers });
+  await vault.secrets.set("a", bytes("value"));
+  const other = await reopen(home, { providers });
+  const { wrapKey } = kms.provider;
+  const stop = new AbortController();
+  const onProgress = (): void => stop.abort(new Error("stop"));
+  kms.provider.wrapKey = async (wrapping) => {
+    kms.provider.wrapKey = wrapKey!;
+    const wrapped = await wrapKey!(wrapping);
+    await expect(other.rotation.start({ signal: stop.signal, onProgress })).rejects.toThrow("stop");
+    return wrapped;
+  };
+  const error = await expectCode(() => vault.rotation.start(), "ERR_CONFLICT");
+  expect(error.message).toContain("has not ended");
+  expect(dataKeys(home)).toHaveLength(2);
+  expect(await other.rotation.resume()).toMatchObject({ verified: 1 });
+});
+
+test("a data key is destroyed once, and what is left of it is nobody's fallback", async () => {
+  const home = newHome();
+  const vault = await makeVault(home);
+  await vault.secrets.set("a", bytes("value"));
+  await vault.secrets.delete("a");
+  await forge(home, async (tx, { keys }) => {
+    const [row] = await tx.dataKeys.list();
+    const next = { ...row!, state: "decrypt-only", degraded: true } as const;
+    await tx.dataKeys.update(withMac(keys.rows, "data_keys", next), row!.mac);
+  });
+  const opened = await openContext({ home, unlock: withPassphrase() });
+  const [before] = await opened.context.store.dataKeys.list();
+  const { seq } = await opened.context.store.audit.head();
+  expect(await retireDataKey(opened.context, before!.id)).toBe(true);
+  expect(await retireDataKey(opened.context, before!.id)).toBe(true);
+  const [after] = await opened.context.store.dataKeys.list();
+  expect(after).toMatchObject({ state: "retired", degraded: false, wrapped: new Uint8Array() });
+  expect((await opened.context.store.audit.head()).seq).toBe(seq + 1);
+  await opened.discard();
+});
+
 const onFirst = (act: () => void): ((progress: RotationProgress) => void) => {
   let done = false;
   return () => {

@@ -123,6 +123,40 @@ describe("the thread of a rotation", () => {
     await expectResealed(thread);
   });
 
+  test.each([
+    ["less than it was asked for", "{ sealed: new Uint8Array(1), hashes: request.versions.rows }"],
+    ["too few hashes", "{ sealed: request.versions.bytes.slice(32 * 4), hashes: [] }"],
+    ["nothing", "undefined"],
+  ])("that answers %s has its work done by this one", async (_, reply) => {
+    const program = `import { parentPort } from "node:worker_threads";
+      parentPort.on("message", (request) => parentPort.postMessage(${reply}));`;
+    const { thread } = await started(`data:text/javascript,${encodeURIComponent(program)}`);
+    await expectResealed(thread);
+  });
+
+  test("that cannot be asked has its work done by this one, and the next reply is for whoever asked next", async () => {
+    const { thread, worker } = await started();
+    const given = work();
+    // Nothing that a row has, but as when there is no memory for a copy.
+    const versions = given.versions.map((row) => ({ ...row, more: () => undefined }));
+    expect(await thread.reseal({ ...given, versions })).toHaveLength(VALUES.length);
+    const answer = answers(worker);
+    await expectResealed(thread);
+    expect(await answer).toMatchObject({ hashes: VALUES.map(() => expect.any(String)) });
+  });
+
+  test("gets the rows and nothing that lies beside them in memory", async () => {
+    const program = `import { parentPort } from "node:worker_threads";
+      parentPort.on("message", ({ vaultId, from, versions }) => {
+        const all = [vaultId, from.identity, versions.bytes];
+        parentPort.postMessage({ sealed: "", hashes: all.map(({ buffer, length }) => buffer.byteLength - length) });
+      });`;
+    const { thread, worker } = await started(`data:text/javascript,${encodeURIComponent(program)}`);
+    const answer = answers(worker);
+    await expectResealed(thread);
+    expect(await answer).toMatchObject({ hashes: [0, 0, 0] });
+  });
+
   test("that is ended in the middle has its work done by this one", async () => {
     const { thread, worker } = await started();
     const given = work();

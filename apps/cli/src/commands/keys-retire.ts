@@ -14,7 +14,7 @@ export const run: Handler = (context, args) =>
     const plan = await dataKeys.retire({ dryRun: true });
     const free = counted(plan.retired.length, "data key");
     const lost = orphans ? plan.orphans : [];
-    const lostText = `${counted(lost.length, "version")} without a secret`;
+    const lostText = textOfLost(lost);
     for (const name of plan.orphans) {
       context.note(`${name} has lost the row of its secret, and opens only once that is put back`);
     }
@@ -32,13 +32,16 @@ export const run: Handler = (context, args) =>
       await requireYes(context, `Destroy ${free} that no value needs?`);
     }
     const { retired, needed, orphans: removed } = await dataKeys.retire({ orphans });
-    const gone = orphans && removed.length > 0 ? `removed ${lostText}; ` : "";
+    const gone = orphans && removed.length > 0 ? `removed ${textOfLost(removed)}; ` : "";
     const destroyed = `${gone}destroyed ${counted(retired.length, "data key")}`;
     return {
       data: { orphans: removed, retired, needed },
       text: textOf(needed, `${destroyed}; still needed: ${needed.length}`),
     };
   });
+
+const textOfLost = (orphans: readonly string[]): string =>
+  `${counted(orphans.length, "version")} without a secret`;
 
 const textOf = (dataKeys: readonly DataKeyInfo[], line: string): string =>
   [

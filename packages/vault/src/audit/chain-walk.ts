@@ -25,7 +25,8 @@ export interface WalkListener {
   onPage?(): Promise<void>;
 }
 
-const PAGE_ROWS = 500;
+/** With 500, what is alive at once makes V8 take 70 MiB more. */
+const PAGE_ROWS = 100;
 
 /**
  * Walks from where the last walk ended to where the chain ends now: numbers, links, hashes, and MACs where the key is at hand. What

@@ -5,8 +5,9 @@ import type { AuditKey } from "./chain.ts";
 import { newWalk, walkChain } from "./chain-walk.ts";
 import type { RowChange } from "./entry.ts";
 import type { AuditLog } from "./log.ts";
+import { createNewestHashes } from "./newest-hashes.ts";
 
-/** What the log says of the rows that steer security. It keeps some 150 bytes for each; values, which it does not judge, have many more. */
+/** What the log says of the rows that steer security. Values, which it does not judge, have many more rows. */
 export interface RowWitness {
   /**
    * Takes in what the chain has got since. In a writing transaction, which is alone, it then knows all there is.
@@ -20,20 +21,20 @@ export interface RowWitness {
 
 export const createRowWitness = (auditKey: AuditKey): RowWitness => {
   const walk = newWalk();
-  const newest = new Map<string, string | null>();
+  const newest = createNewestHashes();
   return {
     async follow(reads) {
       await walkChain(reads, auditKey, walk, {
-        onEntry(_, { rows = [] }) {
+        onEntry(seq, { rows = [] }) {
           for (const [table, row, hash] of rows) {
-            if (table !== "secret_versions") newest.set(`${table} ${row}`, hash);
+            if (table !== "secret_versions") newest.set(`${table} ${row}`, hash, seq);
           }
         },
       });
       const [fault] = walk.faults;
       if (fault) throw notVouched(`The log is not sound: ${fault.problem}`);
     },
-    vouchesFor: ([table, row, hash]) => newest.get(`${table} ${row}`) === hash,
+    vouchesFor: ([table, row, hash]) => newest.has(`${table} ${row}`, hash),
   };
 };
 

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { toHex } from "@lango/crypto-core";
 import type { StoreReads } from "@lango/store";
 import type { HomePaths } from "../keyslots-file.ts";
@@ -6,25 +7,22 @@ import { readAnchors } from "./anchor-file.ts";
 import { type AnchorReview, createAnchorReview } from "./anchor-review.ts";
 import type { AuditKey } from "./chain.ts";
 import { type ChainWalk, newWalk, walkChain } from "./chain-walk.ts";
-import type { AuditEntry } from "./entry.ts";
+import { type AuditEntry, decodeEntry } from "./entry.ts";
+import { createNewestHashes, type NewestHashes } from "./newest-hashes.ts";
 import { currentHash, currentRows } from "./row-hashes.ts";
 import { reviewSpool } from "./spool.ts";
 
 const MAX_FAULTS = 100;
 /** How often rows that others keep writing are looked at again. */
 const MAX_LOOKS = 50;
-
-/** What the chain says of a row: its newest hash, and the row of the chain that says so. */
-interface Expected {
-  readonly hash: string;
-  readonly seq: number;
-}
+/** Names of rows that are looked up in one go. */
+const PAUSE_AFTER = 100;
 
 interface Walk extends ChainWalk {
   /** By `table row`. */
-  readonly expected: Map<string, Expected> | undefined;
-  /** The names that the last walk came across. */
-  readonly touched: Set<string>;
+  readonly newest: NewestHashes | undefined;
+  /** Takes the names that a walk comes across. */
+  touched: Set<string> | undefined;
   readonly anchors: AnchorReview;
   /** Rows that say that a spool file was damaged. */
   readonly spoolDamage: number[];
@@ -56,13 +54,13 @@ export const verifyChain = async (options: VerifyChainOptions): Promise<AuditRep
   const problem = options.anchorProblem;
   const walk: Walk = {
     ...newWalk(),
-    expected: rows ? new Map() : undefined,
-    touched: new Set(),
+    newest: rows ? createNewestHashes() : undefined,
+    touched: undefined,
     anchors: createAnchorReview({ vaultId, outside, options, registryKeys, problem }),
     spoolDamage: [],
   };
   await walkOn(store, auditKey, walk);
-  if (walk.expected) await compareRows(store, auditKey, walk, walk.expected);
+  if (walk.newest) await compareRows(store, auditKey, walk, walk.newest);
   const { anchors, unanchored, faults } = await walk.anchors.report(store, walk);
   const spool = await reviewSpool(paths.spool, auditKey, vaultId);
   const all = distinct([...walk.faults, ...faults, ...spool.faults]);
@@ -92,21 +90,11 @@ const walkOn = (store: StoreReads, auditKey: AuditKey | undefined, walk: Walk): 
 const noteEntry = (walk: Walk, seq: number, entry: AuditEntry): void => {
   if (entry.anchor) walk.anchors.found(seq, entry.anchor);
   if (entry.action === "audit.spool" && entry.outcome === "failure") walk.spoolDamage.push(seq);
-  if (walk.expected) note(walk.expected, walk.touched, seq, entry);
-};
-
-const note = (
-  expected: Map<string, Expected>,
-  touched: Set<string>,
-  seq: number,
-  entry: AuditEntry,
-): void => {
+  if (!walk.newest) return;
   for (const [table, row, hash] of entry.rows ?? []) {
     const name = `${table} ${row}`;
-    touched.add(name);
-    // A removed row leaves the map: with every pruned version in it, memory would grow with the age of the vault.
-    if (hash === null) expected.delete(name);
-    else expected.set(name, { hash, seq });
+    walk.touched?.add(name);
+    walk.newest.set(name, hash, seq);
   }
 };
 
@@ -114,23 +102,29 @@ const compareRows = async (
   store: StoreReads,
   auditKey: AuditKey | undefined,
   walk: Walk,
-  expected: Map<string, Expected>,
+  newest: NewestHashes,
 ): Promise<void> => {
-  const suspects = new Set(expected.keys());
+  const suspects = new Set<string>();
   for await (const [table, row, hash] of currentRows(store)) {
     const name = `${table} ${row}`;
-    if (expected.get(name)?.hash === hash) suspects.delete(name);
-    else suspects.add(name);
+    if (!newest.see(name, hash)) suspects.add(name);
   }
+  const unseen = await unseenNames(store, newest);
+  if (unseen.size !== newest.unseen()) {
+    walk.faults.push({ seq: walk.seq, problem: "The log was changed while it was verified" });
+  }
+  for (const name of unseen) suspects.add(name);
   // Others may have written meanwhile. A verdict on a row counts when the chain did not mention it around the look.
   for (let look = 1; suspects.size > 0 && look <= MAX_LOOKS; look += 1) {
     await walkOn(store, auditKey, walk);
     const found = new Map<string, AuditFault | undefined>();
-    for (const name of suspects) found.set(name, await lookAt(store, name, expected.get(name)));
-    walk.touched.clear();
+    for (const name of suspects) found.set(name, await lookAt(store, name, newest));
+    const touched = new Set<string>();
+    walk.touched = touched;
     await walkOn(store, auditKey, walk);
+    walk.touched = undefined;
     for (const [name, fault] of found) {
-      if (walk.touched.has(name)) continue;
+      if (touched.has(name)) continue;
       suspects.delete(name);
       if (fault) walk.faults.push(fault);
     }
@@ -138,29 +132,47 @@ const compareRows = async (
   for (const name of suspects) {
     const [table = "", row = ""] = name.split(" ");
     const problem = `Row ${row} of table ${table} could not be judged: it changed at each of ${MAX_LOOKS} looks`;
-    walk.faults.push({ seq: expected.get(name)?.seq ?? 0, problem });
+    walk.faults.push({ seq: newest.seqOf(name) ?? 0, problem });
   }
+};
+
+/** Rows that the log knows and that are not there, or not so. Their names are in the log alone. */
+const unseenNames = async (
+  store: Pick<StoreReads, "audit">,
+  newest: NewestHashes,
+): Promise<Set<string>> => {
+  const names = new Set<string>();
+  for (const seq of newest.unseenSeqs()) {
+    const [found] = await store.audit.page(seq, 1);
+    for (const [table, row] of (found && decodeEntry(found.entry)?.rows) ?? []) {
+      const name = `${table} ${row}`;
+      if (newest.isUnseen(name)) names.add(name);
+    }
+    if (names.size % PAUSE_AFTER === 0) await setImmediate();
+  }
+  return names;
 };
 
 const lookAt = async (
   store: StoreReads,
   name: string,
-  wanted: Expected | undefined,
+  newest: NewestHashes,
 ): Promise<AuditFault | undefined> => {
   const [table = "", row = ""] = name.split(" ");
   const hash = await currentHash(store, table, row);
-  if (hash === (wanted?.hash ?? null)) return undefined;
-  return { seq: wanted?.seq ?? 0, problem: rowProblem(table, row, hash, wanted) };
+  const seq = newest.seqOf(name);
+  if (hash === null ? seq === undefined : newest.has(name, hash)) return undefined;
+  return { seq: seq ?? 0, problem: rowProblem(table, row, hash, seq) };
 };
 
 const rowProblem = (
   table: string,
   row: string,
   hash: string | null,
-  wanted: Expected | undefined,
+  seq: number | undefined,
 ): string => {
   const what = `Row ${row} of table ${table}`;
-  if (!wanted) return `${what} is not in the log`;
-  if (hash === null) return `${what} is gone; row ${wanted.seq} of the log wrote it`;
-  return `${what} is not as row ${wanted.seq} of the log wrote it`;
+  if (seq === undefined) return `${what} is not in the log`;
+  if (hash === null) return `${what} is gone; row ${seq} of the log wrote it`;
+  return `${what} is not as row ${seq} of the log wrote it`;
 };
