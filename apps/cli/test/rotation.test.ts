@@ -199,6 +199,8 @@ describe("lango security rotate --compromised", () => {
     await lango(["security", "secrets", "set", "api/key"], { home, input: "second" });
     inDatabase(home, "DELETE FROM secret_versions WHERE version = 1 RETURNING 1");
     const rotate = ["security", "rotate", "--compromised", "--yes"];
+    const plain = await lango(["security", "rotate", "--accept-faults", "--yes"], { home });
+    expectOneFault(plain, 2, /--accept-faults belongs to --compromised/);
     const refused = await lango(rotate, { home });
     expectOneFault(refused, 8, /The log does not vouch for all rows: Row secrets\/api\/key@1 of/);
     expect(refused.stderr).toContain("--accept-faults");

@@ -22,6 +22,9 @@ export const run: Handler = async (context, args) => {
     }
     return rotateCompromised(context, args);
   }
+  if (args.flag("accept-faults") && !resume) {
+    throw usageError("--accept-faults belongs to --compromised, or to its --resume");
+  }
   // What is wrong with them is said before the vault is opened.
   using envKeys = args.flag("env-keys") ? await readEnvKeys(context) : undefined;
   // A new slot is a new door: only what vouches for the newest key may open it, which an older one does.
