@@ -83,6 +83,8 @@ describe("db-migrate --from-passphrase of a home of the original", () => {
     const before = snapshot(home);
     const onboard = await lango(["onboard"], { home });
     expect(onboard.stderr).toContain('"lango security db-migrate --from-passphrase"');
+    // The original leaves its mode to the umask, and that is what is said first.
+    chmodSync(join(home, "lango.db"), 0o600);
     const status = await lango(["security", "status"], { home });
     expect(status.stderr).toContain('"lango security db-migrate --from-passphrase"');
     const dry = await migrate(home, ["--dry-run"]);
