@@ -4,11 +4,13 @@ import { openStore } from "@lango/store";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { buildSealedVault, unlock } from "../../../tooling/bench/rotation-vault.ts";
+import { report, torture } from "../../../tooling/vitest/torture.ts";
 import { decodeEntry } from "../src/audit/entry.ts";
 import { openVault } from "../src/index.ts";
 import { bytes, newHome, text } from "./helpers.ts";
 
 const COUNT = 350;
+const RUNS = torture(2, 100);
 const nameOf = (i: number): string => `bench/secret-${String(i).padStart(7, "0")}`;
 const change = fc.record({
   secret: fc.integer({ min: 0, max: COUNT + 20 }),
@@ -62,6 +64,7 @@ test("whatever others write and delete meanwhile, each version is sealed again o
         if (value !== undefined) expect(text((await vault.secrets.get(name)).value)).toBe(value);
       }
     }),
-    { numRuns: process.env["LANGO_TORTURE"] === "full" ? 100 : 2, endOnFailure: true },
+    { numRuns: RUNS, endOnFailure: true },
   );
+  report("rotations while others write and delete", new Map([["each version once", RUNS]]));
 });
