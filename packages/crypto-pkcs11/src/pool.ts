@@ -288,7 +288,7 @@ export function createPool(options: PoolOptions): Pool {
     }
   };
 
-  /** A failure that says nothing may hide that the token is away: then that is the failure. */
+  /** A failure that says nothing may hide that the token is away: then that is the failure. Another that says nothing is none. */
   const whatAilsIt = async (
     lane: Lane,
   ): Promise<{ failure: ModuleFailure; reaction: "retire" } | undefined> => {
@@ -298,7 +298,8 @@ export function createPool(options: PoolOptions): Pool {
       await process.ask("info", { slotId: token.token.slotId }, [], operationTimeoutMs);
       return undefined;
     } catch (error) {
-      return error instanceof ModuleFailure ? { failure: error, reaction: "retire" } : undefined;
+      const tells = error instanceof ModuleFailure && classOf(error.failure) !== "unclear";
+      return tells ? { failure: error, reaction: "retire" } : undefined;
     }
   };
 

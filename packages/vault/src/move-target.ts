@@ -163,9 +163,15 @@ export const setLeftoverAside = async (
  */
 export const setFilesAside = async (paths: HomePaths, store: Store): Promise<string[]> => {
   await store.close();
-  const stamp = new Date().toISOString().replaceAll(/[-:]|\.\d+/g, "");
+  const files = [paths.keyslots, paths.keyslotsBackup, paths.database];
+  const second = new Date().toISOString().replaceAll(/[-:]|\.\d+/g, "");
+  let stamp = second;
+  // A second move within that second takes nothing's place.
+  for (let n = 2; files.some((path) => existsSync(`${path}.moved-${stamp}`)); n += 1) {
+    stamp = `${second}-${n}`;
+  }
   const names: string[] = [];
-  for (const path of [paths.keyslots, paths.keyslotsBackup, paths.database]) {
+  for (const path of files) {
     for (const suffix of ["", "-wal", "-shm"]) {
       if (!existsSync(path + suffix)) continue;
       // SQLite knows its log by the name of the database.

@@ -310,6 +310,15 @@ withToken("softhsm2", () => {
     }
   });
 
+  test("a login is tried once more also where the look at the token fails in the same way", async () => {
+    const provider = await provide();
+    await provider.describeToken();
+    faulty.fault("C_Login,C_GetTokenInfo", "0x5", 2);
+    faulty.calls("C_Login");
+    expect(await codeOf(() => provider.sign({ keyId: signing, message }))).toBe("ok");
+    expect(faulty.calls("C_Login")).toBe(2);
+  });
+
   test("after close no process is started and no PIN given, whatever was under way", async () => {
     const provider = await provide();
     await provider.sign({ keyId: signing, message });

@@ -2,7 +2,7 @@
  * A PKCS#11 module that passes every call on to a real one, and fails where the test says so.
  *
  * FAULT_REAL  the real module
- * FAULT_RULE  a file with one rule, `<function> <what> <times>`: `what` is a CKR number, hang, abort, own-iv or strip;
+ * FAULT_RULE  a file with one rule, `<function>[,<function>] <what> <times>`: `what` is a CKR number, hang, abort, own-iv or strip;
  *             times -1 means always. No file, no fault.
  * FAULT_LOG   a file to which the name of each watched function and its process are added when it is called.
  */
@@ -23,6 +23,12 @@
 static CK_FUNCTION_LIST faulty;
 static CK_FUNCTION_LIST_PTR real;
 
+static int named(const char *functions, const char *name) {
+  const char *at = strstr(functions, name);
+  const char end = at ? at[strlen(name)] : 'x';
+  return at && (at == functions || at[-1] == ',') && (end == ',' || end == 0);
+}
+
 /* What the rule says about this call: 0 for nothing. */
 static int rule(const char *name, char *what) {
   FILE *log = fopen(getenv("FAULT_LOG"), "a");
@@ -32,7 +38,7 @@ static int rule(const char *name, char *what) {
   char function[64]; int times = 0;
   int fields = fscanf(file, "%63s %31s %d", function, what, &times);
   fclose(file);
-  if (fields != 3 || strcmp(function, name) != 0 || times == 0) return 0;
+  if (fields != 3 || !named(function, name) || times == 0) return 0;
   if (times > 0) {
     file = fopen(getenv("FAULT_RULE"), "w");
     if (file) { fprintf(file, "%s %s %d", function, what, times - 1); fclose(file); }
@@ -50,6 +56,7 @@ static int rule(const char *name, char *what) {
   }
 
 WATCH(C_Login, (CK_SESSION_HANDLE s, CK_USER_TYPE u, CK_UTF8CHAR_PTR p, CK_ULONG l), (s, u, p, l))
+WATCH(C_GetTokenInfo, (CK_SLOT_ID i, CK_TOKEN_INFO_PTR t), (i, t))
 WATCH(C_OpenSession, (CK_SLOT_ID i, CK_FLAGS f, CK_VOID_PTR a, CK_NOTIFY n, CK_SESSION_HANDLE_PTR s), (i, f, a, n, s))
 WATCH(C_Encrypt, (CK_SESSION_HANDLE s, CK_BYTE_PTR d, CK_ULONG l, CK_BYTE_PTR o, CK_ULONG_PTR n), (s, d, l, o, n))
 WATCH(C_Decrypt, (CK_SESSION_HANDLE s, CK_BYTE_PTR d, CK_ULONG l, CK_BYTE_PTR o, CK_ULONG_PTR n), (s, d, l, o, n))
@@ -102,6 +109,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list) {
   if (rv != CKR_OK) return rv;
   faulty = *real;
   faulty.C_Login = faulty_C_Login;
+  faulty.C_GetTokenInfo = faulty_C_GetTokenInfo;
   faulty.C_OpenSession = faulty_C_OpenSession;
   faulty.C_SignInit = faulty_C_SignInit;
   faulty.C_Sign = faulty_C_Sign;
