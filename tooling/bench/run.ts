@@ -9,6 +9,7 @@ const GROUPS: Readonly<Record<string, (argument?: string) => Promise<Measure[]>>
   vault: async () => (await import("./vault.ts")).measureVault(),
   "store-postgres": async () => (await import("./store-postgres.ts")).measureStorePostgres(),
   moves: async () => (await import("./moves.ts")).measureMoves(),
+  "moves-postgres": async () => (await import("./moves.ts")).measureMovesOnServer(),
   signer: async () => (await import("./signer.ts")).measureSigner(),
   scanner: async () => (await import("./scanner.ts")).measureScanner(),
   aws: async () => (await import("./aws.ts")).measureAws(),
