@@ -111,7 +111,8 @@ test("a data key that passes for a retired one is found out before anything is c
   expect(await vault.rotation.status()).toBeUndefined();
 });
 
-test("a key that goes to another provider while its new data key is made gets one of that", async () => {
+/** A vault whose default key is at a service, with one secret, opened twice. */
+const openedTwice = async () => {
   const home = newHome();
   const kms = remote();
   const providers = { "aws-kms": kms.provider };
@@ -120,6 +121,11 @@ test("a key that goes to another provider while its new data key is made gets on
   const vault = await reopen(home, { providers });
   await vault.secrets.set("a", bytes("value"));
   const other = await reopen(home, { providers });
+  return { home, kms, vault, other };
+};
+
+test("a key that goes to another provider while its new data key is made gets one of that", async () => {
+  const { kms, vault, other } = await openedTwice();
   const { wrapKey } = kms.provider;
   let moved = false;
   kms.provider.wrapKey = async (wrapping) => {
@@ -147,14 +153,7 @@ test("a data key that is altered while the new ones are made is not written anew
 });
 
 test("a rotation that begins while another one makes its data keys is the only one", async () => {
-  const home = newHome();
-  const kms = remote();
-  const providers = { "aws-kms": kms.provider };
-  const defaultKey = { uri: "aws-kms:k1", provider: kms.provider };
-  await (await makeVault(home, undefined, { defaultKey })).close();
-  const vault = await reopen(home, { providers });
-  await vault.secrets.set("a", bytes("value"));
-  const other = await reopen(home, { providers });
+  const { home, kms, vault, other } = await openedTwice();
   const { wrapKey } = kms.provider;
   const stop = new AbortController();
   const onProgress = (): void => stop.abort(new Error("stop"));
